@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/url"
+	"text/template"
+
+	"github.com/quashdev/quash/sandbox"
+	"github.com/quashdev/quash/service/server"
+	"github.com/quashdev/quash/service/slashid"
+)
+
+type devCmd struct {
+	SandboxAddr string `name:"sandbox-addr" default:"127.0.0.1:8081" help:"Where to serve the embedded sandbox."`
+	sandboxFlags
+	serverFlags `embed:"" set:"host=127.0.0.1" set:"drain_delay=0s" set:"reflection=true" set:"log_format=text"`
+}
+
+// Run serves the façade and the sandbox behind it until ctx ends.
+func (c *devCmd) Run(ctx context.Context, std streams, unreadable *usageError) error {
+	s, problems := c.new("--sandbox-addr", c.SandboxAddr)
+	if problems = append(append(unreadable.problems, c.check()...), problems...); len(problems) > 0 {
+		return &usageError{problems}
+	}
+	// Both are bound before either's failure is told, so that all of them are.
+	upstream, err := listen(ctx, s, "--sandbox-addr", c.SandboxAddr)
+	sandboxURL := &url.URL{Scheme: "http", Host: c.SandboxAddr}
+	if err == nil {
+		sandboxURL.Host = upstream.listener.Addr().String()
+	}
+	facade, facadeErr := c.newFacade(ctx, std, slashid.Config{BaseURL: sandboxURL}, slashid.NewSecret(sandbox.DefaultAPIKey))
+	if err := errors.Join(err, facadeErr); err != nil {
+		if upstream != nil {
+			_ = upstream.listener.Close()
+			upstream.Close()
+		}
+		if facade != nil {
+			facade.Close()
+		}
+		return err
+	}
+	// The sandbox goes last: calls that still run at shutdown need it.
+	sandboxCtx, stopSandbox := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, stopFacade := context.WithCancel(ctx)
+	sandboxDone := make(chan error, 1)
+	go func() {
+		defer stopFacade()
+		sandboxDone <- upstream.run(sandboxCtx)
+	}()
+	greetErr := greet(std.out, upstream, facade.Addrs())
+	if greetErr != nil {
+		stopFacade()
+	}
+	err = facade.Run(ctx)
+	stopSandbox()
+	return errors.Join(greetErr, err, <-sandboxDone)
+}
+
+// greeting holds commands for a shell. Tokens go in over standard input: an
+// argument would show in the process list, and habits are made here.
+var greeting = template.Must(template.New("greeting").Parse(`quash in front of a sandbox of SlashID
+
+  gRPC     {{.GRPC}}
+  REST     http://{{.HTTP}}
+  admin    http://{{.Admin}}
+  sandbox  {{.Sandbox}}
+
+Revoke a token over SlashID's own REST contract; run it twice to see the 400:
+
+  printf '{"token":"%s"}' '{{index .Tokens 0}}' |
+    curl -i http://{{.HTTP}}/token/revoke -H 'Content-Type: application/json' -d @-
+
+over quash's own REST form:
+
+  printf '{"token":"%s","consistency":"CONSISTENCY_ALL_REGIONS"}' '{{index .Tokens 1}}' |
+    curl -i http://{{.HTTP}}/v1/tokens:revoke -H 'Content-Type: application/json' -d @-
+
+over gRPC, with a region that lags, so that SlashID's 408 becomes DEADLINE_EXCEEDED:
+
+  curl -X PUT {{.Sandbox}}/_sandbox/regions/{{.Remote}} -d '{"lag":"5s"}'
+  printf '{"token":"%s","consistency":"CONSISTENCY_ALL_REGIONS","timeout":"1s"}' '{{index .Tokens 2}}' |
+    grpcurl -plaintext -d @ {{.GRPC}} quash.v1.TokenService/Revoke
+
+More tokens:   quash sandbox mint --addr {{.Sandbox}}
+Who is where:  curl {{.Sandbox}}/_sandbox/revocations
+Stop:          Ctrl-C
+
+`))
+
+// greet writes where everything is, and commands to paste.
+func greet(w io.Writer, upstream *boundSandbox, addrs server.Addrs) error {
+	tokens := make([]string, 3)
+	for i := range tokens {
+		token, err := upstream.Mint(sandbox.MintOptions{})
+		if err != nil {
+			return err
+		}
+		tokens[i] = token
+	}
+	regions := upstream.Regions()
+	return greeting.Execute(w, map[string]any{
+		"GRPC":    addrs.GRPC,
+		"HTTP":    addrs.HTTP,
+		"Admin":   addrs.Admin,
+		"Sandbox": upstream.url(),
+		"Remote":  regions[len(regions)-1].Name,
+		"Tokens":  tokens,
+	})
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/quashdev/quash/service"
+	"github.com/quashdev/quash/service/server"
+	"github.com/quashdev/quash/service/slashid"
+)
+
+// serverFlags are the flags of a façade, whatever is upstream of it.
+type serverFlags struct {
+	GRPCAddr  string `name:"grpc-addr"  default:"${host}:9090" help:"Where to serve gRPC, host:port; an empty host means every interface."`
+	HTTPAddr  string `name:"http-addr"  default:"${host}:8080" help:"Where to serve REST."`
+	AdminAddr string `name:"admin-addr" default:"127.0.0.1:9091" help:"Where to serve readiness, liveness and build info."`
+
+	DeadlineMargin time.Duration `default:"20ms" help:"What is kept back of a caller's deadline to bring the answer to it."`
+	DrainDelay     time.Duration `default:"${drain_delay}" help:"How long to go on serving after SIGTERM, while load balancers notice."`
+	DrainTimeout   time.Duration `default:"130s" help:"How long running calls may take to finish at shutdown."`
+
+	Insecure   bool `help:"Serve plaintext, and allow a plaintext upstream, beyond loopback too."`
+	Reflection bool `default:"${reflection}" negatable:"" help:"Let gRPC clients ask which services there are."`
+
+	LogLevel  slog.Level `default:"info" help:"The least level to log: debug, info, warn or error."`
+	LogFormat logFormat  `default:"${log_format}" help:"How to log: json or text."`
+}
+
+// check returns what is wrong with the flags.
+func (f *serverFlags) check() (problems []string) {
+	for _, addr := range []struct{ flag, value string }{
+		{"--grpc-addr", f.GRPCAddr},
+		{"--http-addr", f.HTTPAddr},
+		{"--admin-addr", f.AdminAddr},
+	} {
+		if err := checkAddr(addr.value); err != nil {
+			problems = append(problems, fmt.Sprintf("%s %q: %s", addr.flag, addr.value, err))
+			continue
+		}
+		if !f.Insecure && !isLoopback(addr.value) {
+			problems = append(problems, fmt.Sprintf(
+				"%s %q would serve plaintext beyond this machine: use a loopback address such as 127.0.0.1:%s, or accept it with --insecure",
+				addr.flag, addr.value, portOf(addr.value)))
+		}
+	}
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+	}{
+		{"--deadline-margin", f.DeadlineMargin},
+		{"--drain-delay", f.DrainDelay},
+		{"--drain-timeout", f.DrainTimeout},
+	} {
+		if d.value < 0 {
+			problems = append(problems, fmt.Sprintf("%s must not be negative, and is %s", d.flag, d.value))
+		}
+	}
+	return problems
+}
+
+// newFacade builds and binds the façade that the flags describe, in front of
+// upstream. apiKey is its own key there; absent, it forwards its callers'.
+func (f *serverFlags) newFacade(
+	ctx context.Context, std streams, upstream slashid.Config, apiKey slashid.Secret,
+) (*server.Server, error) {
+	svc, err := service.New(service.Config{
+		Upstream:       slashid.New(upstream),
+		APIKey:         apiKey,
+		DeadlineMargin: f.DeadlineMargin,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return server.New(ctx, server.Config{
+		Service:      svc,
+		GRPCAddr:     f.GRPCAddr,
+		HTTPAddr:     f.HTTPAddr,
+		AdminAddr:    f.AdminAddr,
+		Reflection:   f.Reflection,
+		DrainDelay:   f.DrainDelay,
+		DrainTimeout: f.DrainTimeout,
+		Build:        buildInfo(),
+		Logger:       f.logger(std.err),
+	})
+}
+
+func (f *serverFlags) logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: f.LogLevel}
+	if f.LogFormat == logText {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+type logFormat string
+
+const (
+	logJSON logFormat = "json"
+	logText logFormat = "text"
+)
+
+func parseLogFormat(text string) (logFormat, error) {
+	switch format := logFormat(text); format {
+	case logJSON, logText:
+		return format, nil
+	default:
+		return "", errors.New("unknown format")
+	}
+}
+
+func parseLevel(text string) (slog.Level, error) {
+	var level slog.Level
+	err := level.UnmarshalText([]byte(text))
+	return level, err
+}
+
+func parseInt(text string) (int, error) { return strconv.Atoi(text) }
+
+func checkAddr(addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return errors.New("it must be host:port, for instance 127.0.0.1:9090")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("its port must be a number from 0 to 65535, not %q", port)
+	} else if n == 0 {
+		return nil // any free port
+	}
+	return nil
+}
+
+// isLoopback reports whether only this machine can reach addr.
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	return err == nil && isLoopbackHost(host)
+}
+
+func isLoopbackHost(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func portOf(addr string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	return port
+}

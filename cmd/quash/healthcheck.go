@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+type healthcheckCmd struct {
+	AdminAddr string        `name:"admin-addr" default:"127.0.0.1:9091" help:"The admin address of the quash to ask."`
+	Timeout   time.Duration `default:"3s" help:"How long to wait for its answer."`
+}
+
+// Run asks for readiness once.
+func (c *healthcheckCmd) Run(ctx context.Context, unreadable *usageError) error {
+	problems := unreadable.problems
+	host, port, err := net.SplitHostPort(c.AdminAddr)
+	if err != nil {
+		problems = append(problems, fmt.Sprintf("--admin-addr %q must be host:port, for instance 127.0.0.1:9091", c.AdminAddr))
+	}
+	if len(problems) > 0 {
+		return &usageError{problems}
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1" // bound to every interface, this one included
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	url := "http://" + net.JoinHostPort(host, port) + "/readyz"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return fmt.Errorf("build the request: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("no quash answers: %w", errors.Unwrap(err))
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10))
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: %s answered %s", url, resp.Status)
+	}
+	return nil
+}

@@ -1,0 +1,27 @@
+// Command quash revokes SlashID user tokens for a company's internal services.
+//
+//	main.go         from the process to run
+//	cli.go          the grammar, and what is said of a wrong command line
+//	flags.go        the flags that serve and dev share, and their checks
+//	serve.go        quash serve
+//	dev.go          quash dev
+//	sandbox.go      quash sandbox
+//	mint.go         quash sandbox mint
+//	healthcheck.go  quash healthcheck
+//	version.go      quash version
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// After the first signal the default is back, so that a second one ends the
+	// process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/quashdev/quash/service/slashid"
+)
+
+type serveCmd struct {
+	UpstreamURL        string `name:"upstream-url" help:"SlashID's base URL, for instance https://api.slashid.com. Required." placeholder:"URL"`
+	UpstreamCAFile     string `name:"upstream-ca-file" help:"PEM certificates that vouch for the upstream, instead of the system's." placeholder:"FILE"`
+	UpstreamAPIKeyFile string `name:"upstream-api-key-file" help:"A file with quash's API key for SlashID. Unset, the caller's credentials are forwarded." placeholder:"FILE"`
+
+	serverFlags `embed:"" set:"host=" set:"drain_delay=5s" set:"reflection=false" set:"log_format=json"`
+}
+
+// Run serves until ctx ends.
+func (c *serveCmd) Run(ctx context.Context, std streams, unreadable *usageError) error {
+	upstream, apiKey, problems := c.upstream()
+	problems = append(append(unreadable.problems, c.check()...), problems...)
+	if len(problems) > 0 {
+		return &usageError{problems}
+	}
+	s, err := c.newFacade(ctx, std, upstream, apiKey)
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx)
+}
+
+// upstream reads what the flags say of SlashID.
+func (c *serveCmd) upstream() (cfg slashid.Config, apiKey slashid.Secret, problems []string) {
+	base, err := c.baseURL()
+	if err != nil {
+		problems = append(problems, err.Error())
+	}
+	cfg.BaseURL = base
+	if c.UpstreamCAFile != "" {
+		if cfg.RootCAs, err = readCertificates(c.UpstreamCAFile); err != nil {
+			problems = append(problems, fmt.Sprintf("--upstream-ca-file %s", err))
+		}
+	}
+	if c.UpstreamAPIKeyFile != "" {
+		if apiKey, err = readAPIKey(c.UpstreamAPIKeyFile); err != nil {
+			problems = append(problems, fmt.Sprintf("--upstream-api-key-file %s", err))
+		}
+	}
+	return cfg, apiKey, problems
+}
+
+func (c *serveCmd) baseURL() (*url.URL, error) {
+	if c.UpstreamURL == "" {
+		return nil, errors.New("--upstream-url is missing: give SlashID's address, for instance https://api.slashid.com (quash dev runs on an embedded sandbox instead)")
+	}
+	base, err := slashid.ParseBaseURL(c.UpstreamURL)
+	if err != nil {
+		return nil, fmt.Errorf("--upstream-url: %w, as in https://api.slashid.com", err)
+	}
+	if base.Scheme == "http" && !c.Insecure && !isLoopbackHost(base.Hostname()) {
+		return nil, errors.New("--upstream-url would send tokens in plaintext beyond this machine: use https://, or accept it with --insecure")
+	}
+	return base, nil
+}
+
+func readCertificates(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fileError(file, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s: it holds no PEM certificate", file)
+	}
+	return pool, nil
+}
+
+// readAPIKey reads a key, without the line end that editors add to it.
+func readAPIKey(file string) (slashid.Secret, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return slashid.Secret{}, fileError(file, err)
+	}
+	key := strings.TrimSpace(string(text))
+	switch {
+	case key == "":
+		return slashid.Secret{}, fmt.Errorf("%s: it is empty", file)
+	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return slashid.Secret{}, fmt.Errorf("%s: it must hold one key, in printable ASCII", file)
+	}
+	return slashid.NewSecret(key), nil
+}
+
+// fileError names the file first, and then only why it could not be read.
+func fileError(file string, err error) error {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return fmt.Errorf("%s: %w", file, err)
+}

@@ -1,0 +1,251 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func script(t testing.TB, s *Sandbox, faults ...Fault) {
+	t.Helper()
+	if err := s.Script(faults...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFaultsAnswerInOrder(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, Config{})
+	token := mint(t, s, MintOptions{})
+	script(t, s, Fault{Status: 503, Count: 2}, Fault{Count: 1}, Fault{Status: 429})
+	for i, want := range []int{503, 503, 204, 429, 400, 400} {
+		if got := revoke(t.Context(), s, token).Code; got != want {
+			t.Errorf("call %d: status %d, want %d", i+1, got, want)
+		}
+	}
+}
+
+func TestFaultsAnswerAsScripted(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, Config{})
+	token := mint(t, s, MintOptions{})
+	script(t, s,
+		Fault{Status: 429, Headers: map[string]string{"Retry-After": "1"}, Body: `{"errors":[]}`},
+		Fault{Status: 502, Headers: map[string]string{correlationIDHeader: ""}, Body: "<html>"},
+		Fault{Status: 408, Headers: map[string]string{"Content-Type": "text/plain"}, Body: `{}`},
+	)
+	w := revoke(t.Context(), s, token)
+	if w.Code != 429 || w.Header().Get("Retry-After") != "1" || w.Header().Get("Content-Type") != "application/json" ||
+		w.Body.String() != `{"errors":[]}` || w.Header().Get(correlationIDHeader) == "" {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	w = revoke(t.Context(), s, token)
+	if _, ok := w.Header()[http.CanonicalHeaderKey(correlationIDHeader)]; ok || w.Code != 502 || w.Body.String() != "<html>" {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	w = revoke(t.Context(), s, token)
+	if w.Code != 408 || w.Header().Get("Content-Type") != "text/plain" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+	wantRevoked(t, s, token)
+}
+
+func TestFaultsComeBeforeEveryCheck(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, Config{})
+	script(t, s, Fault{Status: 503})
+	w := serve(s, newRequest(t.Context(), http.MethodPost, "/token/revoke", "{"))
+	if w.Code != 503 {
+		t.Errorf("status %d", w.Code)
+	}
+}
+
+func TestFaultsAreForRevocationsOnly(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, Config{})
+	script(t, s, Fault{Status: 503})
+	wantStatus(t, validate(t, s, tokenBody("token")), http.StatusOK)
+	if n := len(s.Faults()); n != 1 {
+		t.Errorf("%d faults are left, want 1", n)
+	}
+}
+
+func TestApplyRevokesForReal(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, Config{})
+	token := mint(t, s, MintOptions{})
+	script(t, s, Fault{Status: 502, Apply: true, Count: 3})
+	unauthenticated := newRequest(t.Context(), http.MethodPost, "/token/revoke", tokenBody(token))
+	if w := serve(s, unauthenticated); w.Code != 502 {
+		t.Errorf("status %d", w.Code)
+	}
+	wantRevoked(t, s, token)
+	for range 2 {
+		if w := revoke(t.Context(), s, token); w.Code != 502 {
+			t.Errorf("status %d", w.Code)
+		}
+		wantRevoked(t, s, token, "us-east", "eu-west", "ap-south")
+	}
+}
+
+func TestDelayComesFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSandbox(t, Config{ReplicationLag: 5 * time.Second})
+		for _, tt := range []struct {
+			fault   Fault
+			status  int
+			elapsed time.Duration
+		}{
+			{Fault{Delay: 2 * time.Second}, 204, 7 * time.Second},
+			{Fault{Delay: 2 * time.Second, Status: 503}, 503, 2 * time.Second},
+			{Fault{Delay: 2 * time.Second, Status: 503, Apply: true}, 503, 2 * time.Second},
+		} {
+			script(t, s, tt.fault)
+			token := mint(t, s, MintOptions{})
+			time.AfterFunc(time.Second, func() { wantRevoked(t, s, token) })
+			begun := time.Now()
+			w := revoke(t.Context(), s, token, consistencyHeader, allRegions)
+			if elapsed := time.Since(begun); w.Code != tt.status || elapsed != tt.elapsed {
+				t.Errorf("%+v: %d after %v, want %d after %v", tt.fault, w.Code, elapsed, tt.status, tt.elapsed)
+			}
+		}
+	})
+}
+
+func TestDelayEndsWithTheClient(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSandbox(t, Config{})
+		for _, fault := range []Fault{{Delay: time.Hour}, {Delay: time.Hour, Status: 503, Apply: true}} {
+			script(t, s, fault)
+			token := mint(t, s, MintOptions{})
+			ctx, leave := context.WithTimeout(t.Context(), time.Second)
+			defer leave()
+			begun := time.Now()
+			revoke(ctx, s, token)
+			if elapsed := time.Since(begun); elapsed != time.Second {
+				t.Errorf("%+v: ended after %v, want 1s", fault, elapsed)
+			}
+			wantRevoked(t, s, token, "us-east", "eu-west", "ap-south")
+		}
+	})
+}
+
+func TestScriptRefuses(t *testing.T) {
+	t.Parallel()
+	for want, fault := range map[string]Fault{
+		"count -1 is negative":                {Count: -1},
+		"delay -1s is negative":               {Delay: -time.Second},
+		"status 100 is outside 200 to 599":    {Status: 100},
+		"status 600 is outside 200 to 599":    {Status: 600},
+		"reset and status exclude each other": {Reset: true, Status: 503},
+		"apply needs reset or status":         {Apply: true},
+		"headers need a status":               {Headers: map[string]string{"A": "b"}},
+		"a body needs a status":               {Reset: true, Body: "x"},
+		"an answer with status 204 has no":    {Status: 204, Body: "x"},
+		`"a b" is not a header name`:          {Status: 503, Headers: map[string]string{"a b": "c"}},
+		`"" is not a header name`:             {Status: 503, Headers: map[string]string{"": "c"}},
+		`the value of header "A" holds a`:     {Status: 503, Headers: map[string]string{"A": "b\r\nc"}},
+	} {
+		s := newSandbox(t, Config{})
+		err := s.Script(Fault{Status: 503}, fault)
+		if err == nil || !strings.Contains(err.Error(), "fault 2: ") || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", fault, err, want)
+		}
+		if n := len(s.Faults()); n != 0 {
+			t.Errorf("%+v: %d faults of an invalid script are taken", fault, n)
+		}
+	}
+}
+
+func TestFaultsAreTheCallersNoMore(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, Config{})
+	headers := map[string]string{"A": "b"}
+	script(t, s, Fault{Status: 503, Headers: headers})
+	headers["A"] = "changed"
+	s.Faults()[0].Headers["A"] = "changed"
+	want := []Fault{{Count: 1, Status: 503, Headers: map[string]string{"A": "b"}}}
+	if diff := cmp.Diff(want, s.Faults()); diff != "" {
+		t.Error(diff)
+	}
+	s.ClearFaults()
+	if n := len(s.Faults()); n != 0 {
+		t.Errorf("%d faults are left", n)
+	}
+}
+
+func TestResetAsTheClientSeesIt(t *testing.T) {
+	t.Parallel()
+	var http1, http2 http.Protocols
+	http1.SetHTTP1(true)
+	http2.SetUnencryptedHTTP2(true)
+	for name, tt := range map[string]struct {
+		protocols *http.Protocols
+		tls       bool
+		isReset   func(error) bool
+	}{
+		"HTTP/1": {&http1, false, func(err error) bool { return errors.Is(err, syscall.ECONNRESET) }},
+		"HTTPS":  {&http1, true, func(err error) bool { return errors.Is(err, syscall.ECONNRESET) }},
+		"HTTP/2": {&http2, false, func(err error) bool { return strings.Contains(err.Error(), "INTERNAL_ERROR") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, url := newSandbox(t, Config{}), ""
+			transport := &http.Transport{Protocols: tt.protocols}
+			if tt.tls {
+				server := httptest.NewTLSServer(s)
+				t.Cleanup(server.Close)
+				url = server.URL
+				transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig
+			} else {
+				server := Start(t, Config{})
+				s, url = server.Sandbox, server.URL
+			}
+			t.Cleanup(transport.CloseIdleConnections)
+			post := func(token string) (*http.Response, error) {
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/token/revoke", strings.NewReader(tokenBody(token)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header.Set(apiKeyHeader, DefaultAPIKey)
+				return transport.RoundTrip(r)
+			}
+
+			applied, lost := mint(t, s, MintOptions{}), mint(t, s, MintOptions{})
+			script(t, s, Fault{Reset: true, Apply: true}, Fault{Reset: true})
+			for _, token := range []string{applied, lost} {
+				resp, err := post(token)
+				if err == nil {
+					_ = resp.Body.Close()
+					t.Fatalf("status %d, want a reset", resp.StatusCode)
+				}
+				if !tt.isReset(err) {
+					t.Errorf("%v is no reset", err)
+				}
+			}
+			wantRevoked(t, s, applied, "us-east", "eu-west", "ap-south")
+			wantRevoked(t, s, lost)
+
+			resp, err := post(lost)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+			if resp.StatusCode != http.StatusNoContent {
+				t.Errorf("the next call: status %d, want 204", resp.StatusCode)
+			}
+		})
+	}
+}

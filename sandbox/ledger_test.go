@@ -1,0 +1,154 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestRegionsApplyWhenTheirLagIsOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSandbox(t, Config{Regions: []string{"near", "far"}, ReplicationLag: 5 * time.Second})
+		token := mint(t, s, MintOptions{})
+		wantStatus(t, revoke(t.Context(), s, token), http.StatusNoContent)
+		<-time.After(5*time.Second - time.Nanosecond)
+		wantRevoked(t, s, token, "near")
+		<-time.After(time.Nanosecond)
+		synctest.Wait()
+		wantRevoked(t, s, token, "near", "far")
+	})
+}
+
+func TestEachRevocationHasItsOwnLag(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSandbox(t, Config{Regions: []string{"near", "far"}, ReplicationLag: 3 * time.Second})
+		first, second := mint(t, s, MintOptions{}), mint(t, s, MintOptions{})
+		wantStatus(t, revoke(t.Context(), s, first), http.StatusNoContent)
+		<-time.After(time.Second)
+		wantStatus(t, revoke(t.Context(), s, second), http.StatusNoContent)
+		<-time.After(2 * time.Second)
+		synctest.Wait()
+		wantRevoked(t, s, first, "near", "far")
+		wantRevoked(t, s, second, "near")
+		<-time.After(time.Second)
+		synctest.Wait()
+		wantRevoked(t, s, second, "near", "far")
+	})
+}
+
+func TestLoweringTheLagAppliesAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSandbox(t, Config{Regions: []string{"near", "far"}, ReplicationLag: time.Hour})
+		token := mint(t, s, MintOptions{})
+		wantStatus(t, revoke(t.Context(), s, token), http.StatusNoContent)
+		wantRevoked(t, s, token, "near")
+
+		<-time.After(2 * time.Second)
+		setRegion(t, s, "far", RegionSettings{Lag: 3 * time.Second})
+		wantRevoked(t, s, token, "near")
+		setRegion(t, s, "far", RegionSettings{Lag: 2 * time.Second})
+		wantRevoked(t, s, token, "near", "far")
+	})
+}
+
+func TestRaisingTheLagHoldsBackWhatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSandbox(t, Config{Regions: []string{"near", "far"}, ReplicationLag: time.Second})
+		token := mint(t, s, MintOptions{})
+		wantStatus(t, revoke(t.Context(), s, token), http.StatusNoContent)
+		setRegion(t, s, "far", RegionSettings{Lag: time.Minute})
+		<-time.After(59 * time.Second)
+		wantRevoked(t, s, token, "near")
+		<-time.After(time.Second)
+		synctest.Wait()
+		wantRevoked(t, s, token, "near", "far")
+	})
+}
+
+func TestPartitionAndHeal(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSandbox(t, Config{ReplicationLag: time.Second})
+		token := mint(t, s, MintOptions{})
+		wantStatus(t, revoke(t.Context(), s, token), http.StatusNoContent)
+		setRegion(t, s, "ap-south", RegionSettings{Lag: time.Second, Partitioned: true})
+		<-time.After(time.Hour)
+		wantRevoked(t, s, token, "us-east", "eu-west")
+
+		setRegion(t, s, "ap-south", RegionSettings{Lag: time.Second})
+		wantRevoked(t, s, token, "us-east", "eu-west", "ap-south")
+
+		setRegion(t, s, "ap-south", RegionSettings{Lag: time.Hour, Partitioned: true})
+		wantRevoked(t, s, token, "us-east", "eu-west", "ap-south")
+	})
+}
+
+func TestRemoteRegionsFollowTheLocalOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSandbox(t, Config{Regions: []string{"near", "far"}, ReplicationLag: time.Second})
+		setRegion(t, s, "near", RegionSettings{Lag: 10 * time.Second})
+		token := mint(t, s, MintOptions{})
+		wantStatus(t, revoke(t.Context(), s, token, consistencyTimeoutHeader, "1"), http.StatusRequestTimeout)
+		wantRevoked(t, s, token)
+		<-time.After(9 * time.Second)
+		synctest.Wait()
+		wantRevoked(t, s, token, "near")
+		<-time.After(time.Second)
+		synctest.Wait()
+		wantRevoked(t, s, token, "near", "far")
+	})
+}
+
+func TestSetRegionRefuses(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, Config{})
+	if err := s.SetRegion("mars", RegionSettings{}); !errors.Is(err, ErrUnknownRegion) {
+		t.Errorf("unknown region: %v", err)
+	}
+	if err := s.SetRegion("us-east", RegionSettings{Lag: -1}); err == nil {
+		t.Error("a negative lag is accepted")
+	}
+}
+
+func TestExpiredEntriesAreDropped(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger([]string{"near", "far"}, time.Hour)
+		defer l.close()
+		accept := func(i int) {
+			if _, err := l.accept(fmt.Sprint(i), time.Now().Add(time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range minSweep {
+			accept(i)
+		}
+		<-time.After(30 * time.Second)
+		accept(minSweep) // nothing has expired: the next sweep comes at twice as many
+		if len(l.entries) != minSweep+1 || l.sweepAt != 2*minSweep {
+			t.Fatalf("%d entries, the next sweep at %d", len(l.entries), l.sweepAt)
+		}
+		<-time.After(30 * time.Second)
+		for i := range minSweep {
+			accept(-1 - i)
+		}
+		if want := minSweep + 1; len(l.entries) != want || len(l.regions[1].queue) != want {
+			t.Errorf("%d entries and %d on their way, want %d", len(l.entries), len(l.regions[1].queue), want)
+		}
+	})
+}
+
+func setRegion(t testing.TB, s *Sandbox, name string, settings RegionSettings) {
+	t.Helper()
+	if err := s.SetRegion(name, settings); err != nil {
+		t.Fatal(err)
+	}
+}

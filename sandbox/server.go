@@ -1,0 +1,59 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+)
+
+// TB is the part of [testing.TB] that [Start] needs; programs that embed the
+// sandbox do not link package testing.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Fatalf(format string, args ...any)
+}
+
+// Server is a [Sandbox] that listens.
+type Server struct {
+	*Sandbox
+
+	// URL is the base URL without a slash at its end, such as
+	// http://127.0.0.1:40123. It speaks HTTP/1.1 and, to clients that begin with
+	// it, plaintext HTTP/2.
+	URL string
+}
+
+// Start serves a new Sandbox on a free loopback port until the test ends. A
+// failure to do so fails the test.
+func Start(tb TB, cfg Config) *Server {
+	tb.Helper()
+	s, err := New(cfg)
+	if err != nil {
+		tb.Fatalf("starting the sandbox: %v", err)
+	}
+	tb.Cleanup(s.Close)
+
+	var lc net.ListenConfig
+	listener, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatalf("starting the sandbox: %v", err)
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{Handler: s, Protocols: &protocols, ReadHeaderTimeout: 10 * time.Second}
+
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	tb.Cleanup(func() {
+		s.Close() // first, so that no call waits
+		_ = server.Close()
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			tb.Fatalf("serving the sandbox: %v", err)
+		}
+	})
+	return &Server{Sandbox: s, URL: "http://" + listener.Addr().String()}
+}

@@ -1,0 +1,111 @@
+package service
+
+import (
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+)
+
+// ErrorDomain is the domain of every google.rpc.ErrorInfo that quash sends.
+const ErrorDomain = "quash"
+
+// Error is the error of every call that did not succeed. What callers see of it
+// is its Status; the cause, which is for whoever runs quash, is reached only by
+// unwrapping.
+type Error struct {
+	row     *row
+	failure *quashv1.RevokeFailure
+	// violations go with invalidRequest.
+	violations []*errdetails.BadRequest_FieldViolation
+	// correlationID is SlashID's id for the last request, or empty.
+	correlationID string
+	// retryDelay is what RetryInfo says, when the row has one.
+	retryDelay time.Duration
+	cause      error
+}
+
+// Violation is one rule that a request breaks. It never quotes a value: the
+// value may be a token.
+type Violation struct {
+	// Field is the path of a field of RevokeRequest, the name of a header, or
+	// "body" when the request could not be read so far.
+	Field string
+	// Description says what is wrong and what would be right.
+	Description string
+}
+
+// InvalidRequest is the error for a request that breaks rules of the API.
+func InvalidRequest(violations ...Violation) *Error {
+	e := newError(invalidRequest)
+	for _, v := range violations {
+		e.violations = append(e.violations, &errdetails.BadRequest_FieldViolation{
+			Field:       v.Field,
+			Description: v.Description,
+		})
+	}
+	return e
+}
+
+// Internal is the error for a defect of quash's own. Callers are told nothing of
+// the cause.
+func Internal(cause error) *Error {
+	e := newError(internalDefect)
+	e.cause = cause
+	return e
+}
+
+// newError returns the error that the outcome table has for s, to which the
+// caller adds what it knows.
+func newError(s situation) *Error {
+	row := &outcomes[s]
+	return &Error{
+		row:        row,
+		failure:    &quashv1.RevokeFailure{State: row.state},
+		retryDelay: row.retryDelay,
+	}
+}
+
+// Error implements error. The text is the public one.
+func (e *Error) Error() string { return e.row.text }
+
+// Unwrap returns the cause, nil when there is none. Its text is not for callers.
+func (e *Error) Unwrap() error { return e.cause }
+
+// GRPCStatus is how grpc-go turns the error into a status.
+func (e *Error) GRPCStatus() *status.Status {
+	details := []protoadapt.MessageV1{
+		protoadapt.MessageV1Of(&errdetails.ErrorInfo{Reason: e.Reason(), Domain: ErrorDomain}),
+		protoadapt.MessageV1Of(e.failure),
+	}
+	if len(e.violations) > 0 {
+		details = append(details, &errdetails.BadRequest{FieldViolations: e.violations})
+	}
+	if e.correlationID != "" {
+		details = append(details, &errdetails.RequestInfo{RequestId: e.correlationID})
+	}
+	if e.row.retryDelay > 0 {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.retryDelay)})
+	}
+	st := status.New(e.row.code, e.row.text)
+	detailed, err := st.WithDetails(details...)
+	if err != nil {
+		// Only a message that cannot be marshalled leads here, and ours can.
+		return st
+	}
+	return detailed
+}
+
+// Code is the status code.
+func (e *Error) Code() codes.Code { return e.row.code }
+
+// Reason is the name of the ErrorReason, without its prefix.
+func (e *Error) Reason() string {
+	return strings.TrimPrefix(e.row.reason.String(), "ERROR_REASON_")
+}

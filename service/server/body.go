@@ -1,0 +1,197 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/quashdev/quash/service"
+)
+
+// bodyPatience is how long a client may take to send its body.
+const bodyPatience = 10 * time.Second
+
+// bodyField is the field of a violation that concerns the body as a whole.
+const bodyField = "body"
+
+var (
+	errBodyTooLarge   = errors.New("body too large")
+	errBodyUnreadable = errors.New("body unreadable")
+	// errUndecodable stands in for the errors of JSON decoders, which quote what
+	// they choke on: it may be a token.
+	errUndecodable = errors.New("the body cannot be decoded")
+)
+
+// requestBody is a body that was read whole, on its way through grpc-gateway to
+// one of our decoders. The gateway flattens a decoder's error into a text, so
+// what is wrong with the body comes back on the body itself.
+type requestBody struct {
+	bytes.Reader
+	data       []byte
+	violations []service.Violation
+}
+
+func (*requestBody) Close() error { return nil }
+
+// readBody reads the request's body, of at most maxMessage bytes.
+func readBody(w http.ResponseWriter, r *http.Request) (*requestBody, error) {
+	// The server has no read timeout of its own, because it would end calls that
+	// wait for their answer; so the deadline is taken back afterwards.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyPatience))
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxMessage))
+	_ = control.SetReadDeadline(time.Time{})
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return nil, errBodyTooLarge
+		}
+		return nil, errBodyUnreadable
+	}
+	body := &requestBody{data: data}
+	body.Reset(data)
+	return body, nil
+}
+
+// decodeWith makes a decoder of the gateway's out of a function from body to
+// message that says what is wrong with the body.
+func decodeWith(r io.Reader, decode func(data []byte, into proto.Message) []service.Violation) func(any) error {
+	return func(v any) error {
+		body, ok := r.(*requestBody)
+		if !ok {
+			return errUndecodable
+		}
+		message, ok := v.(proto.Message)
+		if !ok {
+			return errUndecodable
+		}
+		body.violations = decode(body.data, message)
+		if len(body.violations) > 0 {
+			return errUndecodable
+		}
+		return nil
+	}
+}
+
+// decodeMessage reads the JSON form of a message strictly: nothing unknown,
+// nothing twice, nothing after it.
+func decodeMessage(data []byte, into proto.Message) []service.Violation {
+	if err := protojson.Unmarshal(data, into); err != nil {
+		return diagnose(data, into)
+	}
+	return nil
+}
+
+// decodeToken reads SlashID's request body: an object with the member token,
+// whatever else it has.
+func decodeToken(data []byte, into proto.Message) []service.Violation {
+	members, bad := objectMembers(data)
+	if bad != nil {
+		return []service.Violation{*bad}
+	}
+	field := into.ProtoReflect().Descriptor().Fields().ByName("token")
+	raw, ok := members[field.JSONName()]
+	if !ok {
+		return nil // left to the rule that a token must not be empty
+	}
+	var token *string
+	if err := json.Unmarshal(raw, &token); err != nil || token == nil {
+		return []service.Violation{{Field: field.TextName(), Description: "must be a string"}}
+	}
+	into.ProtoReflect().Set(field, protoreflect.ValueOfString(*token))
+	return nil
+}
+
+// diagnose says what keeps data from being the JSON form of a message, without
+// repeating any of it.
+func diagnose(data []byte, message proto.Message) []service.Violation {
+	members, bad := objectMembers(data)
+	if bad != nil {
+		return []service.Violation{*bad}
+	}
+	var violations []service.Violation
+	fields := message.ProtoReflect().Descriptor().Fields()
+	unknown := 0
+	for name, value := range members {
+		field := fields.ByJSONName(name)
+		if field == nil {
+			field = fields.ByTextName(name)
+		}
+		if field == nil {
+			unknown++
+			continue
+		}
+		alone := fmt.Appendf(nil, "{%q:%s}", name, value)
+		if protojson.Unmarshal(alone, message.ProtoReflect().New().Interface()) != nil {
+			violations = append(violations, service.Violation{
+				Field:       field.TextName(),
+				Description: "does not have the JSON form of " + fieldType(field),
+			})
+		}
+	}
+	slices.SortFunc(violations, func(a, b service.Violation) int { return bytes.Compare([]byte(a.Field), []byte(b.Field)) })
+	if unknown > 0 {
+		violations = append(violations, service.Violation{
+			Field:       bodyField,
+			Description: fmt.Sprintf("has %d unknown members; the known ones are %s", unknown, fieldNames(fields)),
+		})
+	}
+	if len(violations) == 0 {
+		violations = append(violations, service.Violation{
+			Field:       bodyField,
+			Description: "has a member twice, or text that is not UTF-8",
+		})
+	}
+	return violations
+}
+
+// objectMembers splits a JSON object, or says why data is none.
+func objectMembers(data []byte) (map[string]json.RawMessage, *service.Violation) {
+	if len(data) == 0 {
+		return nil, &service.Violation{Field: bodyField, Description: "is empty; it must be a JSON object"}
+	}
+	var members map[string]json.RawMessage
+	err := json.Unmarshal(data, &members)
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &syntax):
+		return nil, &service.Violation{
+			Field:       bodyField,
+			Description: fmt.Sprintf("is not JSON: it goes wrong at byte %d of %d", syntax.Offset, len(data)),
+		}
+	case err != nil || members == nil:
+		return nil, &service.Violation{Field: bodyField, Description: "must be a JSON object"}
+	}
+	return members, nil
+}
+
+func fieldType(field protoreflect.FieldDescriptor) string {
+	switch {
+	case field.Enum() != nil:
+		return string(field.Enum().FullName())
+	case field.Message() != nil:
+		return string(field.Message().FullName())
+	default:
+		return field.Kind().String()
+	}
+}
+
+func fieldNames(fields protoreflect.FieldDescriptors) string {
+	var names []byte
+	for i := range fields.Len() {
+		if i > 0 {
+			names = append(names, ", "...)
+		}
+		names = append(names, fields.Get(i).JSONName()...)
+	}
+	return string(names)
+}

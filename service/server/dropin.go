@@ -1,0 +1,121 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+)
+
+const dropInPath = "/token/revoke"
+
+// The headers by which the drop-in door says what SlashID's envelope has no room
+// for: the values of ErrorInfo.reason and RevokeFailure.state.
+const (
+	headerReason = "Quash-Error-Reason"
+	headerState  = "Quash-Revocation-State"
+)
+
+// newDropIn is the door of SlashID's own contract: its headers in, 204 out,
+// errors in its envelope.
+func newDropIn() *door {
+	d := &door{
+		path:     dropInPath,
+		tooLarge: http.StatusBadRequest,
+		fail:     failDropIn,
+		statusOf: dropInStatus,
+	}
+	d.mux = d.newMux(&dropInMarshaler{}, runtime.WithForwardResponseOption(answerNoContent))
+	return d
+}
+
+// dropInMarshaler reads SlashID's request body; there is no body to write.
+type dropInMarshaler struct{ runtime.JSONPb }
+
+func (dropInMarshaler) NewDecoder(r io.Reader) runtime.Decoder {
+	return runtime.DecoderFunc(decodeWith(r, decodeToken))
+}
+
+func (dropInMarshaler) Marshal(any) ([]byte, error) { return nil, nil }
+
+func answerNoContent(ctx context.Context, w http.ResponseWriter, resp proto.Message) error {
+	_ = nameRequest(ctx, w, resp)
+	w.Header().Del("Content-Type")
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// dropInStatus keeps to the statuses that clients of SlashID's contract know.
+// Of the deadlines only SlashID's own is its 408, which its clients take for "it
+// will be done"; the others promise nothing of the kind.
+func dropInStatus(st *status.Status) int {
+	switch st.Code() {
+	case codes.InvalidArgument:
+		return http.StatusBadRequest
+	case codes.Unauthenticated:
+		return http.StatusUnauthorized
+	case codes.PermissionDenied:
+		return http.StatusForbidden
+	case codes.ResourceExhausted:
+		return http.StatusTooManyRequests
+	case codes.DeadlineExceeded:
+		if errorInfo(st).GetReason() == "CONSISTENCY_TIMEOUT" {
+			return http.StatusRequestTimeout
+		}
+		return http.StatusServiceUnavailable
+	case codes.Unavailable, codes.Canceled:
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// envelope is SlashID's form of an error.
+type envelope struct {
+	Meta struct {
+		Pagination struct {
+			Limit      int `json:"limit"`
+			Offset     int `json:"offset"`
+			TotalCount int `json:"total_count"`
+		} `json:"pagination"`
+	} `json:"meta"`
+	Errors []envelopeError `json:"errors"`
+}
+
+type envelopeError struct {
+	HTTPCode int    `json:"httpcode"`
+	Message  string `json:"message"`
+}
+
+func failDropIn(w http.ResponseWriter, httpStatus int, st *status.Status) {
+	describe(w.Header(), st)
+	if info := errorInfo(st); info != nil {
+		w.Header().Set(headerReason, info.GetReason())
+	}
+	if failure := detail[*quashv1.RevokeFailure](st); failure != nil {
+		w.Header().Set(headerState, failure.GetState().String()[len("REVOCATION_STATE_"):])
+	}
+	var e envelope
+	for _, v := range detail[*errdetails.BadRequest](st).GetFieldViolations() {
+		e.Errors = append(e.Errors, envelopeError{httpStatus, v.GetField() + ": " + v.GetDescription()})
+	}
+	if len(e.Errors) == 0 {
+		e.Errors = []envelopeError{{httpStatus, st.Message()}}
+	}
+	body, err := json.Marshal(e)
+	if err != nil {
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", jsonType)
+	w.WriteHeader(httpStatus)
+	_, _ = w.Write(body)
+}

@@ -1,0 +1,84 @@
+package server
+
+import (
+	"context"
+	"io"
+	"mime"
+	"net/http"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/service"
+	"github.com/quashdev/quash/service/slashid"
+)
+
+const (
+	nativePath = "/v1/tokens:revoke"
+	jsonType   = "application/json"
+)
+
+// newNative is the door of quash's own REST form: the messages as JSON, errors as
+// google.rpc.Status.
+func newNative() *door {
+	d := &door{
+		path:     nativePath,
+		admit:    admitJSON,
+		tooLarge: http.StatusRequestEntityTooLarge,
+		fail:     failNative,
+		statusOf: func(st *status.Status) int { return runtime.HTTPStatusFromCode(st.Code()) },
+	}
+	d.mux = d.newMux(&nativeMarshaler{}, runtime.WithForwardResponseOption(nameRequest))
+	return d
+}
+
+func admitJSON(r *http.Request) *refusal {
+	mediaType, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	charset := params["charset"]
+	if err == nil && mediaType == jsonType && (charset == "" || isUTF8(charset)) {
+		return nil
+	}
+	return &refusal{http.StatusUnsupportedMediaType, service.InvalidRequest(service.Violation{
+		Field:       "content-type",
+		Description: "must be " + jsonType + ", in UTF-8",
+	})}
+}
+
+func isUTF8(charset string) bool {
+	switch charset {
+	case "utf-8", "UTF-8", "utf8", "UTF8":
+		return true
+	}
+	return false
+}
+
+// nativeMarshaler is grpc-gateway's for JSON, but strict in what it reads.
+type nativeMarshaler struct{ runtime.JSONPb }
+
+func (nativeMarshaler) NewDecoder(r io.Reader) runtime.Decoder {
+	return runtime.DecoderFunc(decodeWith(r, decodeMessage))
+}
+
+// nameRequest gives a success the header in which SlashID names its request.
+func nameRequest(_ context.Context, w http.ResponseWriter, resp proto.Message) error {
+	if resp, ok := resp.(*quashv1.RevokeResponse); ok && resp.GetCorrelationId() != "" {
+		w.Header().Set(slashid.HeaderCorrelationID, resp.GetCorrelationId())
+	}
+	return nil
+}
+
+func failNative(w http.ResponseWriter, httpStatus int, st *status.Status) {
+	describe(w.Header(), st)
+	body, err := protojson.Marshal(st.Proto())
+	if err != nil {
+		// A detail of a type that is not linked in; ours all are.
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", jsonType)
+	w.WriteHeader(httpStatus)
+	_, _ = w.Write(body)
+}

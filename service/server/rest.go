@@ -1,0 +1,243 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fullstorydev/grpchan/inprocgrpc"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gateway "github.com/quashdev/quash/gen/gateway/quash/v1"
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/service"
+	"github.com/quashdev/quash/service/slashid"
+)
+
+// forwardedHeaders are the request headers that become metadata of the call, and
+// all that do: anything else a client sends, grpc-timeout and grpc-metadata-*
+// included, ends at the listener.
+var forwardedHeaders = []string{
+	slashid.HeaderConsistency,
+	slashid.HeaderConsistencyTimeout,
+	slashid.HeaderSDKVersion,
+	slashid.HeaderAPIKey,
+	slashid.HeaderOrgID,
+	slashid.HeaderAuthorization,
+}
+
+// door is one of the two REST forms of the RPC.
+type door struct {
+	path string
+	mux  *runtime.ServeMux
+	// admit refuses requests by their headers alone; nil admits all.
+	admit func(*http.Request) *refusal
+	// tooLarge is the HTTP status for a body over maxMessage.
+	tooLarge int
+	// fail writes an error in the door's own form.
+	fail func(w http.ResponseWriter, httpStatus int, st *status.Status)
+	// statusOf is the door's HTTP status for an error of the RPC.
+	statusOf func(*status.Status) int
+}
+
+// refusal is an error that HTTP has a status of its own for.
+type refusal struct {
+	httpStatus int
+	err        *service.Error
+}
+
+// newREST builds the handler of the REST listener.
+func newREST(
+	svc quashv1.TokenServiceServer, interceptor grpc.UnaryServerInterceptor, logger *slog.Logger,
+) (http.Handler, error) {
+	var channel inprocgrpc.Channel
+	channel.WithServerUnaryInterceptor(interceptor)
+	quashv1.RegisterTokenServiceServer(&channel, svc)
+	client := quashv1.NewTokenServiceClient(&channel)
+	doors := map[string]*door{}
+	for _, d := range []*door{newNative(), newDropIn()} {
+		// Each door has a gateway of its own, since the manners of a gateway hold
+		// for all of its routes; only the door's own path is ever asked of it.
+		if err := gateway.RegisterTokenServiceHandlerClient(context.Background(), d.mux, client); err != nil {
+			return nil, fmt.Errorf("register the REST route %s: %w", d.path, err)
+		}
+		doors[d.path] = d
+	}
+	elsewhere := doors[nativePath]
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if value := recover(); value != nil {
+				logPanic(r.Context(), logger, "the REST listener", value)
+				// Too late for an answer of ours, perhaps in the middle of one.
+				panic(http.ErrAbortHandler)
+			}
+		}()
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		d, ok := doors[r.URL.Path]
+		if !ok {
+			elsewhere.refuse(w, &refusal{http.StatusNotFound, service.InvalidRequest(service.Violation{
+				Field:       "path",
+				Description: fmt.Sprintf("must be %s or %s", nativePath, dropInPath),
+			})})
+			return
+		}
+		d.ServeHTTP(w, r)
+	}), nil
+}
+
+// newMux returns a gateway for d that reads with the given marshaler and answers
+// errors as d does.
+func (d *door) newMux(marshaler runtime.Marshaler, options ...runtime.ServeMuxOption) *runtime.ServeMux {
+	drop := func(string) (string, bool) { return "", false }
+	return runtime.NewServeMux(append(options,
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, marshaler),
+		runtime.WithErrorHandler(d.handleError),
+		runtime.WithIncomingHeaderMatcher(func(key string) (string, bool) {
+			// Authorization is passed on by the gateway whatever this says.
+			return strings.ToLower(key), key != slashid.HeaderAuthorization
+		}),
+		runtime.WithOutgoingHeaderMatcher(drop),
+		runtime.WithOutgoingTrailerMatcher(drop),
+		runtime.WithDisablePathLengthFallback(),
+	)...)
+}
+
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		d.refuse(w, &refusal{http.StatusMethodNotAllowed, service.InvalidRequest(service.Violation{
+			Field:       "method",
+			Description: "must be POST",
+		})})
+		return
+	}
+	if d.admit != nil {
+		if refused := d.admit(r); refused != nil {
+			d.refuse(w, refused)
+			return
+		}
+	}
+	header, violations := forwardable(r.Header)
+	if len(violations) > 0 {
+		d.refuse(w, &refusal{http.StatusBadRequest, service.InvalidRequest(violations...)})
+		return
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		d.refuse(w, d.unread(err))
+		return
+	}
+	inner := r.WithContext(r.Context())
+	inner.Header, inner.Body = header, body
+	d.mux.ServeHTTP(w, inner)
+}
+
+// unread is the answer to a body that could not be read whole.
+func (d *door) unread(err error) *refusal {
+	if errors.Is(err, errBodyTooLarge) {
+		return &refusal{d.tooLarge, service.InvalidRequest(service.Violation{
+			Field:       bodyField,
+			Description: fmt.Sprintf("must be at most %d bytes", maxMessage),
+		})}
+	}
+	return &refusal{http.StatusBadRequest, service.InvalidRequest(service.Violation{
+		Field:       bodyField,
+		Description: fmt.Sprintf("did not arrive whole within %s", bodyPatience),
+	})}
+}
+
+// forwardable returns the headers that become metadata. The gateway would leave
+// out a value that metadata cannot hold, and what a caller asked for must not be
+// forgotten silently.
+func forwardable(all http.Header) (http.Header, []service.Violation) {
+	header := make(http.Header, len(forwardedHeaders))
+	var violations []service.Violation
+	for _, name := range forwardedHeaders {
+		values := all[name]
+		if len(values) == 0 {
+			continue
+		}
+		for _, value := range values {
+			if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
+				violations = append(violations, service.Violation{
+					Field:       strings.ToLower(name),
+					Description: "must be printable ASCII",
+				})
+			}
+		}
+		header[name] = values
+	}
+	return header, violations
+}
+
+func (d *door) refuse(w http.ResponseWriter, refused *refusal) {
+	d.fail(w, refused.httpStatus, refused.err.GRPCStatus())
+}
+
+// handleError answers an error that comes out of the gateway: the RPC's, or its
+// own when the body could not be decoded.
+func (d *door) handleError(
+	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
+) {
+	if body, ok := r.Body.(*requestBody); ok && len(body.violations) > 0 {
+		d.refuse(w, &refusal{http.StatusBadRequest, service.InvalidRequest(body.violations...)})
+		return
+	}
+	st := status.Convert(err)
+	if errorInfo(st) == nil && st.Code() != codes.Canceled {
+		// Nothing but the service speaks here, and it gives a reason.
+		st = service.Internal(err).GRPCStatus()
+	}
+	d.fail(w, d.statusOf(st), st)
+}
+
+// describe sets the headers that both doors say of an error.
+func describe(h http.Header, st *status.Status) {
+	h.Del("Trailer")
+	if info := detail[*errdetails.RequestInfo](st); info != nil {
+		h.Set(slashid.HeaderCorrelationID, info.GetRequestId())
+	}
+	if retry := detail[*errdetails.RetryInfo](st); retry != nil {
+		seconds := math.Ceil(retry.GetRetryDelay().AsDuration().Seconds())
+		h.Set("Retry-After", strconv.FormatFloat(seconds, 'f', 0, 64))
+	}
+}
+
+func errorInfo(st *status.Status) *errdetails.ErrorInfo {
+	return detail[*errdetails.ErrorInfo](st)
+}
+
+// detail returns the first detail of a type, or that type's nil.
+func detail[T any](st *status.Status) (found T) {
+	for _, d := range st.Details() {
+		if d, ok := d.(T); ok {
+			return d
+		}
+	}
+	return found
+}
+
+func typeName(value any) string { return fmt.Sprintf("%T", value) }
+
+// newHTTPServer returns a server for h. It has no timeout for writing, because
+// an answer may take two minutes, and none for reading a whole request, because
+// that one ends waiting calls; readBody has its own.
+func newHTTPServer(h http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+}

@@ -1,0 +1,203 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+)
+
+// Config says what to serve and where. Addresses are host:port; port 0 takes a
+// free one.
+type Config struct {
+	Service quashv1.TokenServiceServer
+
+	GRPCAddr  string
+	HTTPAddr  string
+	AdminAddr string
+
+	// Reflection lets clients such as grpcurl ask which services there are.
+	Reflection bool
+
+	// DrainDelay is how long calls are still served after the server has begun to
+	// say that it is not ready, for load balancers to notice.
+	DrainDelay time.Duration
+	// DrainTimeout bounds the whole shutdown after that; calls still running then
+	// are cut off.
+	DrainTimeout time.Duration
+
+	Build  BuildInfo
+	Logger *slog.Logger
+}
+
+// Server is a quash whose listeners are bound. Run releases them at its end;
+// without it Close must be called.
+type Server struct {
+	cfg    Config
+	health *health.Server
+	ready  atomic.Bool
+
+	grpc  *grpc.Server
+	rest  *http.Server
+	admin *http.Server
+
+	grpcListener, restListener, adminListener net.Listener
+}
+
+// Addrs are the addresses that a server is bound to.
+type Addrs struct{ GRPC, HTTP, Admin net.Addr }
+
+// New binds all listeners and builds the servers behind them. When any of it
+// fails it reports everything that did, and nothing stays bound.
+func New(ctx context.Context, cfg Config) (*Server, error) {
+	s := &Server{cfg: cfg}
+	interceptor := interceptors(cfg.Logger)
+	rest, err := newREST(cfg.Service, interceptor, cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
+	var failures []error
+	bind := func(flag, addr string) net.Listener {
+		l, err := Listen(ctx, flag, addr)
+		if err != nil {
+			failures = append(failures, err)
+		}
+		return l
+	}
+	s.grpcListener = bind("--grpc-addr", cfg.GRPCAddr)
+	s.restListener = bind("--http-addr", cfg.HTTPAddr)
+	s.adminListener = bind("--admin-addr", cfg.AdminAddr)
+	if len(failures) > 0 {
+		s.Close()
+		return nil, errors.Join(failures...)
+	}
+	s.grpc, s.health = newGRPC(cfg.Service, interceptor, cfg.Reflection)
+	s.rest = newHTTPServer(rest, cfg.Logger)
+	s.admin = newHTTPServer(newAdmin(&s.ready, cfg.Build), cfg.Logger)
+	return s, nil
+}
+
+// Close releases the listeners of a server that is not going to Run.
+func (s *Server) Close() {
+	for _, l := range []net.Listener{s.grpcListener, s.restListener, s.adminListener} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+}
+
+// Addrs returns where the server listens.
+func (s *Server) Addrs() Addrs {
+	return Addrs{s.grpcListener.Addr(), s.restListener.Addr(), s.adminListener.Addr()}
+}
+
+// Run serves until ctx ends or a listener fails, then shuts down in order: not
+// ready, DrainDelay while still serving, REST, gRPC, admin. It returns the
+// listener's failure, or that calls had to be cut off.
+func (s *Server) Run(ctx context.Context) error {
+	failed := make(chan error, 3)
+	serve := func(name string, run func() error) {
+		go func() {
+			if err := run(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve %s: %w", name, err)
+				return
+			}
+			failed <- nil
+		}()
+	}
+	serve("gRPC", func() error { return s.grpc.Serve(s.grpcListener) })
+	serve("REST", func() error { return s.rest.Serve(s.restListener) })
+	serve("admin", func() error { return s.admin.Serve(s.adminListener) })
+	s.ready.Store(true)
+	s.cfg.Logger.Info("serving",
+		"grpc", s.grpcListener.Addr().String(),
+		"http", s.restListener.Addr().String(),
+		"admin", s.adminListener.Addr().String(),
+	)
+	var failures []error
+	running := 3
+	select {
+	case <-ctx.Done():
+		s.cfg.Logger.Info("shutting down", "drain_delay", s.cfg.DrainDelay.String(), "drain_timeout", s.cfg.DrainTimeout.String())
+	case err := <-failed:
+		running--
+		failures = append(failures, err)
+	}
+	failures = append(failures, s.shutDown(context.WithoutCancel(ctx)))
+	for range running {
+		failures = append(failures, <-failed)
+	}
+	return errors.Join(failures...)
+}
+
+func (s *Server) shutDown(ctx context.Context) error {
+	s.ready.Store(false)
+	s.health.Shutdown()
+	time.Sleep(s.cfg.DrainDelay)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTimeout)
+	defer cancel()
+	err := errors.Join(
+		stopHTTP(ctx, "REST", s.rest),
+		stopGRPC(ctx, s.grpc),
+		stopHTTP(ctx, "admin", s.admin),
+	)
+	if err == nil {
+		s.cfg.Logger.Info("shut down")
+	}
+	return err
+}
+
+// stopHTTP lets the calls in progress finish, and cuts them off when ctx ends.
+func stopHTTP(ctx context.Context, name string, s *http.Server) error {
+	if err := s.Shutdown(ctx); err != nil {
+		_ = s.Close()
+		return fmt.Errorf("calls over %s were cut off: %w", name, err)
+	}
+	return nil
+}
+
+// stopGRPC does the same for gRPC.
+func stopGRPC(ctx context.Context, s *grpc.Server) error {
+	done := make(chan struct{})
+	go func() {
+		s.GracefulStop()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		s.Stop()
+		<-done
+		return fmt.Errorf("calls over gRPC were cut off: %w", ctx.Err())
+	}
+}
+
+// Listen binds a TCP address. Its error names the flag that the address came
+// from, and says what to do.
+func Listen(ctx context.Context, flag, addr string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s %s is taken by another process: stop that one, or choose another address (port 0 takes a free one)", flag, addr)
+	default:
+		// The rest of an error of net's repeats the address.
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err
+		}
+		return nil, fmt.Errorf("%s %s cannot be served: %w", flag, addr, err)
+	}
+}

@@ -1,0 +1,273 @@
+package slashid
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// revokePath is the endpoint, below the base URL.
+const revokePath = "/token/revoke"
+
+// The request headers of SlashID's contract. Written in the canonical form of
+// net/http; HTTP does not mind.
+const (
+	HeaderAPIKey             = "Slashid-Api-Key"
+	HeaderAuthorization      = "Authorization"
+	HeaderOrgID              = "Slashid-Orgid"
+	HeaderSDKVersion         = "Slashid-Sdkversion"
+	HeaderConsistency        = "Slashid-Required-Consistency"
+	HeaderConsistencyTimeout = "Slashid-Required-Consistency-Timeout"
+
+	// HeaderCorrelationID is the response header with SlashID's id for the
+	// request.
+	HeaderCorrelationID = "Slashid-Correlation-Id"
+)
+
+const (
+	// maxBody is how much of an answer's body is read: SlashID's envelope takes
+	// some hundred bytes.
+	maxBody = 64 << 10
+	// drainPatience is how long an answer whose status says all may take to
+	// finish its body, so that its connection can be used again.
+	drainPatience = 250 * time.Millisecond
+	// dialTimeout bounds the making of a connection, and then its TLS handshake.
+	dialTimeout = 10 * time.Second
+	// maxCorrelationID is the longest correlation id that is passed on; SlashID's
+	// are UUIDs.
+	maxCorrelationID = 128
+	// maxIdleConns is how many unused connections are kept for the next calls.
+	maxIdleConns = 512
+	idleTimeout  = 90 * time.Second
+)
+
+// Consistency is a value of the header SlashID-Required-Consistency.
+type Consistency string
+
+// The levels that SlashID knows.
+const (
+	LocalRegion Consistency = "local_region"
+	AllRegions  Consistency = "all_regions"
+)
+
+// Request is one revocation to attempt.
+type Request struct {
+	Token       Secret
+	Consistency Consistency
+	// Timeout is the most time that SlashID shall wait for the consistency, in
+	// whole seconds, 1 s to 120 s.
+	Timeout time.Duration
+	// SDKVersion is the calling SDK's version, passed on when not empty.
+	SDKVersion  string
+	Credentials Credentials
+}
+
+// Credentials are the headers that authenticate a request; an absent one is not
+// sent.
+type Credentials struct {
+	APIKey        Secret // SlashID-API-Key
+	Authorization Secret // Authorization, with its scheme
+	OrgID         string // SlashID-OrgID
+}
+
+// Config says where SlashID is.
+type Config struct {
+	// BaseURL is SlashID's address without the endpoint's path, for instance
+	// https://api.slashid.com; see ParseBaseURL.
+	BaseURL *url.URL
+	// RootCAs are the authorities that may vouch for SlashID; nil means the
+	// system's.
+	RootCAs *x509.CertPool
+}
+
+// Client talks to one SlashID. It is safe for concurrent use.
+type Client struct {
+	url       *url.URL
+	transport *http.Transport
+}
+
+// New returns a client. Call Close when it is no longer needed.
+func New(cfg Config) *Client {
+	return &Client{
+		url: cfg.BaseURL.JoinPath(revokePath),
+		transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			TLSHandshakeTimeout:   dialTimeout,
+			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
+			ForceAttemptHTTP2:     true,
+			MaxIdleConns:          maxIdleConns,
+			MaxIdleConnsPerHost:   maxIdleConns,
+			IdleConnTimeout:       idleTimeout,
+			DisableCompression:    true,
+			ExpectContinueTimeout: time.Second,
+		},
+	}
+}
+
+// ParseBaseURL reads a base URL: http or https, a host, perhaps a path, and
+// nothing else. Whether http is acceptable is the caller's to decide.
+func ParseBaseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		// The error of url.Parse quotes the whole text, which may hold a password.
+		return nil, errors.New("it is not a URL")
+	}
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, errors.New("it must start with https:// (or http://)")
+	case u.Hostname() == "":
+		return nil, errors.New("it names no host")
+	case u.User != nil:
+		return nil, errors.New("it must not hold credentials")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, errors.New("it must not have a query or a fragment")
+	case strings.HasSuffix(strings.TrimRight(u.Path, "/"), revokePath):
+		return nil, fmt.Errorf("it must not include the endpoint's path %s", revokePath)
+	}
+	return u, nil
+}
+
+// Close gives up the idle connections.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+// Revoke attempts the revocation once, and returns when there is an answer or
+// ctx ends, whichever is first.
+func (c *Client) Revoke(ctx context.Context, req Request) Result {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var trace sentTrace
+	httpReq, err := c.newHTTPRequest(trace.attach(ctx), req)
+	if err != nil {
+		return Result{Kind: NotConnected, Err: err}
+	}
+	// The transport itself rather than an http.Client: redirects are not followed,
+	// since one would carry the token to a host that nobody chose.
+	resp, err := c.transport.RoundTrip(httpReq)
+	if err != nil {
+		return withoutAnswer(ctx, trace.sent.Load(), req.scrub(err))
+	}
+	defer resp.Body.Close()
+	result := Result{
+		Status:        resp.StatusCode,
+		Sent:          true,
+		CorrelationID: req.correlationID(resp.Header),
+	}
+	result.RetryAfter, result.RetryAfterSet = parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
+	if resp.StatusCode == http.StatusRequestTimeout {
+		// Only here does the body matter, so only here is it waited for.
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+		result.Kind = OpaqueTimeout
+		if isEnvelope(body) {
+			result.Kind = InProgress
+		}
+	} else {
+		result.Kind = kindOf(resp.StatusCode)
+		defer time.AfterFunc(drainPatience, cancel).Stop()
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody))
+	return result
+}
+
+func (c *Client) newHTTPRequest(ctx context.Context, req Request) (*http.Request, error) {
+	body, err := json.Marshal(map[string]string{"token": req.Token.Reveal()})
+	if err != nil {
+		return nil, fmt.Errorf("encode the request body: %w", err)
+	}
+	httpReq, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("build the request: %w", err)
+	}
+	h := httpReq.Header
+	h.Set("Accept", "application/json")
+	h.Set("Content-Type", "application/json")
+	h.Set("User-Agent", "quash")
+	h.Set(HeaderConsistency, string(req.Consistency))
+	h.Set(HeaderConsistencyTimeout, strconv.FormatInt(int64(req.Timeout/time.Second), 10))
+	setIfPresent(h, HeaderSDKVersion, req.SDKVersion)
+	setIfPresent(h, HeaderAPIKey, req.Credentials.APIKey.Reveal())
+	setIfPresent(h, HeaderAuthorization, req.Credentials.Authorization.Reveal())
+	setIfPresent(h, HeaderOrgID, req.Credentials.OrgID)
+	return httpReq, nil
+}
+
+func setIfPresent(h http.Header, key, value string) {
+	if value != "" {
+		h.Set(key, value)
+	}
+}
+
+// kindOf maps every status but 408, whose meaning depends on its body.
+func kindOf(status int) Kind {
+	switch status {
+	case http.StatusNoContent:
+		return Revoked
+	case http.StatusBadRequest:
+		return TokenRejected
+	case http.StatusUnauthorized:
+		return Unauthorized
+	case http.StatusForbidden:
+		return Forbidden
+	case http.StatusTooManyRequests:
+		return RateLimited
+	case http.StatusInternalServerError, http.StatusBadGateway,
+		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return Unavailable
+	default:
+		return Unexpected
+	}
+}
+
+// withoutAnswer is the result of an attempt that ended in err.
+func withoutAnswer(ctx context.Context, sent bool, err error) Result {
+	result := Result{Sent: sent, Err: err}
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		result.Kind = Cancelled
+	case ctx.Err() != nil:
+		result.Kind = NoAnswer
+	case sent:
+		result.Kind = ConnectionLost
+	default:
+		result.Kind = NotConnected
+	}
+	return result
+}
+
+// scrub replaces an error whose text holds something secret: net/http quotes
+// what a broken peer sent, and a peer can send back what it got.
+func (r Request) scrub(err error) error {
+	text := err.Error()
+	for _, secret := range []Secret{r.Token, r.Credentials.APIKey, r.Credentials.Authorization} {
+		if secret.OccursIn(text) {
+			return errors.New("the cause is withheld: its text holds a secret")
+		}
+	}
+	return err
+}
+
+// correlationID returns SlashID's id for the request, or nothing when what came
+// under that name is too long, not printable, or repeats the token.
+func (r Request) correlationID(h http.Header) string {
+	id := h.Get(HeaderCorrelationID)
+	if len(id) > maxCorrelationID || r.Token.OccursIn(id) {
+		return ""
+	}
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return ""
+		}
+	}
+	return id
+}

@@ -1,0 +1,13 @@
+// Package slashid is the client of SlashID's "revoke a user token" endpoint.
+//
+// It knows HTTP and SlashID, and nothing of gRPC or of quash's API: one method,
+// [Client.Revoke], sends one request and says in a typed [Result] what became
+// of it. Nothing is retried here.
+//
+//	client.go    Config, New, and the one request
+//	result.go    Kind and Result: what an attempt can come to
+//	envelope.go  telling SlashID's error envelope from a proxy's page
+//	sent.go      telling "never sent" from "sent, no answer"
+//	token.go     a token that cannot be printed
+//	retryafter.go  the Retry-After header
+package slashid
