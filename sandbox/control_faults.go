@@ -70,9 +70,10 @@ func decodeFaults(body []byte) ([]Fault, error) {
 
 // handleFaults serves GET /_sandbox/faults: an array of what is left.
 func (s *Sandbox) handleFaults(w http.ResponseWriter, _ *http.Request) {
-	faults := []faultJSON{}
-	for _, f := range s.Faults() {
-		faults = append(faults, newFaultJSON(f))
+	left := s.Faults()
+	faults := make([]faultJSON, len(left))
+	for i, f := range left {
+		faults[i] = newFaultJSON(f)
 	}
 	writeJSON(w, http.StatusOK, faults)
 }

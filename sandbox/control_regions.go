@@ -31,9 +31,10 @@ func newRegionJSON(r Region) regionJSON {
 
 // handleRegions serves GET /_sandbox/regions: an array, the local region first.
 func (s *Sandbox) handleRegions(w http.ResponseWriter, _ *http.Request) {
-	regions := []regionJSON{}
-	for _, r := range s.Regions() {
-		regions = append(regions, newRegionJSON(r))
+	all := s.Regions()
+	regions := make([]regionJSON, len(all))
+	for i, r := range all {
+		regions[i] = newRegionJSON(r)
 	}
 	writeJSON(w, http.StatusOK, regions)
 }

@@ -85,7 +85,7 @@ func TestAStreamCutShortIsNoAnswer(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	leave()
 	defer func() {
-		if got := recover(); got != http.ErrAbortHandler {
+		if got, _ := recover().(error); !errors.Is(got, http.ErrAbortHandler) {
 			t.Errorf("recovered %v, want http.ErrAbortHandler", got)
 		}
 	}()

@@ -1,6 +1,7 @@
 package sandbox_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net/http"
@@ -25,7 +26,7 @@ func Example() {
 		log.Panic(err)
 	}
 
-	r := httptest.NewRequest(http.MethodPost, "/token/revoke", strings.NewReader(`{"token":"`+token+`"}`))
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/token/revoke", strings.NewReader(`{"token":"`+token+`"}`))
 	r.Header.Set("SlashID-API-Key", sandbox.DefaultAPIKey)
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)

@@ -87,7 +87,7 @@ func (f Fault) validate() error {
 	check(f.Body == "" || f.Status != http.StatusNoContent && f.Status != http.StatusNotModified, "an answer with status %d has no body", f.Status)
 	for _, name := range slices.Sorted(maps.Keys(f.Headers)) {
 		check(isHeaderName(name), "%q is not a header name", name)
-		check(!strings.ContainsAny(f.Headers[name], "\r\n\x00"), "the value of header %q holds a control character", name)
+		check(!strings.ContainsAny(f.Headers[name], "\r\n\x00"), "the value of header %q holds a line break or a NUL", name)
 	}
 	return errors.Join(problems...)
 }

@@ -2,6 +2,8 @@ package sandbox
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net/http"
@@ -15,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func script(t testing.TB, s *Sandbox, faults ...Fault) {
+func script(t *testing.T, s *Sandbox, faults ...Fault) {
 	t.Helper()
 	if err := s.Script(faults...); err != nil {
 		t.Fatal(err)
@@ -192,7 +194,7 @@ func TestResetAsTheClientSeesIt(t *testing.T) {
 	http2.SetUnencryptedHTTP2(true)
 	for name, tt := range map[string]struct {
 		protocols *http.Protocols
-		tls       bool
+		encrypted bool
 		isReset   func(error) bool
 	}{
 		"HTTP/1": {&http1, false, func(err error) bool { return errors.Is(err, syscall.ECONNRESET) }},
@@ -203,11 +205,13 @@ func TestResetAsTheClientSeesIt(t *testing.T) {
 			t.Parallel()
 			s, url := newSandbox(t, Config{}), ""
 			transport := &http.Transport{Protocols: tt.protocols}
-			if tt.tls {
+			if tt.encrypted {
 				server := httptest.NewTLSServer(s)
 				t.Cleanup(server.Close)
 				url = server.URL
-				transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig
+				trusted := x509.NewCertPool()
+				trusted.AddCert(server.Certificate())
+				transport.TLSClientConfig = &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS13}
 			} else {
 				server := Start(t, Config{})
 				s, url = server.Sandbox, server.URL

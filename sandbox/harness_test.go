@@ -13,21 +13,21 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func newSandbox(t testing.TB, cfg Config) *Sandbox {
-	t.Helper()
+func newSandbox(tb testing.TB, cfg Config) *Sandbox {
+	tb.Helper()
 	s, err := New(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(s.Close)
+	tb.Cleanup(s.Close)
 	return s
 }
 
-func mint(t testing.TB, s *Sandbox, opts MintOptions) string {
-	t.Helper()
+func mint(tb testing.TB, s *Sandbox, opts MintOptions) string {
+	tb.Helper()
 	token, err := s.Mint(opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return token
 }
@@ -61,44 +61,44 @@ func revoke(ctx context.Context, s *Sandbox, token string, header ...string) *ht
 
 // wantStatus also holds an answer to what is true of each of its kind: the
 // correlation id, the envelope of a refusal, the emptiness of 204.
-func wantStatus(t testing.TB, w *httptest.ResponseRecorder, status int) {
-	t.Helper()
+func wantStatus(tb testing.TB, w *httptest.ResponseRecorder, status int) {
+	tb.Helper()
 	if w.Code != status {
-		t.Fatalf("status %d, want %d; body: %s", w.Code, status, w.Body)
+		tb.Fatalf("status %d, want %d; body: %s", w.Code, status, w.Body)
 	}
 	if id := w.Header().Get(correlationIDHeader); !isUUID(id) {
-		t.Errorf("%s is %q, want a UUID", correlationIDHeader, id)
+		tb.Errorf("%s is %q, want a UUID", correlationIDHeader, id)
 	}
 	if status == http.StatusNoContent && w.Body.Len() > 0 {
-		t.Errorf("204 with a body: %s", w.Body)
+		tb.Errorf("204 with a body: %s", w.Body)
 	}
 	if status >= 400 {
-		wantEnvelope(t, w)
+		wantEnvelope(tb, w)
 	}
 }
 
-func wantEnvelope(t testing.TB, w *httptest.ResponseRecorder) {
-	t.Helper()
+func wantEnvelope(tb testing.TB, w *httptest.ResponseRecorder) {
+	tb.Helper()
 	if got := w.Header().Get("Content-Type"); got != "application/json" {
-		t.Errorf("Content-Type is %q", got)
+		tb.Errorf("Content-Type is %q", got)
 	}
 	var e envelope
 	dec := json.NewDecoder(strings.NewReader(w.Body.String()))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&e); err != nil {
-		t.Fatalf("the body is no envelope: %v: %s", err, w.Body)
+		tb.Fatalf("the body is no envelope: %v: %s", err, w.Body)
 	}
 	if len(e.Errors) != 1 || e.Errors[0].HTTPCode != w.Code || e.Errors[0].Message == "" {
-		t.Errorf("envelope %+v does not describe status %d", e, w.Code)
+		tb.Errorf("envelope %+v does not describe status %d", e, w.Code)
 	}
 }
 
 // wantRevoked compares the regions that have applied a revocation.
-func wantRevoked(t testing.TB, s *Sandbox, token string, regions ...string) {
-	t.Helper()
+func wantRevoked(tb testing.TB, s *Sandbox, token string, regions ...string) {
+	tb.Helper()
 	got, err := s.Revoked(token)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	want := make(map[string]bool)
 	for name := range got {
@@ -109,7 +109,7 @@ func wantRevoked(t testing.TB, s *Sandbox, token string, regions ...string) {
 	}
 	for name, revoked := range got {
 		if revoked != want[name] {
-			t.Errorf("revoked in %s: %t, want %t", name, revoked, want[name])
+			tb.Errorf("revoked in %s: %t, want %t", name, revoked, want[name])
 		}
 	}
 }

@@ -25,9 +25,10 @@ type RegionSettings struct {
 
 // Region is one region as it is now.
 type Region struct {
+	RegionSettings
+
 	Name  string
 	Local bool // the region that answers; the first one configured
-	RegionSettings
 }
 
 var (

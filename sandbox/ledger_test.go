@@ -2,8 +2,8 @@ package sandbox
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,7 +124,7 @@ func TestExpiredEntriesAreDropped(t *testing.T) {
 		l := newLedger([]string{"near", "far"}, time.Hour)
 		defer l.close()
 		accept := func(i int) {
-			if _, err := l.accept(fmt.Sprint(i), time.Now().Add(time.Minute)); err != nil {
+			if _, err := l.accept(strconv.Itoa(i), time.Now().Add(time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -146,7 +146,7 @@ func TestExpiredEntriesAreDropped(t *testing.T) {
 	})
 }
 
-func setRegion(t testing.TB, s *Sandbox, name string, settings RegionSettings) {
+func setRegion(t *testing.T, s *Sandbox, name string, settings RegionSettings) {
 	t.Helper()
 	if err := s.SetRegion(name, settings); err != nil {
 		t.Fatal(err)

@@ -35,11 +35,11 @@ func (s *Sandbox) handleMint(w http.ResponseWriter, r *http.Request) {
 }
 
 func decodeCustomClaims(body []byte) (map[string]any, error) {
-	if len(body) == 0 {
-		return nil, nil
-	}
 	var request struct {
 		CustomClaims map[string]any `json:"custom_claims"`
+	}
+	if len(body) == 0 {
+		return request.CustomClaims, nil
 	}
 	if err := decodeJSON(body, &request); err != nil {
 		return nil, err

@@ -22,7 +22,9 @@ func TestMintForAPerson(t *testing.T) {
 		w := serve(s, newRequest(t.Context(), http.MethodPost, "/persons/"+person+"/mint-token", body,
 			apiKeyHeader, DefaultAPIKey, orgIDHeader, DefaultOrgID))
 		wantStatus(t, w, http.StatusCreated)
-		var answer struct{ Result string }
+		var answer struct {
+			Result string `json:"result"`
+		}
 		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
 			t.Fatal(err)
 		}

@@ -8,7 +8,8 @@ import (
 	"sync"
 )
 
-// ErrClosed is what a method returns once the sandbox is closed.
+// ErrClosed is what waiting for a revocation, or changing a region, returns once
+// the sandbox is closed.
 var ErrClosed = errors.New("sandbox: closed")
 
 // A Sandbox emulates SlashID's token endpoints. It is made by [New], is an
@@ -51,8 +52,8 @@ func New(cfg Config) (*Sandbox, error) {
 }
 
 // Close stops replication and ends every call that is waiting: over HTTP with
-// 503, in Go with [ErrClosed]. Later calls end the same way. Closing twice does
-// no harm.
+// 503, in Go with [ErrClosed]. Later calls end the same way; minting, and asking
+// what is revoked, still work. Closing twice does no harm.
 func (s *Sandbox) Close() {
 	s.closeOnce.Do(func() {
 		close(s.closed)

@@ -9,10 +9,10 @@ import (
 )
 
 // TB is the part of [testing.TB] that [Start] needs; programs that embed the
-// sandbox do not link package testing.
+// sandbox do not link package testing. Fatalf must not return.
 type TB interface {
 	Helper()
-	Cleanup(func())
+	Cleanup(cleanup func())
 	Fatalf(format string, args ...any)
 }
 

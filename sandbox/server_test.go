@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -23,45 +24,55 @@ func TestStartServesUntilTheTestEnds(t *testing.T) {
 		return resp.Body.Close()
 	}
 
-	var server *Server
-	t.Run("inner test", func(t *testing.T) {
-		server = Start(t, Config{})
-		if !strings.HasPrefix(server.URL, "http://127.0.0.1:") {
-			t.Errorf("URL %q", server.URL)
-		}
-		if err := get(server.URL); err != nil {
-			t.Error(err)
-		}
-	})
+	tb := &recordingTB{}
+	server := Start(tb, Config{})
+	if !strings.HasPrefix(server.URL, "http://127.0.0.1:") {
+		t.Errorf("URL %q", server.URL)
+	}
+	if err := get(server.URL); err != nil {
+		t.Error(err)
+	}
+	tb.end()
 	if err := get(server.URL); err == nil {
 		t.Error("it still serves after the test")
 	}
 	if !isClosed(server.closed) {
 		t.Error("the sandbox is not closed after the test")
 	}
+	if tb.failure != "" {
+		t.Error(tb.failure)
+	}
 }
 
 func TestStartFailsTheTest(t *testing.T) {
 	t.Parallel()
-	tb := &fatalTB{}
+	tb := &recordingTB{}
 	func() {
 		defer func() { _ = recover() }()
 		Start(tb, Config{Regions: []string{"?"}})
 	}()
-	if !strings.Contains(tb.message, `region "?"`) {
-		t.Errorf("failed with %q", tb.message)
+	if !strings.Contains(tb.failure, `region "?"`) {
+		t.Errorf("failed with %q", tb.failure)
 	}
 }
 
-// fatalTB keeps what Fatalf was told, and stops the test as Fatalf does.
-type fatalTB struct {
-	TB
-	message string
+// recordingTB is a test that this test can see failing and ending.
+type recordingTB struct {
+	cleanups []func()
+	failure  string
 }
 
-func (*fatalTB) Helper() {}
+func (tb *recordingTB) Helper() {}
 
-func (tb *fatalTB) Fatalf(format string, args ...any) {
-	tb.message = fmt.Sprintf(format, args...)
-	panic(tb.message)
+func (tb *recordingTB) Cleanup(f func()) { tb.cleanups = append(tb.cleanups, f) }
+
+func (tb *recordingTB) Fatalf(format string, args ...any) {
+	tb.failure = fmt.Sprintf(format, args...)
+	panic(tb.failure) // as testing.T does, it does not return
+}
+
+func (tb *recordingTB) end() {
+	for _, cleanup := range slices.Backward(tb.cleanups) {
+		cleanup()
+	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // payload reads a token's claims without verifying it.
-func payload(t testing.TB, token string) map[string]any {
+func payload(t *testing.T, token string) map[string]any {
 	t.Helper()
 	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {

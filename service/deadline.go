@@ -9,13 +9,8 @@ const (
 	DefaultTimeout = 30 * time.Second
 )
 
-// DefaultDeadlineMargin is what is kept back of a caller's deadline unless
-// Config says otherwise.
-const DefaultDeadlineMargin = 20 * time.Millisecond
-
-// answerGrace is how much longer than its timeout SlashID may take to answer a
-// call that has no deadline of its own.
-const answerGrace = 5 * time.Second
+// defaultAnswerGrace is Config.AnswerGrace unless it says otherwise.
+const defaultAnswerGrace = 5 * time.Second
 
 // schedule is how an attempt spends its caller's time.
 type schedule struct {
@@ -25,30 +20,35 @@ type schedule struct {
 	due time.Duration
 }
 
-// plan divides what is left of a call's time. requested is the timeout asked
-// for, 0 meaning none; remaining is what is left of the caller's deadline, when
-// hasDeadline; margin is what it takes to get an answer with its details back
-// to the caller before its own clock ends the call. It reports false when
-// nothing is left to spend.
+// planWithin schedules an attempt whose answer is due within left: what is left
+// of the caller's deadline, less the margin that it takes to bring the answer
+// and its details to the caller before its own clock ends the call. requested is
+// the timeout asked for, 0 meaning none. It reports false when nothing is left.
 //
 // Where less than MinTimeout is left SlashID is still asked, with MinTimeout:
 // it mostly answers at once, and its answer may take until due.
-func plan(requested, remaining time.Duration, hasDeadline bool, margin time.Duration) (schedule, bool) {
-	timeout := requested
-	if timeout == 0 {
-		timeout = DefaultTimeout
-	}
-	if !hasDeadline {
-		timeout = wholeSeconds(timeout)
-		return schedule{timeout: timeout, due: timeout + answerGrace}, true
-	}
-	due := remaining - margin
-	if due <= 0 {
+func planWithin(left, requested time.Duration) (schedule, bool) {
+	if left <= 0 {
 		return schedule{}, false
 	}
-	return schedule{timeout: wholeSeconds(min(timeout, due)), due: due}, true
+	return schedule{timeout: upstreamTimeout(min(orDefault(requested), left)), due: left}, true
 }
 
-func wholeSeconds(d time.Duration) time.Duration {
+// planUnbounded schedules an attempt for a caller without a deadline: SlashID
+// may take grace longer than the timeout that it is given.
+func planUnbounded(requested, grace time.Duration) schedule {
+	timeout := upstreamTimeout(orDefault(requested))
+	return schedule{timeout: timeout, due: timeout + grace}
+}
+
+func orDefault(requested time.Duration) time.Duration {
+	if requested == 0 {
+		return DefaultTimeout
+	}
+	return requested
+}
+
+// upstreamTimeout is d as SlashID's header can say it.
+func upstreamTimeout(d time.Duration) time.Duration {
 	return min(max(d.Truncate(time.Second), MinTimeout), MaxTimeout)
 }

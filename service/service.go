@@ -27,6 +27,9 @@ type Config struct {
 	// DeadlineMargin is what is kept back of a caller's deadline, so that the
 	// answer arrives before it; not negative.
 	DeadlineMargin time.Duration
+	// AnswerGrace is how much longer than its timeout SlashID may take to answer a
+	// call that has no deadline of its own. 0 means 5 s.
+	AnswerGrace time.Duration
 }
 
 // TokenService implements quash.v1.TokenService. It is safe for concurrent use.
@@ -46,6 +49,9 @@ func New(cfg Config) (*TokenService, error) {
 	)
 	if err != nil {
 		return nil, fmt.Errorf("compile the validation rules: %w", err)
+	}
+	if cfg.AnswerGrace == 0 {
+		cfg.AnswerGrace = defaultAnswerGrace
 	}
 	return &TokenService{cfg: cfg, validator: validator}, nil
 }
@@ -67,8 +73,7 @@ func (s *TokenService) revoke(ctx context.Context, req *quashv1.RevokeRequest) (
 	if len(violations) > 0 {
 		return nil, InvalidRequest(violations...)
 	}
-	deadline, hasDeadline := ctx.Deadline()
-	sched, ok := plan(cmd.timeout, time.Until(deadline), hasDeadline, s.cfg.DeadlineMargin)
+	sched, ok := s.plan(ctx, cmd.timeout)
 	if !ok {
 		err := newError(deadlineTooShort)
 		err.failure.Consistency = cmd.consistency
@@ -85,6 +90,14 @@ func (s *TokenService) revoke(ctx context.Context, req *quashv1.RevokeRequest) (
 		Credentials: creds,
 	})
 	return answer(cmd, sched, result, own)
+}
+
+// plan schedules an attempt within what is left of the caller's deadline.
+func (s *TokenService) plan(ctx context.Context, requested time.Duration) (schedule, bool) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return planWithin(time.Until(deadline)-s.cfg.DeadlineMargin, requested)
+	}
+	return planUnbounded(requested, s.cfg.AnswerGrace), true
 }
 
 // answer tells the caller what the outcome table has for an attempt's result.

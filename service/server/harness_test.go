@@ -1,0 +1,144 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/service"
+	"github.com/quashdev/quash/service/server"
+	"github.com/quashdev/quash/service/slashid"
+)
+
+const testAPIKey = "the-key-of-quash-itself"
+
+// facade is a running server, with a client for each door.
+type facade struct {
+	addrs server.Addrs
+	grpc  quashv1.TokenServiceClient
+	conn  *grpc.ClientConn
+	http  *http.Client
+	// stop ends the server as a signal would, and returns what Run returned.
+	stop func() error
+}
+
+func (f *facade) url(path string) string   { return "http://" + f.addrs.HTTP.String() + path }
+func (f *facade) adminURL(p string) string { return "http://" + f.addrs.Admin.String() + p }
+
+// post sends a body to one of the REST routes.
+func (f *facade) post(t *testing.T, path string, header http.Header, body []byte) (*http.Response, []byte) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url(path), bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = header
+	return f.do(t, req)
+}
+
+func (f *facade) do(t *testing.T, req *http.Request) (*http.Response, []byte) {
+	t.Helper()
+	resp, err := f.http.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, body
+}
+
+// startFacade runs a server in front of upstream until the test ends. What it
+// logs ends up in the test's output.
+func startFacade(t *testing.T, upstream service.Upstream, configure ...func(*service.Config, *server.Config)) *facade {
+	t.Helper()
+	svcCfg := service.Config{
+		Upstream:       upstream,
+		APIKey:         slashid.NewSecret(testAPIKey),
+		DeadlineMargin: 20 * time.Millisecond,
+	}
+	cfg := server.Config{
+		GRPCAddr:     "127.0.0.1:0",
+		HTTPAddr:     "127.0.0.1:0",
+		AdminAddr:    "127.0.0.1:0",
+		DrainTimeout: time.Minute,
+		Logger:       slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	for _, c := range configure {
+		c(&svcCfg, &cfg)
+	}
+	svc, err := service.New(svcCfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Service = svc
+	s, err := server.New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	stopped := false
+	f := &facade{addrs: s.Addrs(), http: &http.Client{Transport: &http.Transport{}}}
+	f.stop = func() error {
+		stopped = true
+		cancel()
+		return <-done
+	}
+	t.Cleanup(func() {
+		f.http.CloseIdleConnections()
+		if stopped {
+			return
+		}
+		if err := f.stop(); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	f.conn, err = grpc.NewClient(f.addrs.GRPC.String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.conn.Close() })
+	f.grpc = quashv1.NewTokenServiceClient(f.conn)
+	return f
+}
+
+// newUpstream is a client of the SlashID at baseURL.
+func newUpstream(t *testing.T, baseURL string) *slashid.Client {
+	t.Helper()
+	base, err := url.Parse(baseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := slashid.New(slashid.Config{BaseURL: base})
+	t.Cleanup(client.Close)
+	return client
+}
+
+// upstreamFunc is an upstream without a network.
+type upstreamFunc func(ctx context.Context, req slashid.Request) slashid.Result
+
+func (f upstreamFunc) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
+	return f(ctx, req)
+}
+
+// serveUpstream serves h as SlashID, and returns its URL.
+func serveUpstream(t *testing.T, h http.Handler) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
+}
