@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"buf.build/go/protovalidate"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -104,18 +105,12 @@ func (s *TokenService) plan(ctx context.Context, requested time.Duration) (sched
 func answer(cmd command, sched schedule, result slashid.Result, ownCredentials bool) (*quashv1.RevokeResponse, *Error) {
 	end := situationOf(result.Kind, ownCredentials, cmd.allowInvalid)
 	row := &outcomes[end]
-	switch row.outcome {
-	case quashv1.Outcome_OUTCOME_REVOKED:
-		return &quashv1.RevokeResponse{
-			Outcome:       row.outcome,
-			Consistency:   cmd.consistency,
-			CorrelationId: result.CorrelationID,
-		}, nil
-	case quashv1.Outcome_OUTCOME_ALREADY_INVALID:
-		return &quashv1.RevokeResponse{
-			Outcome:       row.outcome,
-			CorrelationId: result.CorrelationID,
-		}, nil
+	if row.code == codes.OK {
+		resp := &quashv1.RevokeResponse{Outcome: row.outcome, CorrelationId: result.CorrelationID}
+		if end == revoked {
+			resp.Consistency = cmd.consistency
+		}
+		return resp, nil
 	}
 	err := newError(end)
 	err.correlationID = result.CorrelationID
@@ -126,8 +121,8 @@ func answer(cmd command, sched schedule, result slashid.Result, ownCredentials b
 	err.failure.Consistency = cmd.consistency
 	err.failure.Timeout = durationpb.New(sched.timeout)
 	err.failure.Attempts = 1
-	err.failure.UpstreamStatus = int32(result.Status)
-	if !result.Sent && err.failure.State == stateUnknown {
+	err.failure.UpstreamStatus = int32(result.Status) //nolint:gosec // three digits, says net/http
+	if !result.Sent && err.failure.GetState() == stateUnknown {
 		err.failure.State = stateNotApplied
 	}
 	return nil, err

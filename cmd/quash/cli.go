@@ -88,8 +88,7 @@ func complain(stderr io.Writer, err error) int {
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintln(stderr, "quash:", strings.TrimSuffix(line, "\n"))
 	}
-	var usage *usageError
-	if errors.As(err, &usage) {
+	if _, usage := errors.AsType[*usageError](err); usage {
 		return exitUsage
 	}
 	return exitFailure
@@ -97,16 +96,15 @@ func complain(stderr io.Writer, err error) int {
 
 // advise completes kong's message with where to look.
 func advise(err error) string {
-	command := "quash"
-	var parse *kong.ParseError
-	if errors.As(err, &parse) && parse.Context != nil {
+	command := []string{"quash"}
+	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context != nil {
 		for _, element := range parse.Context.Path {
-			if element.Command != nil && !element.Command.Hidden {
-				command += " " + element.Command.Name
+			if element.Command != nil {
+				command = append(command, element.Command.Name)
 			}
 		}
 	}
-	return fmt.Sprintf("%s; see %s --help", err, command)
+	return fmt.Sprintf("%s; see %s --help", err, strings.Join(command, " "))
 }
 
 // collect reads a flag's value with parse. A value that cannot be read is noted

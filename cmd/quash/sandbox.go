@@ -56,7 +56,8 @@ func (c *sandboxServeCmd) Run(ctx context.Context, std streams, unreadable *usag
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(std.out, "sandbox of SlashID on %s, API key %q\n", bound.url(), sandbox.DefaultAPIKey)
+	fmt.Fprintf(std.out, "sandbox of SlashID on %s, API key %s, organisation %s\n",
+		bound.url(), sandbox.DefaultAPIKey, sandbox.DefaultOrgID)
 	return bound.run(ctx)
 }
 

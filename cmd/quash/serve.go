@@ -98,8 +98,7 @@ func readAPIKey(file string) (slashid.Secret, error) {
 
 // fileError names the file first, and then only why it could not be read.
 func fileError(file string, err error) error {
-	var path *os.PathError
-	if errors.As(err, &path) {
+	if path, ok := errors.AsType[*os.PathError](err); ok {
 		err = path.Err
 	}
 	return fmt.Errorf("%s: %w", file, err)

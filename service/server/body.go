@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -51,8 +52,7 @@ func readBody(w http.ResponseWriter, r *http.Request) (*requestBody, error) {
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxMessage))
 	_ = control.SetReadDeadline(time.Time{})
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, errBodyTooLarge
 		}
 		return nil, errBodyUnreadable
@@ -138,7 +138,7 @@ func diagnose(data []byte, message proto.Message) []service.Violation {
 			})
 		}
 	}
-	slices.SortFunc(violations, func(a, b service.Violation) int { return bytes.Compare([]byte(a.Field), []byte(b.Field)) })
+	slices.SortFunc(violations, func(a, b service.Violation) int { return strings.Compare(a.Field, b.Field) })
 	if unknown > 0 {
 		violations = append(violations, service.Violation{
 			Field:       bodyField,
@@ -161,14 +161,13 @@ func objectMembers(data []byte) (map[string]json.RawMessage, *service.Violation)
 	}
 	var members map[string]json.RawMessage
 	err := json.Unmarshal(data, &members)
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &syntax):
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return nil, &service.Violation{
 			Field:       bodyField,
 			Description: fmt.Sprintf("is not JSON: it goes wrong at byte %d of %d", syntax.Offset, len(data)),
 		}
-	case err != nil || members == nil:
+	}
+	if err != nil || members == nil {
 		return nil, &service.Violation{Field: bodyField, Description: "must be a JSON object"}
 	}
 	return members, nil

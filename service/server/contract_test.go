@@ -143,6 +143,7 @@ func TestContract(t *testing.T) {
 
 // run takes the case through one door, with an upstream and a server of its own.
 func (c *contractCase) run(t *testing.T, door string) {
+	t.Helper()
 	upstream := c.startUpstream(t)
 	f := startFacade(t, newUpstream(t, upstream.url), func(svc *service.Config, _ *server.Config) {
 		svc.AnswerGrace = c.Config.AnswerGrace
@@ -167,6 +168,7 @@ func (c *contractCase) run(t *testing.T, door string) {
 }
 
 func (c *contractCase) overGRPC(t *testing.T, f *facade) {
+	t.Helper()
 	ctx := metadata.NewOutgoingContext(t.Context(), metadata.New(c.Request.Headers))
 	if c.Request.Deadline != 0 {
 		var cancel context.CancelFunc
@@ -185,6 +187,7 @@ func (c *contractCase) overGRPC(t *testing.T, f *facade) {
 }
 
 func (c *contractCase) overNative(t *testing.T, f *facade) {
+	t.Helper()
 	header := http.Header{"Content-Type": {"application/json"}}
 	for k, v := range c.Request.Headers {
 		header.Set(k, v)
@@ -206,6 +209,7 @@ func (c *contractCase) overNative(t *testing.T, f *facade) {
 }
 
 func (c *contractCase) overDropIn(t *testing.T, f *facade) {
+	t.Helper()
 	header := http.Header{}
 	members := map[string]any{}
 	for name, value := range c.Request.Message {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"google.golang.org/grpc"
 
@@ -24,8 +25,8 @@ func interceptors(logger *slog.Logger) grpc.UnaryServerInterceptor {
 func chain(interceptors ...grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		next := handler
-		for i := len(interceptors) - 1; i >= 0; i-- {
-			interceptor, inner := interceptors[i], next
+		for _, interceptor := range slices.Backward(interceptors) {
+			inner := next
 			next = func(ctx context.Context, req any) (any, error) {
 				return interceptor(ctx, req, info, inner)
 			}
@@ -55,5 +56,6 @@ func logPanic(ctx context.Context, logger *slog.Logger, where string, value any)
 	if err, ok := value.(runtime.Error); ok {
 		cause = slog.String("cause", err.Error())
 	}
-	logger.ErrorContext(ctx, "panic", "in", where, cause, "stack", string(debug.Stack()))
+	logger.LogAttrs(ctx, slog.LevelError, "panic",
+		slog.String("in", where), cause, slog.String("stack", string(debug.Stack())))
 }

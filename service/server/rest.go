@@ -58,7 +58,7 @@ type refusal struct {
 
 // newREST builds the handler of the REST listener.
 func newREST(
-	svc quashv1.TokenServiceServer, interceptor grpc.UnaryServerInterceptor, logger *slog.Logger,
+	ctx context.Context, svc quashv1.TokenServiceServer, interceptor grpc.UnaryServerInterceptor, logger *slog.Logger,
 ) (http.Handler, error) {
 	var channel inprocgrpc.Channel
 	channel.WithServerUnaryInterceptor(interceptor)
@@ -68,20 +68,13 @@ func newREST(
 	for _, d := range []*door{newNative(), newDropIn()} {
 		// Each door has a gateway of its own, since the manners of a gateway hold
 		// for all of its routes; only the door's own path is ever asked of it.
-		if err := gateway.RegisterTokenServiceHandlerClient(context.Background(), d.mux, client); err != nil {
+		if err := gateway.RegisterTokenServiceHandlerClient(ctx, d.mux, client); err != nil {
 			return nil, fmt.Errorf("register the REST route %s: %w", d.path, err)
 		}
 		doors[d.path] = d
 	}
 	elsewhere := doors[nativePath]
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			if value := recover(); value != nil {
-				logPanic(r.Context(), logger, "the REST listener", value)
-				// Too late for an answer of ours, perhaps in the middle of one.
-				panic(http.ErrAbortHandler)
-			}
-		}()
+	return recoverREST(logger, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		d, ok := doors[r.URL.Path]
 		if !ok {
@@ -93,6 +86,21 @@ func newREST(
 		}
 		d.ServeHTTP(w, r)
 	}), nil
+}
+
+// recoverREST logs a panic without its value, which net/http would print. It is
+// too late for an answer then, perhaps in the middle of one.
+func recoverREST(logger *slog.Logger, h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := r.Context()
+		defer func() {
+			if value := recover(); value != nil {
+				logPanic(ctx, logger, "the REST listener", value)
+				panic(http.ErrAbortHandler)
+			}
+		}()
+		h(w, r)
+	})
 }
 
 // newMux returns a gateway for d that reads with the given marshaler and answers

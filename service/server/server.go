@@ -62,7 +62,7 @@ type Addrs struct{ GRPC, HTTP, Admin net.Addr }
 func New(ctx context.Context, cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg}
 	interceptor := interceptors(cfg.Logger)
-	rest, err := newREST(cfg.Service, interceptor, cfg.Logger)
+	rest, err := newREST(ctx, cfg.Service, interceptor, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -194,8 +194,7 @@ func Listen(ctx context.Context, flag, addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("%s %s is taken by another process: stop that one, or choose another address (port 0 takes a free one)", flag, addr)
 	default:
 		// The rest of an error of net's repeats the address.
-		var op *net.OpError
-		if errors.As(err, &op) {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op.Err
 		}
 		return nil, fmt.Errorf("%s %s cannot be served: %w", flag, addr, err)

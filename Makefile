@@ -1,0 +1,65 @@
+# Everything is run through Go: building and testing need nothing else, and the
+# tools below are fetched, at these versions, when a target first wants them.
+BUF           := go run github.com/bufbuild/buf/cmd/buf@v1.75.0
+GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# What `make breaking` compares with: any git revision.
+AGAINST ?= main
+
+IMPORTS := .build/proto-imports
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: dev
+dev: ## Run quash in front of an embedded sandbox of SlashID, on loopback.
+	@go run ./cmd/quash dev
+
+.PHONY: test
+test: ## Run the tests.
+	go test ./...
+
+.PHONY: race
+race: ## Run the tests with the race detector, in random order.
+	go test -race -shuffle=on ./...
+
+.PHONY: build
+build: ## Build bin/quash.
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/quash ./cmd/quash
+
+.PHONY: image
+image: ## Build the container image quash:latest.
+	docker build --build-arg VERSION=$(VERSION) -t quash .
+
+.PHONY: lint
+lint: ## Check the Go code and the protos.
+	$(GOLANGCI_LINT) run
+	go mod tidy -diff
+	@$(MAKE) --no-print-directory $(IMPORTS)
+	$(BUF) lint
+	$(BUF) format --diff --exit-code proto
+
+.PHONY: generate
+generate: $(IMPORTS) ## Generate gen/ from proto/.
+	rm -rf gen
+	$(BUF) generate proto
+
+.PHONY: generated
+generated: generate ## Fail unless gen/ is what `make generate` makes.
+	@git diff --exit-code -- gen
+	@test -z "$$(git ls-files --others --exclude-standard -- gen)"
+
+# The .proto files that ours import, out of the Go modules that the code links.
+.PHONY: $(IMPORTS)
+$(IMPORTS):
+	@rm -rf $@
+	@go run ./proto/imports $@
+
+.PHONY: breaking
+breaking: $(IMPORTS) ## Fail if the protos break what callers of AGAINST (main) rely on.
+	@rm -rf .build/against && mkdir -p .build/against/$(IMPORTS)
+	@git archive $(AGAINST) buf.yaml proto | tar -x -C .build/against
+	@cp -R $(IMPORTS)/. .build/against/$(IMPORTS)
+	$(BUF) breaking --against .build/against

@@ -1,0 +1,159 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/service/slashid"
+)
+
+// upstreamFunc is an upstream without a network.
+type upstreamFunc func(ctx context.Context, req slashid.Request) slashid.Result
+
+func (f upstreamFunc) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
+	return f(ctx, req)
+}
+
+func newService(t *testing.T, upstream Upstream) *TokenService {
+	t.Helper()
+	s, err := New(Config{Upstream: upstream, APIKey: slashid.NewSecret("key"), DeadlineMargin: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// silent never answers, as slashid.Client tells it.
+func silent(sent bool) upstreamFunc {
+	return func(ctx context.Context, _ slashid.Request) slashid.Result {
+		<-ctx.Done()
+		kind := slashid.NoAnswer
+		if errors.Is(ctx.Err(), context.Canceled) {
+			kind = slashid.Cancelled
+		}
+		return slashid.Result{Kind: kind, Sent: sent, Err: ctx.Err()}
+	}
+}
+
+// The answer to a call whose upstream is silent comes the margin before the
+// caller's deadline, or the grace after SlashID's timeout where there is none.
+func TestAnswerIsDue(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		deadline time.Duration // 0: none
+		request  *quashv1.RevokeRequest
+		want     time.Duration
+	}{
+		{"deadline", 10 * time.Second, &quashv1.RevokeRequest{Token: "a"}, 9980 * time.Millisecond},
+		{"half a second", 500 * time.Millisecond, &quashv1.RevokeRequest{Token: "a"}, 480 * time.Millisecond},
+		{"deadline beyond the timeout", time.Minute, &quashv1.RevokeRequest{Token: "a"}, 59980 * time.Millisecond},
+		{"no deadline", 0, &quashv1.RevokeRequest{Token: "a"}, 35 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx := t.Context()
+				if tt.deadline != 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, tt.deadline)
+					defer cancel()
+				}
+				begun := time.Now()
+				_, err := newService(t, silent(true)).Revoke(ctx, tt.request)
+				if got := time.Since(begun); got != tt.want {
+					t.Errorf("answered after %s, want %s", got, tt.want)
+				}
+				failure := failureOf(t, err, codes.DeadlineExceeded, "UPSTREAM_TIMEOUT")
+				if got := failure.GetElapsed().AsDuration(); got != tt.want {
+					t.Errorf("elapsed: %s, want %s", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// What was never sent was never applied, however the call ended.
+func TestStateOfWhatWasNotSent(t *testing.T) {
+	t.Parallel()
+	for _, sent := range []bool{true, false} {
+		want := quashv1.RevocationState_REVOCATION_STATE_NOT_APPLIED
+		if sent {
+			want = quashv1.RevocationState_REVOCATION_STATE_UNKNOWN
+		}
+		synctest.Test(t, func(t *testing.T) {
+			_, err := newService(t, silent(sent)).Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
+			if got := failureOf(t, err, codes.DeadlineExceeded, "UPSTREAM_TIMEOUT").GetState(); got != want {
+				t.Errorf("no answer, sent %t: %s", sent, got)
+			}
+		})
+	}
+}
+
+func TestRevokeCancelled(t *testing.T) {
+	t.Parallel()
+	for _, sent := range []bool{true, false} {
+		want := quashv1.RevocationState_REVOCATION_STATE_NOT_APPLIED
+		if sent {
+			want = quashv1.RevocationState_REVOCATION_STATE_UNKNOWN
+		}
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Second, cancel)
+			_, err := newService(t, silent(sent)).Revoke(ctx, &quashv1.RevokeRequest{Token: "a"})
+			failure := failureOf(t, err, codes.Canceled, "CALLER_CANCELLED")
+			if failure.GetState() != want || failure.GetElapsed().AsDuration() != time.Second {
+				t.Errorf("sent %t: %v", sent, failure)
+			}
+		})
+	}
+}
+
+// The cause is there for whoever runs quash, and not in what callers see.
+func TestCauseIsReachableOnlyByUnwrapping(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("dial tcp: connection refused")
+	_, err := newService(t, upstreamFunc(func(context.Context, slashid.Request) slashid.Result {
+		return slashid.Result{Kind: slashid.NotConnected, Err: cause}
+	})).Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
+	if !errors.Is(err, cause) {
+		t.Errorf("%v does not lead to the cause", err)
+	}
+	if err.Error() != "SlashID cannot be reached" {
+		t.Errorf("the text is %q", err)
+	}
+}
+
+// Of the caller's and quash's own credentials one kind is used, never a mixture.
+func TestOwnKeyIsNotMixedWithForwardedCredentials(t *testing.T) {
+	t.Parallel()
+	got := make(chan slashid.Credentials, 1)
+	s := newService(t, upstreamFunc(func(_ context.Context, req slashid.Request) slashid.Result {
+		got <- req.Credentials
+		return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: true}
+	}))
+	ctx := incoming(t, "slashid-api-key", "theirs", "authorization", "Bearer theirs", "slashid-orgid", "theirs")
+	if _, err := s.Revoke(ctx, &quashv1.RevokeRequest{Token: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	if creds := <-got; creds != (slashid.Credentials{APIKey: slashid.NewSecret("key")}) {
+		t.Errorf("with a key of its own quash sends %v", creds)
+	}
+	s.cfg.APIKey = slashid.Secret{}
+	if _, err := s.Revoke(ctx, &quashv1.RevokeRequest{Token: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	want := slashid.Credentials{
+		APIKey: slashid.NewSecret("theirs"), Authorization: slashid.NewSecret("Bearer theirs"), OrgID: "theirs",
+	}
+	if creds := <-got; creds != want {
+		t.Errorf("without a key quash sends %v", creds)
+	}
+}
