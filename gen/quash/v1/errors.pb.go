@@ -218,7 +218,7 @@ const (
 	//
 	//	{
 	//	  "code": 4,
-	//	  "message": "the revocation did not reach the asked-for consistency in time",
+	//	  "message": "the revocation did not reach the asked-for consistency in time; SlashID goes on with it",
 	//	  "details": [
 	//	    {
 	//	      "@type": "type.googleapis.com/google.rpc.ErrorInfo",
