@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"path"
 	"sync"
+
+	"github.com/google/uuid"
 )
 
 // ErrClosed is what waiting for a revocation, or changing a region, returns once
@@ -64,7 +66,7 @@ func (s *Sandbox) Close() {
 // ServeHTTP answers one call. Every answer carries a slashid-correlation-id, and
 // every refusal SlashID's error envelope.
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set(correlationIDHeader, newUUID())
+	w.Header().Set(correlationIDHeader, uuid.NewString())
 	select {
 	case <-s.closed:
 		writeError(w, ErrClosed)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/google/uuid"
 )
 
 var (
@@ -131,7 +132,7 @@ func newAuthority(issuer, orgID string) (*authority, error) {
 
 func (a *authority) mint(opts MintOptions, now time.Time) (string, error) {
 	if opts.PersonID == "" {
-		opts.PersonID = newUUID()
+		opts.PersonID = uuid.NewString()
 	}
 	if !isUUID(opts.PersonID) {
 		return "", errors.New("the person id is not a UUID")
@@ -144,7 +145,7 @@ func (a *authority) mint(opts MintOptions, now time.Time) (string, error) {
 	if err != nil || !opts.Container {
 		return token, err
 	}
-	c.ID = newUUID()
+	c.ID = uuid.NewString()
 	c.UserToken = token
 	return a.sign(c, nil)
 }
@@ -164,7 +165,7 @@ func (a *authority) newClaims(personID string, lifetime time.Duration, now time.
 		Expiry:    expiry.Unix(),
 		NotBefore: issued.Unix(),
 		IssuedAt:  issued.Unix(),
-		ID:        newUUID(),
+		ID:        uuid.NewString(),
 
 		OID:                  a.orgID,
 		OrgID:                a.orgID,

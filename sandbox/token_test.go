@@ -13,6 +13,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 )
 
 // payload reads a token's claims without verifying it.
@@ -33,7 +34,7 @@ func TestMintedClaims(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSandbox(t, Config{Issuer: "someone", OrgID: "org", TokenLifetime: time.Minute})
-		person := newUUID()
+		person := uuid.NewString()
 		got := payload(t, mint(t, s, MintOptions{PersonID: person, CustomClaims: map[string]any{"role": "admin"}}))
 		if id, _ := got["jti"].(string); !isUUID(id) {
 			t.Errorf("jti is %v", got["jti"])
