@@ -91,6 +91,10 @@ func (RevocationState) EnumDescriptor() ([]byte, []int) {
 // callers find the same messages in `google.rpc.Status.details`. RequestInfo is
 // there whenever SlashID named its request; its `request_id` is SlashID's
 // correlation id. RetryInfo is there when repeating the call can help.
+//
+// gRPC itself answers what never becomes a call: a message that is too large
+// (RESOURCE_EXHAUSTED) or no protobuf (INTERNAL), a method that does not exist
+// (UNIMPLEMENTED). Those statuses have no details; nothing was done.
 type ErrorReason int32
 
 const (
