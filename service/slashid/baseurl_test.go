@@ -1,0 +1,116 @@
+package slashid_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/quashdev/quash/service/slashid"
+)
+
+func TestParseBaseURL(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"https://api.slashid.com":               "https://api.slashid.com",
+		"https://api.slashid.com/":              "https://api.slashid.com/",
+		"https://api.slashid.com:8443":          "https://api.slashid.com:8443",
+		"https://gateway.example/slashid/":      "https://gateway.example/slashid/",
+		"https://gateway.example/token":         "https://gateway.example/token",
+		"https://gateway.example/token/revoke2": "https://gateway.example/token/revoke2",
+		"http://127.0.0.1:8081":                 "http://127.0.0.1:8081",
+		"http://[::1]:8081":                     "http://[::1]:8081",
+		"HTTPS://API.SlashID.com":               "https://API.SlashID.com",
+	} {
+		got, err := slashid.ParseBaseURL(text)
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		if got.String() != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+// The errors never quote the text, since somebody may have put a password or a
+// token in it.
+func TestParseBaseURLErrors(t *testing.T) {
+	t.Parallel()
+	const (
+		notAURL     = "it is not a URL"
+		noScheme    = "it must start with https:// (or http://)"
+		noHost      = "it names no host"
+		credentials = "it must not hold credentials"
+		query       = "it must not have a query or a fragment"
+		endpoint    = "it must not include the endpoint's path /token/revoke"
+	)
+	const secret = "hunter2"
+	for text, want := range map[string]string{
+		"https://hunter2 .example":                  notAURL,
+		"https://user:hunter2@host:port":            notAURL,
+		"https://hunter2.example/%zz":               notAURL,
+		"https://[hunter2":                          notAURL,
+		"https://hunter2.example\n":                 notAURL,
+		"\x00hunter2":                               notAURL,
+		"://hunter2":                                notAURL,
+		"hunter2.example:443":                       noScheme, // the host passes for a scheme
+		"":                                          noScheme,
+		"hunter2.example":                           noScheme,
+		"//hunter2.example":                         noScheme,
+		"/hunter2":                                  noScheme,
+		"ftp://hunter2.example":                     noScheme,
+		"httpss://hunter2.example":                  noScheme,
+		"unix:///run/hunter2.sock":                  noScheme,
+		"https:":                                    noHost,
+		"https://":                                  noHost,
+		"https:///hunter2":                          noHost,
+		"https://:443/hunter2":                      noHost,
+		"https:hunter2.example":                     noHost,
+		"https://hunter2@host.example":              credentials,
+		"https://user:hunter2@host.example":         credentials,
+		"https://:hunter2@host.example":             credentials,
+		"https://@hunter2.example":                  credentials,
+		"https://host.example?key=hunter2":          query,
+		"https://host.example/?":                    query,
+		"https://host.example#hunter2":              query,
+		"https://hunter2.example/token/revoke":      endpoint,
+		"https://hunter2.example/token/revoke/":     endpoint,
+		"https://hunter2.example/token/revoke//":    endpoint,
+		"https://host.example/hunter2/token/revoke": endpoint,
+		"https://host.example/token%2Frevoke":       endpoint,
+	} {
+		u, err := slashid.ParseBaseURL(text)
+		if err == nil {
+			t.Errorf("%q: got %q", text, u)
+			continue
+		}
+		if err.Error() != want {
+			t.Errorf("%q: got %q, want %q", text, err, want)
+		}
+		if strings.Contains(err.Error(), secret) {
+			t.Errorf("%q is quoted: %v", text, err)
+		}
+	}
+}
+
+// What is accepted is a place below which there is a URL to call, and holds
+// nothing that does not belong into one.
+func FuzzParseBaseURL(f *testing.F) {
+	for _, text := range []string{
+		"", "https://api.slashid.com", "http://[::1]:8081/a/../b//", "https://user:hunter2@host", "https://host/%zz",
+		"https://host/token/revoke", "https://host?a=b", "https://host#c", "https:opaque", "https://h/%2e%2e/%2F",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		u, err := slashid.ParseBaseURL(text)
+		if err != nil {
+			return
+		}
+		if u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			t.Errorf("%q is accepted: %+v", text, u)
+		}
+		if _, err := slashid.ParseBaseURL(u.String()); err != nil {
+			t.Errorf("%q is accepted, but %q is not: %v", text, u, err)
+		}
+	})
+}

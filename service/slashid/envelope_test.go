@@ -1,0 +1,123 @@
+package slashid_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/quashdev/quash/service/slashid"
+)
+
+func TestIsEnvelope(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		body string
+		want bool
+	}{
+		// SlashID's word.
+		{"documented", envelope, true},
+		{"without meta", `{"errors": [{"httpcode": 408, "message": "text"}]}`, true},
+		{"without errors", `{"meta": {"pagination": {"limit": 0, "offset": 0, "total_count": 0}}}`, true},
+		{"empty members", `{"meta": {}, "errors": []}`, true},
+		{"an error without members", `{"errors": [{}]}`, true},
+		{"several errors", `{"errors": [{"httpcode": 408}, {"message": "text"}]}`, true},
+		{"null further in", `{"meta": {"pagination": null}, "errors": [{"httpcode": null, "message": null}]}`, true},
+		{"more members than documented", `{"meta": {}, "errors": [], "result": null, "id": 7}`, true},
+		{"errors first", `{"errors": [], "meta": {}}`, true},
+		{"no spaces", `{"meta":{},"errors":[]}`, true},
+		{"many spaces", " \t\r\n{ \"meta\" :\r\n{ } , \"errors\"\t: [ ] } \t\r\n", true},
+		{"escaped names", `{"\u006deta": {}, "err\u006frs": []}`, true},
+		{"NUL in a message, escaped", `{"errors": [{"message": "\u0000"}]}`, true},
+		{"invalid UTF-8 in a message", "{\"errors\": [{\"message\": \"\xff\xfe\"}]}", true},
+
+		// A proxy's.
+		{"nothing", "", false},
+		{"spaces", " \r\n", false},
+		{"HTML", page, false},
+		{"HTML around it", "<pre>" + envelope + "</pre>", false},
+		{"plain text", "stream timeout", false},
+		{"an API gateway's JSON", `{"message": "Endpoint request timed out"}`, false},
+		{"another API's JSON", `{"error": "timeout", "error_description": "text"}`, false},
+		{"problem details", `{"type": "about:blank", "title": "Request Timeout", "status": 408}`, false},
+
+		// Neither member, or not in its shape.
+		{"an empty object", `{}`, false},
+		{"null", `null`, false},
+		{"true", `true`, false},
+		{"a number", `408`, false},
+		{"a string", `"meta"`, false},
+		{"an array", `[]`, false},
+		{"it in an array", `[` + envelope + `]`, false},
+		{"it in a string", `"{\"meta\": {}, \"errors\": []}"`, false},
+		{"it one level down", `{"body": ` + envelope + `}`, false},
+		{"meta null", `{"meta": null}`, false},
+		{"errors null", `{"errors": null}`, false},
+		{"both null", `{"meta": null, "errors": null}`, false},
+		{"meta a string", `{"meta": "{}"}`, false},
+		{"meta an array", `{"meta": []}`, false},
+		{"meta an array, errors right", `{"meta": [], "errors": []}`, false},
+		{"errors an object", `{"errors": {}}`, false},
+		{"errors a string", `{"errors": "[]"}`, false},
+		{"errors a number", `{"errors": 1}`, false},
+		{"errors an object, meta right", `{"meta": {}, "errors": {"0": {}}}`, false},
+
+		// Damaged.
+		{"truncated", envelope[:len(envelope)-1], false},
+		{"truncated in the middle", envelope[:len(envelope)/2], false},
+		{"more after it", envelope + "{}", false},
+		{"a comma too many", `{"meta": {}, "errors": [],}`, false},
+		{"NUL before it", "\x00" + envelope, false},
+		{"NUL after it", envelope + "\x00", false},
+		{"NUL in a message", "{\"errors\": [{\"message\": \"\x00\"}]}", false},
+		{"only NULs", strings.Repeat("\x00", 100), false},
+		{"byte order mark", "\ufeff" + envelope, false},
+		{"UTF-16", "{\x00\"\x00m\x00e\x00t\x00a\x00\"\x00:\x00{\x00}\x00}\x00", false},
+		{"invalid UTF-8 outside a string", "{\xff\"meta\": {}}", false},
+		{"too deep", `{"meta": ` + strings.Repeat(`{"a":`, 20_000) + `1` + strings.Repeat(`}`, 20_000) + `}`, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			if got := slashid.IsEnvelope([]byte(tc.body)); got != tc.want {
+				t.Errorf("%.80q: got %t, want %t", tc.body, got, tc.want)
+			}
+		})
+	}
+}
+
+// Whatever comes: an envelope is a whole JSON object with one of the two
+// members, and no part of it is an envelope.
+func FuzzIsEnvelope(f *testing.F) {
+	for _, body := range []string{
+		"", "{}", "null", envelope, page, `{"meta": null, "errors": []}`, `{"errors": [{}]}`, "{\"errors\": [\"\xff\"]}",
+		`{"meta": {}}`, `{"META": {}}`, `{"meta": {}, "meta": 1}`, "\x00",
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if !slashid.IsEnvelope(body) {
+			return
+		}
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(body, &members); err != nil {
+			t.Fatalf("%q is no JSON object: %v", body, err)
+		}
+		known := 0
+		for name := range members {
+			if strings.EqualFold(name, "meta") || strings.EqualFold(name, "errors") {
+				known++
+			}
+		}
+		if known == 0 {
+			t.Errorf("%q has neither member", body)
+		}
+		whole := bytes.TrimSpace(body)
+		if slashid.IsEnvelope(whole[:len(whole)-1]) {
+			t.Errorf("%q without its end is an envelope", body)
+		}
+		if slashid.IsEnvelope(append([]byte("["), append(whole, ']')...)) {
+			t.Errorf("%q in an array is an envelope", body)
+		}
+	})
+}
