@@ -1,0 +1,128 @@
+package main
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+func TestParseLevel(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]slog.Level{
+		"debug": slog.LevelDebug,
+		"info":  slog.LevelInfo,
+		"warn":  slog.LevelWarn,
+		"error": slog.LevelError,
+		"ERROR": slog.LevelError,
+	} {
+		if got, err := parseLevel(text); got != want || err != nil {
+			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "loud", "warning", " info", "0"} {
+		if got, err := parseLevel(text); err == nil {
+			t.Errorf("%q is taken for %v", text, got)
+		}
+	}
+}
+
+func TestParseLogFormat(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]logFormat{"json": logJSON, "text": logText} {
+		if got, err := parseLogFormat(text); got != want || err != nil {
+			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "xml", "JSON", "text "} {
+		if got, err := parseLogFormat(text); err == nil {
+			t.Errorf("%q is taken for %v", text, got)
+		}
+	}
+}
+
+func TestParseInt(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{"0": 0, "3": 3, "-3": -3, "1000000": 1_000_000} {
+		if got, err := parseInt(text); got != want || err != nil {
+			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "three", "1.5", "1e6", " 3", "99999999999999999999"} {
+		if got, err := parseInt(text); err == nil {
+			t.Errorf("%q is taken for %v", text, got)
+		}
+	}
+}
+
+func TestCheckAddr(t *testing.T) {
+	t.Parallel()
+	for _, addr := range []string{
+		":0", ":9090", "127.0.0.1:0", "127.0.0.1:65535", "[::1]:9090", "[::]:9090",
+		"localhost:9090", "quash.example.com:9090", "[fe80::1%eth0]:9090",
+	} {
+		if err := checkAddr(addr); err != nil {
+			t.Errorf("%q: %v", addr, err)
+		}
+	}
+	for addr, want := range map[string]string{
+		"":                      "host:port",
+		"9090":                  "host:port",
+		"localhost":             "host:port",
+		"127.0.0.1":             "host:port",
+		"::1":                   "host:port",
+		"::1:9090":              "host:port",
+		"http://127.0.0.1:9090": "host:port",
+		":":                     "port must be a number",
+		"127.0.0.1:":            "port must be a number",
+		":grpc":                 "port must be a number",
+		":-1":                   "port must be a number",
+		":+1":                   "port must be a number",
+		":65536":                "port must be a number",
+		":9090/":                "port must be a number",
+		": 9090":                "port must be a number",
+	} {
+		if err := checkAddr(addr); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", addr, err, want)
+		}
+	}
+}
+
+// What counts as loopback may be served, and sent to, in plaintext: in doubt the
+// answer is no.
+func TestIsLoopback(t *testing.T) {
+	t.Parallel()
+	for addr, want := range map[string]bool{
+		"127.0.0.1:9090":          true,
+		"127.255.255.254:9090":    true,
+		"[::1]:9090":              true,
+		"[0:0:0:0:0:0:0:1]:9090":  true,
+		"[::ffff:127.0.0.1]:9090": true,
+		"localhost:9090":          true,
+
+		":9090":                        false,
+		"0.0.0.0:9090":                 false,
+		"[::]:9090":                    false,
+		"10.0.0.1:9090":                false,
+		"126.255.255.255:9090":         false,
+		"128.0.0.1:9090":               false,
+		"[::ffff:10.0.0.1]:9090":       false,
+		"[fe80::1%lo]:9090":            false,
+		"127.1:9090":                   false,
+		"2130706433:9090":              false,
+		"0177.0.0.1:9090":              false,
+		"localhost.example.com:9090":   false,
+		"127.0.0.1.example.com:9090":   false,
+		"example.com:9090":             false,
+		"127.0.0.1":                    false,
+		"":                             false,
+		"localhost, 192.0.2.1:9090":    false,
+		"localhost@192.0.2.1:9090":     false,
+		"user@127.0.0.1:9090":          false,
+		"http://localhost:9090":        false,
+		"127.0.0.1:9090,0.0.0.0:19090": false,
+	} {
+		if got := isLoopback(addr); got != want {
+			t.Errorf("%q: %t, want %t", addr, got, want)
+		}
+	}
+}

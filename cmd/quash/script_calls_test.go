@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+)
+
+func callHTTP(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: http [-H 'KEY: VALUE']… METHOD URL [BODY]")
+	}
+	_, text, err := exchange(args)
+	ts.Check(err)
+	fmt.Fprint(ts.Stdout(), text)
+}
+
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: until STATUS URL REGEXP")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	re := regexp.MustCompile(`(?m)` + args[2])
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for ctx.Err() == nil {
+		got, text, err := exchange([]string{http.MethodGet, args[1]})
+		ts.Check(err)
+		if got == want && re.MatchString(text) {
+			return
+		}
+	}
+	ts.Fatalf("%s has not answered %d with %#q", args[1], want, args[2])
+}
+
+// exchange makes the call that the arguments of http describe, and returns the
+// status and the whole answer as text. It follows no redirect, and its connection
+// ends with it.
+func exchange(args []string) (code int, text string, err error) {
+	header := http.Header{"Content-Type": {"application/json"}}
+	for len(args) > 2 && args[0] == "-H" {
+		key, value, _ := strings.Cut(args[1], ": ")
+		header.Set(key, value)
+		args = args[2:]
+	}
+	if len(args) < 2 {
+		return 0, "", errors.New("no method, or no URL")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, args[0], args[1], strings.NewReader(strings.Join(args[2:], "")))
+	if err != nil {
+		return 0, "", err
+	}
+	req.Header = header
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, "", err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "HTTP %s\n", resp.Status)
+	for _, key := range slices.Sorted(maps.Keys(resp.Header)) {
+		fmt.Fprintf(&b, "%s: %s\n", key, strings.Join(resp.Header[key], ", "))
+	}
+	fmt.Fprintf(&b, "\n%s\n", body)
+	return resp.StatusCode, b.String(), nil
+}
+
+func callRPC(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: [!] rpc ADDR JSON")
+	}
+	var req quashv1.RevokeRequest
+	ts.Check(protojson.Unmarshal([]byte(args[1]), &req))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := dial(args[0])
+	ts.Check(err)
+	defer conn.Close()
+	resp, err := quashv1.NewTokenServiceClient(conn).Revoke(ctx, &req)
+	if err != nil {
+		fmt.Fprintf(ts.Stderr(), "%s: %s\n", status.Code(err), status.Convert(err).Message())
+		for _, detail := range status.Convert(err).Details() {
+			fmt.Fprintf(ts.Stderr(), "%v\n", detail)
+		}
+		if !neg {
+			ts.Fatalf("the call failed")
+		}
+		return
+	}
+	if neg {
+		ts.Fatalf("the call did not fail")
+	}
+	// protojson's spacing is random on purpose.
+	text, err := protojson.Marshal(resp)
+	ts.Check(err)
+	var compact bytes.Buffer
+	ts.Check(json.Compact(&compact, text))
+	fmt.Fprintln(ts.Stdout(), compact.String())
+}
+
+func services(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: [!] services ADDR")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := dial(args[0])
+	ts.Check(err)
+	defer conn.Close()
+	stream, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
+	ts.Check(err)
+	// When the call has already failed, Recv has the reason.
+	_ = stream.Send(&reflectionv1.ServerReflectionRequest{
+		MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{},
+	})
+	resp, err := stream.Recv()
+	if err != nil {
+		fmt.Fprintln(ts.Stderr(), status.Code(err))
+		if !neg {
+			ts.Fatalf("the call failed")
+		}
+		return
+	}
+	if neg {
+		ts.Fatalf("the call did not fail")
+	}
+	for _, service := range resp.GetListServicesResponse().GetService() {
+		fmt.Fprintln(ts.Stdout(), service.GetName())
+	}
+}
+
+// awaitGRPC waits until a server answers over gRPC, in plaintext. That it serves
+// is logged a moment before it does.
+func awaitGRPC(addr string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := dial(addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{}, grpc.WaitForReady(true))
+	return err
+}
+
+func dial(addr string) (*grpc.ClientConn, error) {
+	return grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+}
+
+func serveHTTPS(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: https VAR URL")
+	}
+	target, err := url.Parse(args[1])
+	ts.Check(err)
+	quiet := log.New(io.Discard, "", 0)
+	s := httptest.NewUnstartedServer(&httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Transport: &http.Transport{DisableKeepAlives: true},
+		ErrorLog:  quiet,
+	})
+	s.Config.ErrorLog = quiet
+	s.StartTLS()
+	ts.Defer(s.Close)
+	ts.Setenv(args[0], s.URL)
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pem"), certificate, 0o600))
+}
