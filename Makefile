@@ -43,8 +43,13 @@ lint: ## Check the Go code and the protos.
 
 .PHONY: generate
 generate: $(IMPORTS) ## Generate gen/ from proto/.
-	rm -rf gen
-	$(BUF) generate proto
+	@rm -rf .build/gen
+	$(BUF) generate proto --output .build/gen
+	@rm -rf gen && mv .build/gen/gen gen
+
+.PHONY: docs
+docs: ## Write the documents that are made from code.
+	go test ./service/server -run '^TestOutcomesDoc$$' -count=1 -update
 
 .PHONY: generated
 generated: generate ## Fail unless gen/ is what `make generate` makes.

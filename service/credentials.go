@@ -17,20 +17,19 @@ const (
 // credentials chooses what authenticates a call to SlashID, and reports whether
 // it is quash's own. Own and forwarded credentials are never mixed: a caller's
 // key must not stand in for ours, nor ours for a caller's.
-func (s *TokenService) credentials(md metadata.MD) (creds slashid.Credentials, own bool) {
-	if !s.cfg.APIKey.IsZero() {
-		return slashid.Credentials{APIKey: s.cfg.APIKey}, true
+func (s *TokenService) credentials(md metadata.MD) (creds slashid.Credentials, own bool, violations []Violation) {
+	if s.cfg.APIKey != nil {
+		return slashid.Credentials{APIKey: s.cfg.APIKey()}, true, nil
 	}
-	return slashid.Credentials{
-		APIKey:        slashid.NewSecret(first(md, MetadataAPIKey)),
-		Authorization: slashid.NewSecret(first(md, MetadataAuthorization)),
-		OrgID:         first(md, MetadataOrgID),
-	}, false
-}
-
-func first(md metadata.MD, key string) string {
-	if values := md.Get(key); len(values) > 0 {
-		return values[0]
+	single := func(key string) string {
+		value, _, bad := singleValue(md, key)
+		violations = appendIfBad(violations, bad)
+		return value
 	}
-	return ""
+	creds = slashid.Credentials{
+		APIKey:        slashid.NewSecret(single(MetadataAPIKey)),
+		Authorization: slashid.NewSecret(single(MetadataAuthorization)),
+		OrgID:         single(MetadataOrgID),
+	}
+	return creds, false, violations
 }

@@ -12,33 +12,14 @@ const (
 // defaultAnswerGrace is Config.AnswerGrace unless it says otherwise.
 const defaultAnswerGrace = 5 * time.Second
 
-// schedule is how an attempt spends its caller's time.
-type schedule struct {
-	// timeout is sent to SlashID: whole seconds from MinTimeout to MaxTimeout.
-	timeout time.Duration
-	// due is how long from now the answer may take.
-	due time.Duration
-}
-
-// planWithin schedules an attempt whose answer is due within left: what is left
-// of the caller's deadline, less the margin that it takes to bring the answer
-// and its details to the caller before its own clock ends the call. requested is
-// the timeout asked for, 0 meaning none. It reports false when nothing is left.
+// timeoutWithin is the timeout to send with an attempt whose caller must have its
+// answer within left: whole seconds from MinTimeout to MaxTimeout. requested is
+// the timeout asked for, 0 meaning none.
 //
 // Where less than MinTimeout is left SlashID is still asked, with MinTimeout:
-// it mostly answers at once, and its answer may take until due.
-func planWithin(left, requested time.Duration) (schedule, bool) {
-	if left <= 0 {
-		return schedule{}, false
-	}
-	return schedule{timeout: upstreamTimeout(min(orDefault(requested), left)), due: left}, true
-}
-
-// planUnbounded schedules an attempt for a caller without a deadline: SlashID
-// may take grace longer than the timeout that it is given.
-func planUnbounded(requested, grace time.Duration) schedule {
-	timeout := upstreamTimeout(orDefault(requested))
-	return schedule{timeout: timeout, due: timeout + grace}
+// it mostly answers at once, and its answer may take until it is due.
+func timeoutWithin(left, requested time.Duration) time.Duration {
+	return upstreamTimeout(min(orDefault(requested), left))
 }
 
 func orDefault(requested time.Duration) time.Duration {

@@ -10,45 +10,26 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-func TestPlanWithin(t *testing.T) {
+func TestTimeoutWithin(t *testing.T) {
 	t.Parallel()
 	const ms = time.Millisecond
 	for _, tt := range []struct {
-		name            string
-		left, requested time.Duration
-		want            schedule
-		wantOK          bool
+		name                  string
+		left, requested, want time.Duration
 	}{
-		{"nothing left", 0, 0, schedule{}, false},
-		{"less than nothing left", -time.Second, 5 * time.Second, schedule{}, false},
-		{"a moment left", 1, 0, schedule{time.Second, 1}, true},
-		{"half a second left", 480 * ms, 0, schedule{time.Second, 480 * ms}, true},
-		{"a second left", time.Second, 0, schedule{time.Second, time.Second}, true},
-		{"a fraction left is dropped", 2999 * ms, 0, schedule{2 * time.Second, 2999 * ms}, true},
-		{"the default when nothing is asked for", time.Hour, 0, schedule{30 * time.Second, time.Hour}, true},
-		{"the default shortened", 29 * time.Second, 0, schedule{29 * time.Second, 29 * time.Second}, true},
-		{"what is asked for", time.Hour, 7 * time.Second, schedule{7 * time.Second, time.Hour}, true},
-		{"what is asked for, shortened", 6500 * ms, 7 * time.Second, schedule{6 * time.Second, 6500 * ms}, true},
-		{"the most", time.Hour, 120 * time.Second, schedule{120 * time.Second, time.Hour}, true},
-		{"beyond the most", time.Hour, time.Hour, schedule{120 * time.Second, time.Hour}, true},
+		{"a moment left", 1, 0, time.Second},
+		{"half a second left", 480 * ms, 0, time.Second},
+		{"a second left", time.Second, 0, time.Second},
+		{"a fraction left is dropped", 2999 * ms, 0, 2 * time.Second},
+		{"the default when nothing is asked for", time.Hour, 0, 30 * time.Second},
+		{"the default shortened", 29 * time.Second, 0, 29 * time.Second},
+		{"what is asked for", time.Hour, 7 * time.Second, 7 * time.Second},
+		{"what is asked for, shortened", 6500 * ms, 7 * time.Second, 6 * time.Second},
+		{"the most", time.Hour, 120 * time.Second, 120 * time.Second},
+		{"beyond the most", time.Hour, time.Hour, 120 * time.Second},
 	} {
-		got, ok := planWithin(tt.left, tt.requested)
-		if got != tt.want || ok != tt.wantOK {
-			t.Errorf("%s: %v, %t, want %v, %t", tt.name, got, ok, tt.want, tt.wantOK)
-		}
-	}
-}
-
-func TestPlanUnbounded(t *testing.T) {
-	t.Parallel()
-	const grace = 5 * time.Second
-	for requested, want := range map[time.Duration]schedule{
-		0:                 {30 * time.Second, 35 * time.Second},
-		time.Second:       {time.Second, 6 * time.Second},
-		120 * time.Second: {120 * time.Second, 125 * time.Second},
-	} {
-		if got := planUnbounded(requested, grace); got != want {
-			t.Errorf("%s: %v, want %v", requested, got, want)
+		if got := timeoutWithin(tt.left, tt.requested); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"log/slog"
 	"strings"
 	"time"
 
@@ -61,6 +62,11 @@ func Internal(cause error) *Error {
 	return e
 }
 
+// TookSince says when the work on the call began, for RevokeFailure.elapsed.
+func (e *Error) TookSince(begun time.Time) {
+	e.failure.Elapsed = durationpb.New(time.Since(begun))
+}
+
 // newError returns the error that the outcome table has for s, to which the
 // caller adds what it knows.
 func newError(s situation) *Error {
@@ -108,4 +114,34 @@ func (e *Error) Code() codes.Code { return e.row.code }
 // Reason is the name of the ErrorReason, without its prefix.
 func (e *Error) Reason() string {
 	return strings.TrimPrefix(e.row.reason.String(), "ERROR_REASON_")
+}
+
+// State is the name of the RevocationState, without its prefix.
+func (e *Error) State() string {
+	return strings.TrimPrefix(e.failure.GetState().String(), "REVOCATION_STATE_")
+}
+
+func outcomeName(o quashv1.Outcome) string { return strings.TrimPrefix(o.String(), "OUTCOME_") }
+
+// Pushback is what a retrying caller is told to wait: RetryInfo's delay. It
+// reports false for an error that a repetition of the call cannot help.
+func (e *Error) Pushback() (time.Duration, bool) { return e.retryDelay, e.row.retryDelay > 0 }
+
+// Attrs are the error's attributes for a log. They tell the cause, and no token.
+func (e *Error) Attrs() []slog.Attr {
+	attrs := []slog.Attr{
+		slog.String("code", e.Code().String()),
+		slog.String("reason", e.Reason()),
+		slog.String("state", e.State()),
+		slog.Int("attempts", int(e.failure.GetAttempts())),
+		slog.Int("upstream_status", int(e.failure.GetUpstreamStatus())),
+		slog.Duration("elapsed", e.failure.GetElapsed().AsDuration()),
+	}
+	if e.correlationID != "" {
+		attrs = append(attrs, slog.String("correlation_id", e.correlationID))
+	}
+	if e.cause != nil {
+		attrs = append(attrs, slog.String("cause", e.cause.Error()))
+	}
+	return attrs
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
@@ -61,6 +62,9 @@ func TestRowsAreComplete(t *testing.T) {
 		if s == 0 {
 			continue // situations count from 1
 		}
+		if row.when == "" || row.do == "" {
+			t.Errorf("row %d is not documented", s)
+		}
 		if row.outcome != quashv1.Outcome_OUTCOME_UNSPECIFIED {
 			if row.code != codes.OK || row.reason != 0 || row.state != 0 || row.text != "" || row.retryDelay != 0 {
 				t.Errorf("row %d is a success and an error: %+v", s, row)
@@ -76,14 +80,14 @@ func TestRowsAreComplete(t *testing.T) {
 // Every kind of result has its row; what has none would be reported as a defect.
 func TestEveryKindHasARow(t *testing.T) {
 	t.Parallel()
-	for kind := slashid.Revoked; kind <= slashid.Cancelled; kind++ {
+	for kind := slashid.Revoked; kind <= slashid.KeptBack; kind++ {
 		for _, own := range []bool{false, true} {
 			if situationOf(kind, own, false) == internalDefect {
 				t.Errorf("%s has no row", kind)
 			}
 		}
 	}
-	if got := situationOf(slashid.Cancelled+1, true, false); got != internalDefect {
+	if got := situationOf(slashid.KeptBack+1, true, false); got != internalDefect {
 		t.Errorf("an unknown kind has row %d", got)
 	}
 }
@@ -191,7 +195,7 @@ func TestWhatSlashIDSaidComesAlong(t *testing.T) {
 	_, err := newService(t, upstreamFunc(func(context.Context, slashid.Request) slashid.Result {
 		return slashid.Result{
 			Kind: slashid.RateLimited, Status: http.StatusTooManyRequests, Sent: true,
-			CorrelationID: "7f0c", RetryAfterSet: true,
+			CorrelationID: "7f0c", RetryAfter: time.Minute, RetryAfterSet: true,
 		}
 	})).Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
 	failure := failureOf(t, err, codes.ResourceExhausted, "UPSTREAM_RATE_LIMITED")
@@ -208,7 +212,7 @@ func TestWhatSlashIDSaidComesAlong(t *testing.T) {
 			retry = d
 		}
 	}
-	if requestID != "7f0c" || retry == nil || retry.GetRetryDelay().AsDuration() != 0 {
+	if requestID != "7f0c" || retry == nil || retry.GetRetryDelay().AsDuration() != time.Minute {
 		t.Errorf("request id %q, retry %v", requestID, retry)
 	}
 }

@@ -3,18 +3,20 @@ package service
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"buf.build/go/protovalidate"
-	"google.golang.org/grpc/codes"
+	"github.com/failsafe-go/failsafe-go"
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// Upstream attempts a revocation once.
+// Upstream attempts a revocation once. It honours Request.Commit, and returns
+// soon after ctx has ended.
 type Upstream interface {
 	Revoke(ctx context.Context, req slashid.Request) slashid.Result
 }
@@ -22,23 +24,39 @@ type Upstream interface {
 // Config is what a TokenService needs.
 type Config struct {
 	Upstream Upstream
-	// APIKey is quash's own key for SlashID. Absent, the caller's credentials are
-	// forwarded instead.
-	APIKey slashid.Secret
+	// APIKey returns quash's own key for SlashID, as it is now. Where it is nil,
+	// the caller's credentials are forwarded instead.
+	APIKey func() slashid.Secret
 	// DeadlineMargin is what is kept back of a caller's deadline, so that the
 	// answer arrives before it; not negative.
 	DeadlineMargin time.Duration
-	// AnswerGrace is how much longer than its timeout SlashID may take to answer a
-	// call that has no deadline of its own. 0 means 5 s.
+	// AnswerGrace is how much longer than its timeout SlashID may take to answer an
+	// attempt. 0 means 5 s.
 	AnswerGrace time.Duration
+	// MaxInFlight is how many revocations may be in progress, those that go on
+	// after their callers have gone included. 0 means DefaultMaxInFlight.
+	MaxInFlight int
+	Logger      *slog.Logger
 }
 
+// DefaultMaxInFlight is Config.MaxInFlight unless it says otherwise.
+const DefaultMaxInFlight = 10_000
+
 // TokenService implements quash.v1.TokenService. It is safe for concurrent use.
+// Before the program ends, call Drain and then Wait.
 type TokenService struct {
 	quashv1.UnimplementedTokenServiceServer
 
 	cfg       Config
 	validator protovalidate.Validator
+	flights   *flights
+	retries   failsafe.Executor[verdict]
+	breaker   circuitbreaker.CircuitBreaker[any]
+	late      lateOutcomes
+
+	// cut ends when the revocations in progress must not go on any longer.
+	cut    context.Context //nolint:containedctx // it is the service's life
+	cutOff context.CancelFunc
 }
 
 // New returns a TokenService.
@@ -54,78 +72,114 @@ func New(cfg Config) (*TokenService, error) {
 	if cfg.AnswerGrace == 0 {
 		cfg.AnswerGrace = defaultAnswerGrace
 	}
-	return &TokenService{cfg: cfg, validator: validator}, nil
+	if cfg.MaxInFlight == 0 {
+		cfg.MaxInFlight = DefaultMaxInFlight
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &TokenService{
+		cfg:       cfg,
+		validator: validator,
+		flights:   newFlights(cfg.MaxInFlight),
+		retries:   newRetries(),
+		breaker:   newBreaker(),
+	}
+	s.cut, s.cutOff = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// Drain refuses calls from now on. Those in progress go on.
+func (s *TokenService) Drain() { s.flights.drain() }
+
+// Wait returns once no revocation is in progress any more, after Drain. Those
+// that still are when ctx ends are cut off, and the error says how many.
+func (s *TokenService) Wait(ctx context.Context) error {
+	if s.flights.wait(ctx) == nil {
+		return nil
+	}
+	n := s.flights.count()
+	s.cutOff()
+	<-s.flights.landed
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d revocations in progress were cut off: %w", n, ctx.Err())
 }
 
 // Revoke implements the RPC. Every error it returns is an *Error.
 func (s *TokenService) Revoke(ctx context.Context, req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
 	begun := time.Now()
-	resp, err := s.revoke(ctx, req)
-	if err != nil {
-		err.failure.Elapsed = durationpb.New(time.Since(begun))
-		return nil, err
+	a := s.revoke(ctx, req, begun)
+	if a.err != nil {
+		a.err.TookSince(begun)
+		return nil, a.err
 	}
-	return resp, nil
+	return a.resp, nil
 }
 
-func (s *TokenService) revoke(ctx context.Context, req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, *Error) {
+func (s *TokenService) revoke(ctx context.Context, req *quashv1.RevokeRequest, begun time.Time) answer {
 	md, _ := metadata.FromIncomingContext(ctx)
 	cmd, violations := readCommand(s.validator, req, md)
-	if len(violations) > 0 {
-		return nil, InvalidRequest(violations...)
+	creds, own, bad := s.credentials(md)
+	if violations = append(violations, bad...); len(violations) > 0 {
+		return answer{err: InvalidRequest(violations...)}
 	}
-	sched, ok := s.plan(ctx, cmd.timeout)
-	if !ok {
-		err := newError(deadlineTooShort)
-		err.failure.Consistency = cmd.consistency
-		return nil, err
+	c := &call{svc: s, cmd: cmd, creds: creds, own: own, begun: begun, due: s.due(ctx, cmd, begun)}
+	if !begun.Before(c.due) {
+		return answer{err: c.newError(deadlineTooShort)}
 	}
-	creds, own := s.credentials(md)
-	ctx, cancel := context.WithTimeout(ctx, sched.due)
+	if refused, ok := s.flights.begin(); !ok {
+		return answer{err: c.newError(refused)}
+	}
+	settled := make(chan answer, 1)
+	go func() {
+		defer s.flights.end()
+		settled <- s.finish(ctx, c)
+	}()
+	waiting, cancel := context.WithDeadline(ctx, c.due)
 	defer cancel()
-	result := s.cfg.Upstream.Revoke(ctx, slashid.Request{
-		Token:       cmd.token,
-		Consistency: upstreamConsistency(cmd.consistency),
-		Timeout:     sched.timeout,
-		SDKVersion:  cmd.sdkVersion,
-		Credentials: creds,
-	})
-	return answer(cmd, sched, result, own)
+	select {
+	case a := <-settled:
+		return a
+	case <-waiting.Done():
+		return c.leave(situationOfLeaving(waiting))
+	}
 }
 
-// plan schedules an attempt within what is left of the caller's deadline.
-func (s *TokenService) plan(ctx context.Context, requested time.Duration) (schedule, bool) {
+// due is by when a call must be answered.
+func (s *TokenService) due(ctx context.Context, cmd command, begun time.Time) time.Time {
 	if deadline, ok := ctx.Deadline(); ok {
-		return planWithin(time.Until(deadline)-s.cfg.DeadlineMargin, requested)
+		return deadline.Add(-s.cfg.DeadlineMargin)
 	}
-	return planUnbounded(requested, s.cfg.AnswerGrace), true
+	return begun.Add(upstreamTimeout(orDefault(cmd.timeout)) + s.cfg.AnswerGrace)
 }
 
-// answer tells the caller what the outcome table has for an attempt's result.
-func answer(cmd command, sched schedule, result slashid.Result, ownCredentials bool) (*quashv1.RevokeResponse, *Error) {
-	end := situationOf(result.Kind, ownCredentials, cmd.allowInvalid)
-	row := &outcomes[end]
-	if row.code == codes.OK {
-		resp := &quashv1.RevokeResponse{Outcome: row.outcome, CorrelationId: result.CorrelationID}
-		if end == revoked {
-			resp.Consistency = cmd.consistency
+// finish takes a call to its end, whatever becomes of its caller.
+func (s *TokenService) finish(caller context.Context, c *call) (a answer) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(caller))
+	defer cancel()
+	defer context.AfterFunc(s.cut, cancel)() //nolint:contextcheck // the service's life, not the call's
+	defer func() {
+		if value := recover(); value != nil {
+			LogPanic(ctx, s.cfg.Logger, "a revocation", value)
+			a = answer{err: Internal(nil)}
 		}
-		return resp, nil
+	}()
+	c.run(ctx)
+	a, late := c.settle()
+	if late {
+		s.late.record(ctx, s.cfg.Logger, a, c.begun)
 	}
-	err := newError(end)
-	err.correlationID = result.CorrelationID
-	err.cause = result.Err
-	if result.RetryAfterSet {
-		err.retryDelay = result.RetryAfter
+	return a
+}
+
+// situationOfLeaving is the row for a caller that ctx says does not wait.
+func situationOfLeaving(ctx context.Context) situation {
+	if ctx.Err() == context.Canceled {
+		return callerCancelled
 	}
-	err.failure.Consistency = cmd.consistency
-	err.failure.Timeout = durationpb.New(sched.timeout)
-	err.failure.Attempts = 1
-	err.failure.UpstreamStatus = int32(result.Status) //nolint:gosec // three digits, says net/http
-	if !result.Sent && err.failure.GetState() == stateUnknown {
-		err.failure.State = stateNotApplied
-	}
-	return nil, err
+	return noAnswer
 }
 
 func upstreamConsistency(level quashv1.Consistency) slashid.Consistency {

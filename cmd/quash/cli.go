@@ -7,7 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"reflect"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,6 +38,34 @@ type usageError struct{ problems []string }
 
 func (e *usageError) Error() string { return strings.Join(e.problems, "\n") }
 
+// unreadable is the readings of flags, in their order: what was wrong with each,
+// "" for nothing. kong reads the command line first, and then every variable and
+// default, those of other commands and of flags that are set already included.
+type unreadable struct{ readings map[*kong.Value][]string }
+
+// of returns what is wrong with the flags of the command that was chosen.
+func (u *unreadable) of(command *kong.Context) (problems []string) {
+	set := map[*kong.Value]bool{}
+	for _, element := range command.Path {
+		if element.Flag != nil {
+			set[element.Flag.Value] = true
+		}
+	}
+	for _, flag := range command.Flags() {
+		readings := u.readings[flag.Value]
+		if set[flag.Value] && len(readings) > 0 {
+			readings = readings[:1]
+		}
+		for _, problem := range readings {
+			if problem != "" {
+				problems = append(problems, problem)
+				break
+			}
+		}
+	}
+	return problems
+}
+
 // exited carries the exit code out of kong, which ends the process after --help.
 type exited int
 
@@ -52,7 +80,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 			code = int(exit)
 		}
 	}()
-	unreadable := &usageError{}
+	unread := &unreadable{readings: map[*kong.Value][]string{}}
 	parser, err := kong.New(&grammar{},
 		kong.Name("quash"),
 		kong.Description("quash revokes SlashID user tokens, and tells the truth about what became of them."),
@@ -60,10 +88,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exited(code)) }),
-		kong.TypeMapper(reflect.TypeFor[time.Duration](), collect(unreadable, "a duration such as 20ms, 5s or 2m10s", time.ParseDuration)),
-		kong.TypeMapper(reflect.TypeFor[slog.Level](), collect(unreadable, "debug, info, warn or error", parseLevel)),
-		kong.TypeMapper(reflect.TypeFor[logFormat](), collect(unreadable, "json or text", parseLogFormat)),
-		kong.TypeMapper(reflect.TypeFor[int](), collect(unreadable, "a whole number", parseInt)),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), collect(unread, "a duration such as 20ms, 5s or 2m10s", time.ParseDuration)),
+		kong.TypeMapper(reflect.TypeFor[slog.Level](), collect(unread, "debug, info, warn or error", parseLevel)),
+		kong.TypeMapper(reflect.TypeFor[logFormat](), collect(unread, "json or text", parseLogFormat)),
+		kong.TypeMapper(reflect.TypeFor[int](), collect(unread, "a whole number", parseInt)),
+		kong.KindMapper(reflect.Bool, boolMapper{collect(unread, "true or false", strconv.ParseBool)}),
 	)
 	if err != nil {
 		panic(err) // a mistake in the grammar, which any run shows
@@ -73,10 +102,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		return complain(stderr, &usageError{append(unreadable.problems, advise(err))})
+		return complain(stderr, &usageError{[]string{advise(err)}})
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	command.Bind(streams{stdout, stderr}, unreadable)
+	command.Bind(streams{stdout, stderr}, &usageError{unread.of(command)})
 	return complain(stderr, command.Run())
 }
 
@@ -109,22 +138,52 @@ func advise(err error) string {
 
 // collect reads a flag's value with parse. A value that cannot be read is noted
 // and passed over, so that everything wrong is reported at once.
-func collect[T any](problems *usageError, want string, parse func(string) (T, error)) kong.Mapper {
+func collect[T any](unread *unreadable, want string, parse func(string) (T, error)) kong.Mapper {
 	return kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
 		var text string
-		if err := ctx.Scan.PopValueInto("value", &text); err != nil {
+		if err := ctx.Scan.PopValueInto(ctx.Value.Name, &text); err != nil {
 			return err
 		}
 		value, err := parse(text)
+		problem := ""
 		if err != nil {
-			problem := fmt.Sprintf("--%s must be %s, not %q", ctx.Value.Name, want, text)
-			// The environment is read once for each command that has the flag.
-			if !slices.Contains(problems.problems, problem) {
-				problems.problems = append(problems.problems, problem)
-			}
-			return nil
+			problem = fmt.Sprintf("%s must be %s, not %q", names(ctx.Value), want, text)
 		}
-		target.Set(reflect.ValueOf(value))
+		unread.readings[ctx.Value] = append(unread.readings[ctx.Value], problem)
+		if err != nil {
+			if value, err = parse(ctx.Value.Default); err != nil {
+				return nil //nolint:nilerr // there is no default
+			}
+		}
+		target.Set(reflect.ValueOf(value).Convert(target.Type()))
 		return nil
 	})
+}
+
+// names is how a flag can be set.
+func names(value *kong.Value) string {
+	name := "--" + value.Name
+	if len(value.Tag.Envs) > 0 {
+		name += " ($" + strings.Join(value.Tag.Envs, ", $") + ")"
+	}
+	return name
+}
+
+// boolMapper reads a flag that may stand without a value, which means true.
+type boolMapper struct{ withValue kong.Mapper }
+
+func (boolMapper) IsBool() bool { return true }
+
+func (m boolMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
+	token := ctx.Scan.Peek()
+	if token.Type != kong.FlagValueToken {
+		target.SetBool(true)
+		return nil
+	}
+	if value, ok := token.Value.(bool); ok { // --no-…
+		ctx.Scan.Pop()
+		target.SetBool(value)
+		return nil
+	}
+	return m.withValue.Decode(ctx, target)
 }

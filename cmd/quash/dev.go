@@ -20,7 +20,7 @@ type devCmd struct {
 
 // Run serves the façade and the sandbox behind it until ctx ends.
 func (c *devCmd) Run(ctx context.Context, std streams, unreadable *usageError) error {
-	s, problems := c.new("--sandbox-addr", c.SandboxAddr)
+	s, problems := c.new("--sandbox-addr", c.SandboxAddr, c.Insecure)
 	if problems = append(append(unreadable.problems, c.check()...), problems...); len(problems) > 0 {
 		return &usageError{problems}
 	}
@@ -30,7 +30,9 @@ func (c *devCmd) Run(ctx context.Context, std streams, unreadable *usageError) e
 	if err == nil {
 		sandboxURL.Host = upstream.listener.Addr().String()
 	}
-	facade, facadeErr := c.newFacade(ctx, std, slashid.Config{BaseURL: sandboxURL}, slashid.NewSecret(sandbox.DefaultAPIKey))
+	facade, facadeErr := c.newFacade(ctx, c.logger(std.err), slashid.Config{BaseURL: sandboxURL}, func() slashid.Secret {
+		return slashid.NewSecret(sandbox.DefaultAPIKey)
+	})
 	if err := errors.Join(err, facadeErr); err != nil {
 		if upstream != nil {
 			_ = upstream.listener.Close()
@@ -83,7 +85,7 @@ over gRPC, with a region that lags, so that SlashID's 408 becomes DEADLINE_EXCEE
   printf '{"token":"%s","consistency":"CONSISTENCY_ALL_REGIONS","timeout":"1s"}' '{{index .Tokens 2}}' |
     grpcurl -plaintext -d @ {{.GRPC}} quash.v1.TokenService/Revoke
 
-More tokens:   quash sandbox mint --addr {{.Sandbox}}
+More tokens:   curl -X POST '{{.Sandbox}}/_sandbox/tokens?count=3'
 Who is where:  curl {{.Sandbox}}/_sandbox/revocations
 Stop:          Ctrl-C
 

@@ -15,12 +15,16 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
+// maxDeadlineMargin is far beyond what it takes to bring an answer to a caller.
+const maxDeadlineMargin = 10 * time.Second
+
 // serverFlags are the flags of a façade, whatever is upstream of it.
 type serverFlags struct {
 	GRPCAddr  string `name:"grpc-addr"  default:"${host}:9090" help:"Where to serve gRPC, host:port; an empty host means every interface."`
 	HTTPAddr  string `name:"http-addr"  default:"${host}:8080" help:"Where to serve REST."`
 	AdminAddr string `name:"admin-addr" default:"127.0.0.1:9091" help:"Where to serve readiness, liveness and build info."`
 
+	MaxInFlight    int           `default:"10000" help:"How many revocations may be in progress at once; more are refused."`
 	DeadlineMargin time.Duration `default:"20ms" help:"What is kept back of a caller's deadline to bring the answer to it."`
 	DrainDelay     time.Duration `default:"${drain_delay}" help:"How long to go on serving after SIGTERM, while load balancers notice."`
 	DrainTimeout   time.Duration `default:"130s" help:"How long running calls may take to finish at shutdown."`
@@ -39,15 +43,7 @@ func (f *serverFlags) check() (problems []string) {
 		{"--http-addr", f.HTTPAddr},
 		{"--admin-addr", f.AdminAddr},
 	} {
-		if err := checkAddr(addr.value); err != nil {
-			problems = append(problems, fmt.Sprintf("%s %q: %s", addr.flag, addr.value, err))
-			continue
-		}
-		if !f.Insecure && !isLoopback(addr.value) {
-			problems = append(problems, fmt.Sprintf(
-				"%s %q would serve plaintext beyond this machine: use a loopback address such as 127.0.0.1:%s, or accept it with --insecure",
-				addr.flag, addr.value, portOf(addr.value)))
-		}
+		problems = append(problems, checkListener(addr.flag, addr.value, f.Insecure)...)
 	}
 	for _, d := range []struct {
 		flag  string
@@ -61,18 +57,28 @@ func (f *serverFlags) check() (problems []string) {
 			problems = append(problems, fmt.Sprintf("%s must not be negative, and is %s", d.flag, d.value))
 		}
 	}
+	if f.DeadlineMargin > maxDeadlineMargin {
+		problems = append(problems, fmt.Sprintf("--deadline-margin must be at most %s, and is %s: callers with less time would never be served",
+			maxDeadlineMargin, f.DeadlineMargin))
+	}
+	if f.MaxInFlight < 1 {
+		problems = append(problems, fmt.Sprintf("--max-in-flight must be at least 1, and is %d", f.MaxInFlight))
+	}
 	return problems
 }
 
 // newFacade builds and binds the façade that the flags describe, in front of
 // upstream. apiKey is its own key there; absent, it forwards its callers'.
 func (f *serverFlags) newFacade(
-	ctx context.Context, std streams, upstream slashid.Config, apiKey slashid.Secret,
+	ctx context.Context, logger *slog.Logger, upstream slashid.Config, apiKey func() slashid.Secret,
 ) (*server.Server, error) {
+	withholdStandardLogger(logger)
 	svc, err := service.New(service.Config{
 		Upstream:       slashid.New(upstream),
 		APIKey:         apiKey,
 		DeadlineMargin: f.DeadlineMargin,
+		MaxInFlight:    f.MaxInFlight,
+		Logger:         logger,
 	})
 	if err != nil {
 		return nil, err
@@ -86,7 +92,7 @@ func (f *serverFlags) newFacade(
 		DrainDelay:   f.DrainDelay,
 		DrainTimeout: f.DrainTimeout,
 		Build:        buildInfo(),
-		Logger:       f.logger(std.err),
+		Logger:       logger,
 	})
 }
 
@@ -122,15 +128,26 @@ func parseLevel(text string) (slog.Level, error) {
 
 func parseInt(text string) (int, error) { return strconv.Atoi(text) }
 
+// checkListener returns what is wrong with serving plaintext at addr.
+func checkListener(flag, addr string, insecure bool) (problems []string) {
+	if err := checkAddr(addr); err != nil {
+		return []string{fmt.Sprintf("%s %q: %s", flag, addr, err)}
+	}
+	if insecure || isLoopback(addr) {
+		return nil
+	}
+	return []string{fmt.Sprintf(
+		"%s %q would serve plaintext beyond this machine: use a loopback address such as 127.0.0.1:%s, or accept it with --insecure",
+		flag, addr, portOf(addr))}
+}
+
 func checkAddr(addr string) error {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return errors.New("it must be host:port, for instance 127.0.0.1:9090")
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("its port must be a number from 0 to 65535, not %q", port)
-	} else if n == 0 {
-		return nil // any free port
 	}
 	return nil
 }

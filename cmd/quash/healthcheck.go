@@ -12,18 +12,24 @@ import (
 
 type healthcheckCmd struct {
 	AdminAddr string        `name:"admin-addr" default:"127.0.0.1:9091" help:"The admin address of the quash to ask."`
-	Timeout   time.Duration `default:"3s" help:"How long to wait for its answer."`
+	Timeout   time.Duration `default:"3s" env:"-" help:"How long to wait for its answer."`
 }
 
 // Run asks for readiness once.
 func (c *healthcheckCmd) Run(ctx context.Context, unreadable *usageError) error {
 	problems := unreadable.problems
-	host, port, err := net.SplitHostPort(c.AdminAddr)
-	if err != nil {
-		problems = append(problems, fmt.Sprintf("--admin-addr %q must be host:port, for instance 127.0.0.1:9091", c.AdminAddr))
+	if err := checkAddr(c.AdminAddr); err != nil {
+		problems = append(problems, fmt.Sprintf("--admin-addr %q: %s", c.AdminAddr, err))
+	}
+	if c.Timeout <= 0 {
+		problems = append(problems, fmt.Sprintf("--timeout must be positive, and is %s", c.Timeout))
 	}
 	if len(problems) > 0 {
 		return &usageError{problems}
+	}
+	host, port, err := net.SplitHostPort(c.AdminAddr)
+	if err != nil {
+		return fmt.Errorf("read --admin-addr: %w", err)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1" // bound to every interface, this one included

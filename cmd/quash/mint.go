@@ -13,8 +13,8 @@ import (
 )
 
 type mintCmd struct {
-	Addr  string `default:"http://127.0.0.1:8081" help:"The base URL of the sandbox."`
-	Count int    `default:"1" help:"How many tokens."`
+	Addr  string `default:"http://127.0.0.1:8081" env:"-" help:"The base URL of the sandbox."`
+	Count int    `default:"1" env:"-" help:"How many tokens."`
 }
 
 // Run writes the tokens to standard output.
@@ -22,7 +22,7 @@ func (c *mintCmd) Run(ctx context.Context, std streams, unreadable *usageError) 
 	problems := unreadable.problems
 	base, err := slashid.ParseBaseURL(c.Addr)
 	if err != nil {
-		problems = append(problems, fmt.Sprintf("--addr: %s, as in http://127.0.0.1:8081", err))
+		problems = append(problems, fmt.Sprintf("--addr: %s; an example is http://127.0.0.1:8081", err))
 	}
 	if c.Count < 1 {
 		problems = append(problems, fmt.Sprintf("--count must be at least 1, and is %d", c.Count))
@@ -42,8 +42,7 @@ func (c *mintCmd) Run(ctx context.Context, std streams, unreadable *usageError) 
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		why, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-		return fmt.Errorf("%s answered %s: %s", base, resp.Status, why)
+		return fmt.Errorf("%s answered %s: is it a sandbox?", base, resp.Status)
 	}
 	if _, err := io.Copy(std.out, resp.Body); err != nil {
 		return fmt.Errorf("write the tokens: %w", err)

@@ -27,15 +27,16 @@ type sandboxFlags struct {
 
 // new makes the sandbox that the flags describe, or says what is wrong with
 // them and with addr, where it is to be served.
-func (f *sandboxFlags) new(flag, addr string) (*sandbox.Sandbox, []string) {
-	var problems []string
-	if err := checkAddr(addr); err != nil {
-		problems = append(problems, fmt.Sprintf("%s %q: %s", flag, addr, err))
+func (f *sandboxFlags) new(flag, addr string, insecure bool) (*sandbox.Sandbox, []string) {
+	problems := checkListener(flag, addr, insecure)
+	if f.ReplicationLag < 0 {
+		problems = append(problems, fmt.Sprintf("--replication-lag must not be negative, and is %s", f.ReplicationLag))
 	}
-	s, err := sandbox.New(sandbox.Config{Regions: f.Regions, ReplicationLag: f.ReplicationLag})
+	s, err := sandbox.New(sandbox.Config{Regions: f.Regions, ReplicationLag: max(f.ReplicationLag, 0)})
 	if err != nil {
-		for line := range strings.Lines(err.Error()) {
-			problems = append(problems, strings.TrimSpace(line))
+		// What is left to be wrong are the regions, each on a line.
+		for line := range strings.Lines(strings.TrimPrefix(err.Error(), "sandbox: invalid configuration: ")) {
+			problems = append(problems, "--regions: "+strings.TrimSpace(line))
 		}
 	}
 	return s, problems
@@ -44,11 +45,13 @@ func (f *sandboxFlags) new(flag, addr string) (*sandbox.Sandbox, []string) {
 type sandboxServeCmd struct {
 	Addr string `default:"127.0.0.1:8081" env:"QUASH_SANDBOX_ADDR" help:"Where to serve, host:port."`
 	sandboxFlags
+
+	Insecure bool `help:"Serve beyond loopback too."`
 }
 
 // Run serves until ctx ends.
 func (c *sandboxServeCmd) Run(ctx context.Context, std streams, unreadable *usageError) error {
-	s, problems := c.new("--addr", c.Addr)
+	s, problems := c.new("--addr", c.Addr, c.Insecure)
 	if problems = append(unreadable.problems, problems...); len(problems) > 0 {
 		return &usageError{problems}
 	}
@@ -56,9 +59,14 @@ func (c *sandboxServeCmd) Run(ctx context.Context, std streams, unreadable *usag
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(std.out, "sandbox of SlashID on %s, API key %s, organisation %s\n",
+	_, greetErr := fmt.Fprintf(std.out, "sandbox of SlashID on %s, API key %s, organisation %s\n",
 		bound.url(), sandbox.DefaultAPIKey, sandbox.DefaultOrgID)
-	return bound.run(ctx)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	if greetErr != nil {
+		stop() // nobody knows where it is
+	}
+	return errors.Join(greetErr, bound.run(ctx))
 }
 
 // boundSandbox is a sandbox with its listener. run must be called, also to

@@ -18,8 +18,8 @@ import (
 	"github.com/quashdev/quash/service"
 )
 
-// bodyPatience is how long a client may take to send its body.
-const bodyPatience = 10 * time.Second
+// DefaultBodyPatience is Config.BodyPatience unless it says otherwise.
+const DefaultBodyPatience = 10 * time.Second
 
 // bodyField is the field of a violation that concerns the body as a whole.
 const bodyField = "body"
@@ -38,19 +38,21 @@ var (
 type requestBody struct {
 	bytes.Reader
 	data       []byte
+	begun      time.Time // when its request arrived
 	violations []service.Violation
 }
 
 func (*requestBody) Close() error { return nil }
 
-// readBody reads the request's body, of at most maxMessage bytes.
+// readBody reads the request's body, of at most maxMessage bytes. Once it is there
+// whole, the connection's read deadline is taken back: it would end a call that
+// waits for its answer. In every other case it stays, because net/http reads the
+// rest of a body before it writes an answer.
 func readBody(w http.ResponseWriter, r *http.Request) (*requestBody, error) {
-	// The server has no read timeout of its own, because it would end calls that
-	// wait for their answer; so the deadline is taken back afterwards.
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyPatience))
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxMessage))
-	_ = control.SetReadDeadline(time.Time{})
+	if err == nil {
+		err = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	}
 	if err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, errBodyTooLarge

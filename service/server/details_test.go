@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
@@ -77,7 +78,7 @@ func TestDetailsForGenericClients(t *testing.T) {
 	f := startFacade(t, upstreamFunc(func(context.Context, slashid.Request) slashid.Result {
 		return slashid.Result{
 			Kind: slashid.Unavailable, Status: http.StatusServiceUnavailable, Sent: true,
-			CorrelationID: "7f0c", RetryAfter: 3e9, RetryAfterSet: true,
+			CorrelationID: "7f0c", RetryAfter: time.Hour, RetryAfterSet: true,
 		}
 	}))
 
@@ -138,7 +139,7 @@ func checkGenericDetails(t *testing.T, types *dynamicpb.Types, st *statuspb.Stat
 			"timeout": "30s", "attempts": float64(1), "upstreamStatus": float64(503),
 		},
 		"google.rpc.RequestInfo": {"requestId": "7f0c"},
-		"google.rpc.RetryInfo":   {"retryDelay": "3s"},
+		"google.rpc.RetryInfo":   {"retryDelay": "3600s"},
 	}, got)
 }
 

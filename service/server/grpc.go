@@ -16,10 +16,12 @@ const maxMessage = 64 << 10
 // newGRPC builds the gRPC server with the token service, health and, where it is
 // wanted, reflection.
 func newGRPC(
-	service quashv1.TokenServiceServer, interceptor grpc.UnaryServerInterceptor, withReflection bool,
+	service quashv1.TokenServiceServer,
+	unary grpc.UnaryServerInterceptor, stream grpc.StreamServerInterceptor, withReflection bool,
 ) (*grpc.Server, *health.Server) {
 	s := grpc.NewServer(
-		grpc.UnaryInterceptor(interceptor),
+		grpc.UnaryInterceptor(unary),
+		grpc.StreamInterceptor(stream),
 		grpc.MaxRecvMsgSize(maxMessage),
 		// Stop returns only after the last handler has: what they use is closed
 		// after it.

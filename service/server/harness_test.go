@@ -3,11 +3,13 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"syscall"
 	"testing"
 	"time"
 
@@ -66,7 +68,7 @@ func startFacade(t *testing.T, upstream service.Upstream, configure ...func(*ser
 	t.Helper()
 	svcCfg := service.Config{
 		Upstream:       upstream,
-		APIKey:         slashid.NewSecret(testAPIKey),
+		APIKey:         func() slashid.Secret { return slashid.NewSecret(testAPIKey) },
 		DeadlineMargin: 20 * time.Millisecond,
 	}
 	cfg := server.Config{
@@ -79,6 +81,7 @@ func startFacade(t *testing.T, upstream service.Upstream, configure ...func(*ser
 	for _, c := range configure {
 		c(&svcCfg, &cfg)
 	}
+	svcCfg.Logger = cfg.Logger
 	svc, err := service.New(svcCfg)
 	if err != nil {
 		t.Fatal(err)
@@ -141,4 +144,23 @@ func serveUpstream(t *testing.T, h http.Handler) string {
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	return s.URL
+}
+
+// refusingAddr is an address that refuses connections until the test ends: it is
+// bound, so that nothing else gets it, and not listened to.
+func refusingAddr(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	addr, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", addr.(*syscall.SockaddrInet4).Port)
 }

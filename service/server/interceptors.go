@@ -2,12 +2,13 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
-	"runtime"
-	"runtime/debug"
 	"slices"
+	"strconv"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/quashdev/quash/service"
 )
@@ -16,6 +17,8 @@ import (
 // first.
 func interceptors(logger *slog.Logger) grpc.UnaryServerInterceptor {
 	return chain(
+		pushback,
+		logging(logger),
 		recovery(logger),
 	)
 }
@@ -40,7 +43,7 @@ func recovery(logger *slog.Logger) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
 		defer func() {
 			if value := recover(); value != nil {
-				logPanic(ctx, logger, info.FullMethod, value)
+				service.LogPanic(ctx, logger, info.FullMethod, value)
 				resp, err = nil, service.Internal(nil)
 			}
 		}()
@@ -48,14 +51,51 @@ func recovery(logger *slog.Logger) grpc.UnaryServerInterceptor {
 	}
 }
 
-// logPanic writes where a panic came from. The value itself is left out unless
-// it is the runtime's, for it may have been made from a request; a stack holds
-// addresses, never texts.
-func logPanic(ctx context.Context, logger *slog.Logger, where string, value any) {
-	cause := slog.String("type", typeName(value))
-	if err, ok := value.(runtime.Error); ok {
-		cause = slog.String("cause", err.Error())
+// logging writes a line for each call that failed: what its caller was told, and
+// the cause, which it was not.
+func logging(logger *slog.Logger) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		resp, err := handler(ctx, req)
+		if own, ok := errors.AsType[*service.Error](err); ok {
+			logger.LogAttrs(ctx, slog.LevelWarn, "revocation failed", own.Attrs()...)
+		}
+		return resp, err
 	}
-	logger.LogAttrs(ctx, slog.LevelError, "panic",
-		slog.String("in", where), cause, slog.String("stack", string(debug.Stack())))
+}
+
+// endWith ends streams together with ctx. The only ones are those of health, which
+// wait for news for ever, and of reflection.
+func endWith(ctx context.Context) grpc.StreamServerInterceptor {
+	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		streamCtx, cancel := context.WithCancel(stream.Context())
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+		return handler(srv, endingStream{stream, streamCtx})
+	}
+}
+
+type endingStream struct {
+	grpc.ServerStream
+
+	ctx context.Context //nolint:containedctx // as the interface has it
+}
+
+func (s endingStream) Context() context.Context { return s.ctx }
+
+// pushbackTrailer tells a retrying gRPC client when to come back, in milliseconds;
+// a negative value tells it not to (gRFC A6).
+const pushbackTrailer = "grpc-retry-pushback-ms"
+
+// pushback gives every error the trailer that says the same as its RetryInfo.
+func pushback(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	resp, err := handler(ctx, req)
+	if own, ok := errors.AsType[*service.Error](err); ok {
+		ms := int64(-1)
+		if delay, ok := own.Pushback(); ok {
+			ms = delay.Milliseconds()
+		}
+		// It fails where there is no call to give it to, and nobody to be told.
+		_ = grpc.SetTrailer(ctx, metadata.Pairs(pushbackTrailer, strconv.FormatInt(ms, 10)))
+	}
+	return resp, err
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc/status"
@@ -38,21 +39,13 @@ func newNative() *door {
 func admitJSON(r *http.Request) *refusal {
 	mediaType, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset := params["charset"]
-	if err == nil && mediaType == jsonType && (charset == "" || isUTF8(charset)) {
+	if err == nil && mediaType == jsonType && (charset == "" || strings.EqualFold(charset, "utf-8")) {
 		return nil
 	}
 	return &refusal{http.StatusUnsupportedMediaType, service.InvalidRequest(service.Violation{
 		Field:       "content-type",
 		Description: "must be " + jsonType + ", in UTF-8",
 	})}
-}
-
-func isUTF8(charset string) bool {
-	switch charset {
-	case "utf-8", "UTF-8", "utf8", "UTF8":
-		return true
-	}
-	return false
 }
 
 // nativeMarshaler is grpc-gateway's for JSON, but strict in what it reads.

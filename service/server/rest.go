@@ -15,7 +15,6 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	gateway "github.com/quashdev/quash/gen/gateway/quash/v1"
@@ -42,6 +41,8 @@ type door struct {
 	mux  *runtime.ServeMux
 	// admit refuses requests by their headers alone; nil admits all.
 	admit func(*http.Request) *refusal
+	// patience is how long a request may take to arrive whole.
+	patience time.Duration
 	// tooLarge is the HTTP status for a body over maxMessage.
 	tooLarge int
 	// fail writes an error in the door's own form.
@@ -58,7 +59,8 @@ type refusal struct {
 
 // newREST builds the handler of the REST listener.
 func newREST(
-	ctx context.Context, svc quashv1.TokenServiceServer, interceptor grpc.UnaryServerInterceptor, logger *slog.Logger,
+	ctx context.Context, svc quashv1.TokenServiceServer, interceptor grpc.UnaryServerInterceptor,
+	patience time.Duration, logger *slog.Logger,
 ) (http.Handler, error) {
 	var channel inprocgrpc.Channel
 	channel.WithServerUnaryInterceptor(interceptor)
@@ -66,6 +68,7 @@ func newREST(
 	client := quashv1.NewTokenServiceClient(&channel)
 	doors := map[string]*door{}
 	for _, d := range []*door{newNative(), newDropIn()} {
+		d.patience = patience
 		// Each door has a gateway of its own, since the manners of a gateway hold
 		// for all of its routes; only the door's own path is ever asked of it.
 		if err := gateway.RegisterTokenServiceHandlerClient(ctx, d.mux, client); err != nil {
@@ -75,16 +78,21 @@ func newREST(
 	}
 	elsewhere := doors[nativePath]
 	return recoverREST(logger, func(w http.ResponseWriter, r *http.Request) {
+		begun := time.Now()
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		// Until the body is there; see readBody.
+		_ = http.NewResponseController(w).SetReadDeadline(begun.Add(patience))
 		d, ok := doors[r.URL.Path]
 		if !ok {
-			elsewhere.refuse(w, &refusal{http.StatusNotFound, service.InvalidRequest(service.Violation{
+			elsewhere.refuse(w, begun, &refusal{http.StatusNotFound, service.InvalidRequest(service.Violation{
 				Field:       "path",
 				Description: fmt.Sprintf("must be %s or %s", nativePath, dropInPath),
 			})})
 			return
 		}
-		d.ServeHTTP(w, r)
+		if refused := d.serve(w, r, begun); refused != nil {
+			d.refuse(w, begun, refused)
+		}
 	}), nil
 }
 
@@ -95,7 +103,7 @@ func recoverREST(logger *slog.Logger, h http.HandlerFunc) http.Handler {
 		ctx := r.Context()
 		defer func() {
 			if value := recover(); value != nil {
-				logPanic(ctx, logger, "the REST listener", value)
+				service.LogPanic(ctx, logger, "the REST listener", value)
 				panic(http.ErrAbortHandler)
 			}
 		}()
@@ -120,34 +128,33 @@ func (d *door) newMux(marshaler runtime.Marshaler, options ...runtime.ServeMuxOp
 	)...)
 }
 
-func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// serve hands a request on to the gateway, or says why not.
+func (d *door) serve(w http.ResponseWriter, r *http.Request, begun time.Time) *refusal {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		d.refuse(w, &refusal{http.StatusMethodNotAllowed, service.InvalidRequest(service.Violation{
+		return &refusal{http.StatusMethodNotAllowed, service.InvalidRequest(service.Violation{
 			Field:       "method",
 			Description: "must be POST",
-		})})
-		return
+		})}
 	}
 	if d.admit != nil {
 		if refused := d.admit(r); refused != nil {
-			d.refuse(w, refused)
-			return
+			return refused
 		}
 	}
 	header, violations := forwardable(r.Header)
 	if len(violations) > 0 {
-		d.refuse(w, &refusal{http.StatusBadRequest, service.InvalidRequest(violations...)})
-		return
+		return &refusal{http.StatusBadRequest, service.InvalidRequest(violations...)}
 	}
 	body, err := readBody(w, r)
 	if err != nil {
-		d.refuse(w, d.unread(err))
-		return
+		return d.unread(err)
 	}
+	body.begun = begun
 	inner := r.WithContext(r.Context())
 	inner.Header, inner.Body = header, body
 	d.mux.ServeHTTP(w, inner)
+	return nil
 }
 
 // unread is the answer to a body that could not be read whole.
@@ -160,7 +167,7 @@ func (d *door) unread(err error) *refusal {
 	}
 	return &refusal{http.StatusBadRequest, service.InvalidRequest(service.Violation{
 		Field:       bodyField,
-		Description: fmt.Sprintf("did not arrive whole within %s", bodyPatience),
+		Description: fmt.Sprintf("did not arrive whole within %s", d.patience),
 	})}
 }
 
@@ -188,7 +195,8 @@ func forwardable(all http.Header) (http.Header, []service.Violation) {
 	return header, violations
 }
 
-func (d *door) refuse(w http.ResponseWriter, refused *refusal) {
+func (d *door) refuse(w http.ResponseWriter, begun time.Time, refused *refusal) {
+	refused.err.TookSince(begun)
 	d.fail(w, refused.httpStatus, refused.err.GRPCStatus())
 }
 
@@ -198,12 +206,13 @@ func (d *door) handleError(
 	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
 ) {
 	if body, ok := r.Body.(*requestBody); ok && len(body.violations) > 0 {
-		d.refuse(w, &refusal{http.StatusBadRequest, service.InvalidRequest(body.violations...)})
+		d.refuse(w, body.begun, &refusal{http.StatusBadRequest, service.InvalidRequest(body.violations...)})
 		return
 	}
 	st := status.Convert(err)
-	if errorInfo(st) == nil && st.Code() != codes.Canceled {
-		// Nothing but the service speaks here, and it gives a reason.
+	if errorInfo(st) == nil {
+		// The service gives a reason, so this is the gateway's: the client has gone,
+		// or something that cannot be.
 		st = service.Internal(err).GRPCStatus()
 	}
 	d.fail(w, d.statusOf(st), st)
@@ -235,11 +244,9 @@ func detail[T any](st *status.Status) (found T) {
 	return found
 }
 
-func typeName(value any) string { return fmt.Sprintf("%T", value) }
-
 // newHTTPServer returns a server for h. It has no timeout for writing, because
 // an answer may take two minutes, and none for reading a whole request, because
-// that one ends waiting calls; readBody has its own.
+// that one ends waiting calls; newREST sets its own.
 func newHTTPServer(h http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,

@@ -21,7 +21,7 @@ func startWithSandbox(t *testing.T) (*facade, *sandbox.Server) {
 	t.Helper()
 	s := sandbox.Start(t, sandbox.Config{})
 	f := startFacade(t, newUpstream(t, s.URL), func(svc *service.Config, _ *server.Config) {
-		svc.APIKey = slashid.NewSecret(sandbox.DefaultAPIKey)
+		svc.APIKey = func() slashid.Secret { return slashid.NewSecret(sandbox.DefaultAPIKey) }
 	})
 	return f, s
 }

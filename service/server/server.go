@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,10 +18,21 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
+// Service is what is served. It outlasts its callers: where one has gone, what it
+// asked for goes on.
+type Service interface {
+	quashv1.TokenServiceServer
+
+	// Drain refuses calls from then on; those in progress go on.
+	Drain()
+	// Wait returns once nothing is in progress, or ctx has ended what was.
+	Wait(ctx context.Context) error
+}
+
 // Config says what to serve and where. Addresses are host:port; port 0 takes a
 // free one.
 type Config struct {
-	Service quashv1.TokenServiceServer
+	Service Service
 
 	GRPCAddr  string
 	HTTPAddr  string
@@ -36,6 +48,10 @@ type Config struct {
 	// are cut off.
 	DrainTimeout time.Duration
 
+	// BodyPatience is how long a REST request may take to arrive whole. 0 means
+	// DefaultBodyPatience.
+	BodyPatience time.Duration
+
 	Build  BuildInfo
 	Logger *slog.Logger
 }
@@ -45,7 +61,9 @@ type Config struct {
 type Server struct {
 	cfg    Config
 	health *health.Server
-	ready  atomic.Bool
+	// endStreams ends the streams that would hold up the shutdown.
+	endStreams context.CancelFunc
+	ready      atomic.Bool
 
 	grpc  *grpc.Server
 	rest  *http.Server
@@ -62,7 +80,7 @@ type Addrs struct{ GRPC, HTTP, Admin net.Addr }
 func New(ctx context.Context, cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg}
 	interceptor := interceptors(cfg.Logger)
-	rest, err := newREST(ctx, cfg.Service, interceptor, cfg.Logger)
+	rest, err := newREST(ctx, cfg.Service, interceptor, cmp.Or(cfg.BodyPatience, DefaultBodyPatience), cfg.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +99,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		s.Close()
 		return nil, errors.Join(failures...)
 	}
-	s.grpc, s.health = newGRPC(cfg.Service, interceptor, cfg.Reflection)
+	streams, endStreams := context.WithCancel(context.Background())
+	s.endStreams = endStreams
+	s.grpc, s.health = newGRPC(cfg.Service, interceptor, endWith(streams), cfg.Reflection) //nolint:contextcheck // the server's life
 	s.rest = newHTTPServer(rest, cfg.Logger)
 	s.admin = newHTTPServer(newAdmin(&s.ready, cfg.Build), cfg.Logger)
 	return s, nil
@@ -102,13 +122,16 @@ func (s *Server) Addrs() Addrs {
 }
 
 // Run serves until ctx ends or a listener fails, then shuts down in order: not
-// ready, DrainDelay while still serving, REST, gRPC, admin. It returns the
+// ready, DrainDelay while still serving, REST, gRPC, revocations that go on
+// without their callers, admin. It returns the
 // listener's failure, or that calls had to be cut off.
 func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, 3)
 	serve := func(name string, run func() error) {
 		go func() {
-			if err := run(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			// Either is what a server says that was stopped, also before it began.
+			err := run()
+			if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
 				failed <- fmt.Errorf("serve %s: %w", name, err)
 				return
 			}
@@ -144,13 +167,17 @@ func (s *Server) shutDown(ctx context.Context) error {
 	s.ready.Store(false)
 	s.health.Shutdown()
 	time.Sleep(s.cfg.DrainDelay)
+	// From here on callers are sent elsewhere. Else gRPC would take new calls of
+	// two minutes while REST, which goes first, waits for its last one.
+	s.cfg.Service.Drain()
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTimeout)
 	defer cancel()
-	err := errors.Join(
-		stopHTTP(ctx, "REST", s.rest),
-		stopGRPC(ctx, s.grpc),
-		stopHTTP(ctx, "admin", s.admin),
-	)
+	s.endStreams()
+	stopHTTP(ctx, s.rest)
+	stopGRPC(ctx, s.grpc)
+	// Whatever was cut off by that is a revocation in progress, and counted here.
+	err := s.cfg.Service.Wait(ctx)
+	stopHTTP(ctx, s.admin)
 	if err == nil {
 		s.cfg.Logger.Info("shut down")
 	}
@@ -158,29 +185,16 @@ func (s *Server) shutDown(ctx context.Context) error {
 }
 
 // stopHTTP lets the calls in progress finish, and cuts them off when ctx ends.
-func stopHTTP(ctx context.Context, name string, s *http.Server) error {
-	if err := s.Shutdown(ctx); err != nil {
+func stopHTTP(ctx context.Context, s *http.Server) {
+	if s.Shutdown(ctx) != nil {
 		_ = s.Close()
-		return fmt.Errorf("calls over %s were cut off: %w", name, err)
 	}
-	return nil
 }
 
 // stopGRPC does the same for gRPC.
-func stopGRPC(ctx context.Context, s *grpc.Server) error {
-	done := make(chan struct{})
-	go func() {
-		s.GracefulStop()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		s.Stop()
-		<-done
-		return fmt.Errorf("calls over gRPC were cut off: %w", ctx.Err())
-	}
+func stopGRPC(ctx context.Context, s *grpc.Server) {
+	defer context.AfterFunc(ctx, s.Stop)()
+	s.GracefulStop()
 }
 
 // Listen binds a TCP address. Its error names the flag that the address came
@@ -191,7 +205,7 @@ func Listen(ctx context.Context, flag, addr string) (net.Listener, error) {
 	case err == nil:
 		return l, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s %s is taken by another process: stop that one, or choose another address (port 0 takes a free one)", flag, addr)
+		return nil, fmt.Errorf("%s %s is taken: stop what serves there, or choose another address (port 0 takes a free one)", flag, addr)
 	default:
 		// The rest of an error of net's repeats the address.
 		if op, ok := errors.AsType[*net.OpError](err); ok {

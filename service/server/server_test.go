@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
@@ -85,21 +86,20 @@ func TestShutdownOrder(t *testing.T) {
 	expectStatus(t, f.adminURL("/readyz"), http.StatusServiceUnavailable)
 	expectStatus(t, f.adminURL("/livez"), http.StatusOK)
 
-	// REST goes first, and waits for its call; gRPC still serves until then.
-	overGRPC := begin(func() error {
-		_, err := f.grpc.Revoke(context.WithoutCancel(t.Context()), &quashv1.RevokeRequest{Token: "a.b.c"})
-		return err
-	})
-	<-upstream.asked
+	// The watch would hold up the shutdown for ever, so it is ended.
+	if _, err := watch.Recv(); status.Code(err) != codes.Canceled {
+		t.Errorf("the watch: %v", err)
+	}
+
+	// REST goes first, and waits for its call. gRPC is there until then, and sends
+	// new calls elsewhere.
+	_, err = f.grpc.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a.b.c"})
+	if got := reasonOf(err); got != "SHUTTING_DOWN" {
+		t.Errorf("a new call: %v", err)
+	}
 	close(upstream.free)
 	if got := <-overREST; got != http.StatusNoContent {
 		t.Errorf("the REST call that was in progress got %d, want 204", got)
-	}
-	if err := <-overGRPC; err != nil {
-		t.Errorf("the gRPC call that was in progress: %v", err)
-	}
-	if err := f.conn.Close(); err != nil { // ends the watch, which gRPC waits for as for any call
-		t.Error(err)
 	}
 	if err := <-stopped; err != nil {
 		t.Errorf("Run: %v", err)
@@ -127,15 +127,100 @@ func TestShutdownIsBounded(t *testing.T) {
 	})
 	<-upstream.asked
 	err := f.stop()
-	for _, want := range []string{"calls over REST were cut off", "calls over gRPC were cut off"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Run: %v, want %q", err, want)
-		}
+	if want := "2 revocations in progress were cut off"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Run: %v, want %q", err, want)
 	}
 	<-overREST
-	if err := <-overGRPC; status.Code(err) != codes.Unavailable {
-		t.Errorf("the gRPC call that was cut off: %v", err)
+	if err := <-overGRPC; err == nil {
+		t.Error("the gRPC call that was cut off succeeded")
 	}
+}
+
+// What was sent without its caller is waited for.
+func TestShutdownWaitsForTheBackground(t *testing.T) {
+	t.Parallel()
+	upstream := newHeldUpstream()
+	f := startFacade(t, upstream)
+	ctx, cancel := context.WithCancel(t.Context())
+	call := begin(func() error {
+		_, err := f.grpc.Revoke(ctx, &quashv1.RevokeRequest{Token: "a.b.c"})
+		return err
+	})
+	<-upstream.asked
+	cancel()
+	<-call
+	stopped := begin(f.stop)
+	select {
+	case err := <-stopped:
+		t.Fatalf("Run did not wait: %v", err)
+	case upstream.free <- struct{}{}: // the attempt is still there to take it
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// A signal may come before the listeners are served.
+func TestShutdownAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		f := startFacade(t, revokesAll)
+		if err := f.stop(); err != nil {
+			t.Fatalf("Run: %v", err)
+		}
+	}
+}
+
+// A client that does not send what it announced is answered, and does not hold up
+// the shutdown.
+func TestStalledBody(t *testing.T) {
+	t.Parallel()
+	const patience = 50 * time.Millisecond
+	f := startFacade(t, neverCalled(t), func(_ *service.Config, cfg *server.Config) { cfg.BodyPatience = patience })
+	for _, head := range []string{
+		"POST /token/revoke", "POST /v1/tokens:revoke", "GET /token/revoke", "POST /elsewhere",
+	} {
+		conn, err := net.Dial("tcp", f.addrs.HTTP.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.WriteString(conn, head+" HTTP/1.1\r\nHost: quash\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(conn) // until the server closes it
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 4") {
+			t.Errorf("%s: %q, %v", head, answer, err)
+		}
+		_ = conn.Close()
+	}
+}
+
+// The patience with bodies is none with calls: one may take its two minutes.
+func TestPatienceDoesNotEndCalls(t *testing.T) {
+	t.Parallel()
+	const patience = time.Second // generous, for the body must arrive within it
+	f := startFacade(t, upstreamFunc(func(ctx context.Context, _ slashid.Request) slashid.Result {
+		select {
+		case <-ctx.Done():
+			return slashid.Result{Kind: slashid.Cancelled, Sent: true}
+		case <-time.After(patience + patience/2):
+			return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: true}
+		}
+	}), func(_ *service.Config, cfg *server.Config) { cfg.BodyPatience = patience })
+	if got := <-beginDropIn(t, f); got != http.StatusNoContent {
+		t.Errorf("status %d", got)
+	}
+}
+
+// reasonOf is the reason in an error of gRPC's.
+func reasonOf(err error) string {
+	for _, d := range status.Convert(err).Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok {
+			return info.GetReason()
+		}
+	}
+	return ""
 }
 
 func TestNewReportsEveryTakenPort(t *testing.T) {
@@ -145,7 +230,8 @@ func TestNewReportsEveryTakenPort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	// An address that nothing else here binds to, so that it stays free.
+	free, err := net.Listen("tcp", "127.77.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package slashid
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -39,9 +38,9 @@ const (
 	// maxBody is how much of an answer's body is read: SlashID's envelope takes
 	// some hundred bytes.
 	maxBody = 64 << 10
-	// drainPatience is how long an answer whose status says all may take to
-	// finish its body, so that its connection can be used again.
-	drainPatience = 250 * time.Millisecond
+	// bodyPatience is how long an answer may take to finish its body once its
+	// head is there. What a body can add to a status is not worth more.
+	bodyPatience = 5 * time.Second
 	// dialTimeout bounds the making of a connection, and then its TLS handshake.
 	dialTimeout = 10 * time.Second
 	// maxCorrelationID is the longest correlation id that is passed on; SlashID's
@@ -50,6 +49,10 @@ const (
 	// maxIdleConns is how many unused connections are kept for the next calls.
 	maxIdleConns = 512
 	idleTimeout  = 90 * time.Second
+	// An HTTP/2 connection that is silent for pingAfter is asked for a sign of
+	// life, and given up without one within pingTimeout.
+	pingAfter   = 15 * time.Second
+	pingTimeout = 10 * time.Second
 )
 
 // Consistency is a value of the header SlashID-Required-Consistency.
@@ -71,6 +74,12 @@ type Request struct {
 	// SDKVersion is the calling SDK's version, passed on when not empty.
 	SDKVersion  string
 	Credentials Credentials
+
+	// Commit is asked, when it is not nil, before the token is handed to a
+	// connection. When it returns false the token is kept back, and the Result is
+	// KeptBack. It may be asked more than once, where a connection turns out to be
+	// dead before it has taken anything.
+	Commit func() bool
 }
 
 // Credentials are the headers that authenticate a request; an absent one is not
@@ -102,16 +111,20 @@ func New(cfg Config) *Client {
 	return &Client{
 		url: cfg.BaseURL.JoinPath(revokePath),
 		transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
-			TLSHandshakeTimeout:   dialTimeout,
-			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
-			ForceAttemptHTTP2:     true,
-			MaxIdleConns:          maxIdleConns,
-			MaxIdleConnsPerHost:   maxIdleConns,
-			IdleConnTimeout:       idleTimeout,
-			DisableCompression:    true,
-			ExpectContinueTimeout: time.Second,
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			TLSHandshakeTimeout: dialTimeout,
+			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
+			ForceAttemptHTTP2:   true,
+			MaxIdleConns:        maxIdleConns,
+			MaxIdleConnsPerHost: maxIdleConns,
+			IdleConnTimeout:     idleTimeout,
+			DisableCompression:  true,
+			// A connection that died silently would otherwise be given every call,
+			// for as long as the operating system believes in it.
+			HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+			// SlashID's headers take some hundred bytes.
+			MaxResponseHeaderBytes: maxBody,
 		},
 	}
 }
@@ -119,16 +132,20 @@ func New(cfg Config) *Client {
 // ParseBaseURL reads a base URL: http or https, a host, perhaps a path, and
 // nothing else. Whether http is acceptable is the caller's to decide.
 func ParseBaseURL(text string) (*url.URL, error) {
+	scheme, _, _ := strings.Cut(text, "://")
+	if scheme = strings.ToLower(scheme); scheme != "http" && scheme != "https" {
+		return nil, errors.New("it must start with https:// (or http://)")
+	}
 	u, err := url.Parse(text)
 	if err != nil {
 		// The error of url.Parse quotes the whole text, which may hold a password.
 		return nil, errors.New("it is not a URL")
 	}
 	switch {
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, errors.New("it must start with https:// (or http://)")
 	case u.Hostname() == "":
 		return nil, errors.New("it names no host")
+	case !isPort(u.Port()):
+		return nil, errors.New("its port must be a number from 1 to 65535")
 	case u.User != nil:
 		return nil, errors.New("it must not hold credentials")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
@@ -139,6 +156,14 @@ func ParseBaseURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
+func isPort(port string) bool {
+	if port == "" {
+		return true // the scheme's own
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
+}
+
 // Close gives up the idle connections.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
@@ -147,8 +172,7 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 func (c *Client) Revoke(ctx context.Context, req Request) Result {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var trace sentTrace
-	httpReq, err := c.newHTTPRequest(trace.attach(ctx), req)
+	httpReq, out, err := c.newHTTPRequest(ctx, req)
 	if err != nil {
 		return Result{Kind: NotConnected, Err: err}
 	}
@@ -156,7 +180,7 @@ func (c *Client) Revoke(ctx context.Context, req Request) Result {
 	// since one would carry the token to a host that nobody chose.
 	resp, err := c.transport.RoundTrip(httpReq)
 	if err != nil {
-		return withoutAnswer(ctx, trace.sent.Load(), req.scrub(err))
+		return withoutAnswer(ctx, out, publicCause(err))
 	}
 	defer resp.Body.Close()
 	result := Result{
@@ -165,30 +189,36 @@ func (c *Client) Revoke(ctx context.Context, req Request) Result {
 		CorrelationID: req.correlationID(resp.Header),
 	}
 	result.RetryAfter, result.RetryAfterSet = parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
-	if resp.StatusCode == http.StatusRequestTimeout {
-		// Only here does the body matter, so only here is it waited for.
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-		result.Kind = OpaqueTimeout
-		if isEnvelope(body) {
+	result.Kind = kindOf(resp.StatusCode)
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// The body is the bare connection, which no context ends.
+		return result
+	}
+	defer time.AfterFunc(bodyPatience, cancel).Stop()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	if isEnvelope(body) {
+		switch result.Kind { //nolint:exhaustive // the rest means the same from anyone
+		case OpaqueRejection:
+			result.Kind = TokenRejected
+		case OpaqueTimeout:
 			result.Kind = InProgress
 		}
-	} else {
-		result.Kind = kindOf(resp.StatusCode)
-		defer time.AfterFunc(drainPatience, cancel).Stop()
 	}
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody))
 	return result
 }
 
-func (c *Client) newHTTPRequest(ctx context.Context, req Request) (*http.Request, error) {
+// newHTTPRequest makes the request, and its body.
+func (c *Client) newHTTPRequest(ctx context.Context, req Request) (*http.Request, *outgoing, error) {
 	body, err := json.Marshal(map[string]string{"token": req.Token.Reveal()})
 	if err != nil {
-		return nil, fmt.Errorf("encode the request body: %w", err)
+		return nil, nil, fmt.Errorf("encode the request body: %w", err)
 	}
-	httpReq, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url.String(), bytes.NewReader(body))
+	out := newOutgoing(body, req.Commit)
+	httpReq, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url.String(), out)
 	if err != nil {
-		return nil, fmt.Errorf("build the request: %w", err)
+		return nil, nil, fmt.Errorf("build the request: %w", err)
 	}
+	httpReq.ContentLength = int64(len(body))
 	h := httpReq.Header
 	h.Set("Accept", "application/json")
 	h.Set("Content-Type", "application/json")
@@ -199,7 +229,7 @@ func (c *Client) newHTTPRequest(ctx context.Context, req Request) (*http.Request
 	setIfPresent(h, HeaderAPIKey, req.Credentials.APIKey.Reveal())
 	setIfPresent(h, HeaderAuthorization, req.Credentials.Authorization.Reveal())
 	setIfPresent(h, HeaderOrgID, req.Credentials.OrgID)
-	return httpReq, nil
+	return httpReq, out, nil
 }
 
 func setIfPresent(h http.Header, key, value string) {
@@ -208,13 +238,15 @@ func setIfPresent(h http.Header, key, value string) {
 	}
 }
 
-// kindOf maps every status but 408, whose meaning depends on its body.
+// kindOf is what a status means from anyone who may have given it.
 func kindOf(status int) Kind {
 	switch status {
+	case http.StatusRequestTimeout:
+		return OpaqueTimeout
 	case http.StatusNoContent:
 		return Revoked
 	case http.StatusBadRequest:
-		return TokenRejected
+		return OpaqueRejection
 	case http.StatusUnauthorized:
 		return Unauthorized
 	case http.StatusForbidden:
@@ -230,14 +262,16 @@ func kindOf(status int) Kind {
 }
 
 // withoutAnswer is the result of an attempt that ended in err.
-func withoutAnswer(ctx context.Context, sent bool, err error) Result {
-	result := Result{Sent: sent, Err: err}
+func withoutAnswer(ctx context.Context, out *outgoing, err error) Result {
+	result := Result{Sent: out.sent.Load(), Err: err}
 	switch {
+	case out.keptBack.Load():
+		result.Kind = KeptBack
 	case errors.Is(ctx.Err(), context.Canceled):
 		result.Kind = Cancelled
 	case ctx.Err() != nil:
 		result.Kind = NoAnswer
-	case sent:
+	case result.Sent:
 		result.Kind = ConnectionLost
 	default:
 		result.Kind = NotConnected
@@ -245,24 +279,17 @@ func withoutAnswer(ctx context.Context, sent bool, err error) Result {
 	return result
 }
 
-// scrub replaces an error whose text holds something secret: net/http quotes
-// what a broken peer sent, and a peer can send back what it got.
-func (r Request) scrub(err error) error {
-	text := err.Error()
-	for _, secret := range []Secret{r.Token, r.Credentials.APIKey, r.Credentials.Authorization} {
-		if secret.OccursIn(text) {
-			return errors.New("the cause is withheld: its text holds a secret")
-		}
-	}
-	return err
-}
-
 // correlationID returns SlashID's id for the request, or nothing when what came
-// under that name is too long, not printable, or repeats the token.
+// under that name is too long, not printable, or repeats something secret.
 func (r Request) correlationID(h http.Header) string {
 	id := h.Get(HeaderCorrelationID)
-	if len(id) > maxCorrelationID || r.Token.OccursIn(id) {
+	if len(id) > maxCorrelationID {
 		return ""
+	}
+	for _, secret := range []Secret{r.Token, r.Credentials.APIKey, r.Credentials.Authorization} {
+		if secret.OccursIn(id) {
+			return ""
+		}
 	}
 	for i := range len(id) {
 		if id[i] <= ' ' || id[i] > '~' {

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,7 +40,7 @@ func TestRevokeTellsWhatTheStatusMeans(t *testing.T) {
 		{204, "", slashid.Revoked},
 
 		{400, envelope, slashid.TokenRejected},
-		{400, "", slashid.TokenRejected},
+		{400, "", slashid.OpaqueRejection},
 		{401, envelope, slashid.Unauthorized},
 		{403, envelope, slashid.Forbidden},
 		{429, envelope, slashid.RateLimited},
@@ -93,7 +95,7 @@ func TestRevokeExpectsNoOtherStatus(t *testing.T) {
 	t.Parallel()
 	meaningful := map[int]slashid.Kind{
 		204: slashid.Revoked,
-		400: slashid.TokenRejected, 401: slashid.Unauthorized, 403: slashid.Forbidden,
+		400: slashid.OpaqueRejection, 401: slashid.Unauthorized, 403: slashid.Forbidden,
 		408: slashid.OpaqueTimeout, 429: slashid.RateLimited,
 		500: slashid.Unavailable, 502: slashid.Unavailable, 503: slashid.Unavailable, 504: slashid.Unavailable,
 	}
@@ -348,7 +350,7 @@ func TestRevokePassesOnlyASafeCorrelationID(t *testing.T) {
 			})
 			got := revoke(t, client, aRequest())
 			want := slashid.Result{
-				Kind: slashid.TokenRejected, Status: http.StatusBadRequest, Sent: true, CorrelationID: tc.want,
+				Kind: slashid.OpaqueRejection, Status: http.StatusBadRequest, Sent: true, CorrelationID: tc.want,
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
@@ -415,7 +417,7 @@ func TestRevokeLeavesAnEndlessBody(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]slashid.Kind{
 		200: slashid.Unexpected,
-		400: slashid.TokenRejected,
+		400: slashid.OpaqueRejection,
 		408: slashid.OpaqueTimeout,
 		503: slashid.Unavailable,
 	} {
@@ -484,7 +486,7 @@ func TestRevokeLeavesAnEndlessBodyOverHTTP2(t *testing.T) {
 	})
 	client := newClient(t, server.URL, authorityOf(server))
 
-	if got := revoke(t, client, aRequest()); got.Kind != slashid.TokenRejected {
+	if got := revoke(t, client, aRequest()); got.Kind != slashid.OpaqueRejection {
 		t.Errorf("got %+v", got)
 	}
 	if got := revoke(t, client, aRequest()); got.Kind != slashid.Revoked {
@@ -516,11 +518,11 @@ func TestRevokeDoesNotWaitForABody(t *testing.T) {
 
 				got := revoke(t, client, aRequest())
 
-				want := slashid.Result{Kind: slashid.TokenRejected, Status: http.StatusBadRequest, Sent: true}
+				want := slashid.Result{Kind: slashid.OpaqueRejection, Status: http.StatusBadRequest, Sent: true}
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("(-want +got)\n%s", diff)
 				}
-				if elapsed := time.Since(start); elapsed > slashid.DrainPatience {
+				if elapsed := time.Since(start); elapsed > slashid.BodyPatience {
 					t.Errorf("it took %v", elapsed)
 				}
 			})
@@ -528,8 +530,8 @@ func TestRevokeDoesNotWaitForABody(t *testing.T) {
 	}
 }
 
-// Of a 408 the body makes the difference, so that one is waited for, as long as
-// the caller can wait.
+// Of a 408 and a 400 the body makes the difference, so it is waited for, but not
+// for ever.
 func TestRevokeWaitsForTheBodyOf408(t *testing.T) {
 	t.Parallel()
 	const deadline = 10 * time.Second
@@ -559,7 +561,7 @@ func TestRevokeWaitsForTheBodyOf408(t *testing.T) {
 				c.waitForClose()
 			},
 			want:    slashid.InProgress,
-			elapsed: deadline,
+			elapsed: slashid.BodyPatience,
 		},
 		{
 			name: "half of it comes",
@@ -569,7 +571,7 @@ func TestRevokeWaitsForTheBodyOf408(t *testing.T) {
 				c.waitForClose()
 			},
 			want:    slashid.OpaqueTimeout,
-			elapsed: deadline,
+			elapsed: slashid.BodyPatience,
 		},
 		{
 			name: "half of it comes, then the connection ends",
@@ -761,17 +763,90 @@ func TestRevokeErrorsHoldNoSecretOverHTTP2(t *testing.T) {
 	}
 }
 
-// An error without a secret is shown: whoever runs quash needs the cause.
+// What a peer had no hand in is shown: whoever runs quash needs the cause.
 func TestRevokeErrorsTellTheCause(t *testing.T) {
 	t.Parallel()
-	client, _ := newPeer(t, func(c *peerConn) {
-		c.readRequest()
-		c.answer("SSH-2.0-OpenSSH_9.9\n")
+	for want, dial := range map[string]func(context.Context, string, string) (net.Conn, error){
+		"lookup slashid.invalid: no such host": func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.DNSError{Err: "no such host", Name: "slashid.invalid", IsNotFound: true}
+		},
+		"dial tcp: connection refused": func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+		},
+	} {
+		client, _ := newPeer(t, func(*peerConn) {})
+		client.DialThrough(dial)
+		got := revoke(t, client, aRequest())
+		checkNoAnswer(t, got, slashid.NotConnected, false)
+		if got.Err.Error() != want {
+			t.Errorf("the cause is %q, want %q", got.Err, want)
+		}
+	}
+}
+
+// Credentials are told as little as tokens are.
+func TestCredentialsAreNotTold(t *testing.T) {
+	t.Parallel()
+	req := aRequest()
+	req.Credentials.APIKey = slashid.NewSecret("an-api-key-of-the-organisation")
+	req.Credentials.Authorization = slashid.NewSecret("Bearer an-opaque-access-token")
+	for _, s := range []string{"an-api-key-of-the-organisation", "an-opaque-access-token", token, tokenClaims} {
+		client, _ := newPeer(t, func(c *peerConn) {
+			c.answerEach("HTTP/1.1 401 Unauthorized\nslashid-correlation-id: " + s + "\nContent-Length: 0\n\n")
+		})
+		if got := revoke(t, client, req); got.CorrelationID != "" {
+			t.Errorf("as correlation id: %q", got.CorrelationID)
+		}
+		client, _ = newPeer(t, func(c *peerConn) {
+			c.readRequest()
+			c.answer("HTTP/1.1 " + s + "\n\n")
+		})
+		if text := fmt.Sprint(revoke(t, client, req).Err); strings.Contains(text, s) {
+			t.Errorf("as error: %q", text)
+		}
+	}
+}
+
+// After a 101 the body is the bare connection, which no context ends.
+func TestSwitchingProtocols(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, _ := newPeer(t, func(c *peerConn) {
+			c.readRequest()
+			c.answer("HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: h2c\n\n")
+			time.Sleep(time.Hour)
+		})
+		begun := time.Now()
+		got := revoke(t, client, aRequest())
+		if got.Kind != slashid.Unexpected || time.Since(begun) > time.Second {
+			t.Errorf("after %s: %+v", time.Since(begun), got)
+		}
 	})
-	got := revoke(t, client, aRequest())
-	checkNoAnswer(t, got, slashid.ConnectionLost, true)
-	if text := fmt.Sprint(got.Err); !strings.Contains(text, "SSH-2.0-OpenSSH_9.9") {
-		t.Errorf("the cause is not told in %q", text)
+}
+
+// Commit has the last word on whether the token goes out.
+func TestCommit(t *testing.T) {
+	t.Parallel()
+	for _, commit := range []bool{true, false} {
+		received := make(chan struct{}, 1)
+		client, _ := newPeer(t, func(c *peerConn) {
+			if c.readRequest() != nil {
+				received <- struct{}{}
+			}
+			c.answer(revoked)
+		})
+		req := aRequest()
+		req.Commit = func() bool { return commit }
+		got := revoke(t, client, req)
+		if commit {
+			if got.Kind != slashid.Revoked || !got.Sent {
+				t.Errorf("committed: %+v", got)
+			}
+			continue
+		}
+		if got.Kind != slashid.KeptBack || got.Sent || len(received) > 0 {
+			t.Errorf("kept back: %+v, received %d", got, len(received))
+		}
 	}
 }
 

@@ -7,7 +7,8 @@
 //	client.go    Config, New, and the one request
 //	result.go    Kind and Result: what an attempt can come to
 //	envelope.go  telling SlashID's error envelope from a proxy's page
-//	sent.go      telling "never sent" from "sent, no answer"
-//	token.go     a token that cannot be printed
+//	cause.go     what of a failure may be shown
+//	sent.go      the token on its way out: "never sent" or "sent, no answer"
+//	secret.go    tokens and keys that cannot be printed
 //	retryafter.go  the Retry-After header
 package slashid

@@ -1,36 +1,61 @@
 package slashid
 
 import (
-	"bytes"
 	"encoding/json"
+	"maps"
 )
 
 // isEnvelope reports whether body is SlashID's error envelope:
 //
-//	{"meta": {…}, "errors": [{"httpcode": 408, "message": "…"}]}
+//	{"meta": {"pagination": {…}}, "errors": [{"httpcode": 408, "message": "…"}]}
 //
-// Every member of it may be missing, but one that is there has its documented
-// shape, and a body with neither is nobody's word for anything: gateways answer
-// in JSON of their own too, {"message": "…"} for instance.
+// Every member of it may be missing, and other APIs' errors look alike. So it is
+// one when an error in it has an httpcode, or when it holds nothing that SlashID's
+// does not. What is not, is nobody's word for anything.
 func isEnvelope(body []byte) bool {
-	var envelope struct {
-		Meta   json.RawMessage `json:"meta"`
-		Errors json.RawMessage `json:"errors"`
-	}
-	if err := json.Unmarshal(body, &envelope); err != nil {
+	var envelope map[string]json.RawMessage
+	if json.Unmarshal(body, &envelope) != nil {
 		return false
 	}
-	meta, errors := startsWith(envelope.Meta, '{'), startsWith(envelope.Errors, '[')
-	switch {
-	case envelope.Meta == nil:
-		return errors
-	case envelope.Errors == nil:
-		return meta
-	default:
-		return meta && errors
+	var list []map[string]json.RawMessage
+	if json.Unmarshal(orNull(envelope["errors"]), &list) != nil {
+		return false
 	}
+	var meta map[string]json.RawMessage
+	if json.Unmarshal(orNull(envelope["meta"]), &meta) != nil {
+		return false
+	}
+	strict := (list != nil || meta != nil) && only(envelope, "meta", "errors") && only(meta, "pagination")
+	for _, one := range list {
+		var httpcode *int
+		if json.Unmarshal(orNull(one["httpcode"]), &httpcode) != nil {
+			return false
+		}
+		if httpcode != nil {
+			return true
+		}
+		strict = strict && len(one) > 0 && only(one, "httpcode", "message") && isText(one["message"])
+	}
+	return strict
 }
 
-func startsWith(raw json.RawMessage, first byte) bool {
-	return bytes.HasPrefix(bytes.TrimLeft(raw, " \t\r\n"), []byte{first})
+func orNull(raw json.RawMessage) json.RawMessage {
+	if raw == nil {
+		return json.RawMessage("null")
+	}
+	return raw
+}
+
+// only reports whether an object has no members but those named.
+func only(object map[string]json.RawMessage, names ...string) bool {
+	rest := maps.Clone(object)
+	for _, name := range names {
+		delete(rest, name)
+	}
+	return len(rest) == 0
+}
+
+func isText(raw json.RawMessage) bool {
+	var text string
+	return json.Unmarshal(orNull(raw), &text) == nil
 }

@@ -9,7 +9,7 @@ import (
 // What the tests need from inside.
 const (
 	DialTimeout   = dialTimeout
-	DrainPatience = drainPatience
+	BodyPatience  = bodyPatience
 	MaxBody       = maxBody
 	MaxRetryAfter = maxRetryAfter
 )

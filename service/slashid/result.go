@@ -12,9 +12,12 @@ type Kind int
 const (
 	// Revoked: 204, the token is revoked at the consistency asked for.
 	Revoked Kind = iota + 1
-	// TokenRejected: 400, the token is malformed, foreign, expired or already
-	// revoked.
+	// TokenRejected: 400 in SlashID's envelope, the token is malformed, foreign,
+	// expired or already revoked.
 	TokenRejected
+	// OpaqueRejection: 400 without the envelope, so perhaps some proxy's. The
+	// request was refused, but nothing is said of the token.
+	OpaqueRejection
 	// Unauthorized: 401, the credentials were refused.
 	Unauthorized
 	// Forbidden: 403, the credentials were not enough.
@@ -39,22 +42,26 @@ const (
 	NoAnswer
 	// Cancelled: the context was cancelled before there was an answer.
 	Cancelled
+	// KeptBack: Request.Commit said no, so the token was not sent.
+	KeptBack
 )
 
 var kindNames = [...]string{
-	Revoked:        "Revoked",
-	TokenRejected:  "TokenRejected",
-	Unauthorized:   "Unauthorized",
-	Forbidden:      "Forbidden",
-	InProgress:     "InProgress",
-	OpaqueTimeout:  "OpaqueTimeout",
-	RateLimited:    "RateLimited",
-	Unavailable:    "Unavailable",
-	Unexpected:     "Unexpected",
-	NotConnected:   "NotConnected",
-	ConnectionLost: "ConnectionLost",
-	NoAnswer:       "NoAnswer",
-	Cancelled:      "Cancelled",
+	Revoked:         "Revoked",
+	TokenRejected:   "TokenRejected",
+	OpaqueRejection: "OpaqueRejection",
+	Unauthorized:    "Unauthorized",
+	Forbidden:       "Forbidden",
+	InProgress:      "InProgress",
+	OpaqueTimeout:   "OpaqueTimeout",
+	RateLimited:     "RateLimited",
+	Unavailable:     "Unavailable",
+	Unexpected:      "Unexpected",
+	NotConnected:    "NotConnected",
+	ConnectionLost:  "ConnectionLost",
+	NoAnswer:        "NoAnswer",
+	Cancelled:       "Cancelled",
+	KeptBack:        "KeptBack",
 }
 
 // String returns the constant's name.
@@ -74,7 +81,7 @@ type Result struct {
 
 	// Sent reports whether any of the request may have reached SlashID. While it
 	// is false the attempt has certainly done nothing. It errs on the side of
-	// true: it is set once the request's head is handed to a connection.
+	// true: it is set once the token is handed to a connection.
 	Sent bool
 
 	// CorrelationID is SlashID's id for the request, from the response header

@@ -22,10 +22,13 @@ func TestKindString(t *testing.T) {
 		slashid.ConnectionLost: "ConnectionLost",
 		slashid.NoAnswer:       "NoAnswer",
 		slashid.Cancelled:      "Cancelled",
+		slashid.KeptBack:       "KeptBack",
 
-		-1:                    "Kind(-1)",
-		0:                     "Kind(0)",
-		slashid.Cancelled + 1: "Kind(14)",
+		slashid.OpaqueRejection: "OpaqueRejection",
+
+		-1:                   "Kind(-1)",
+		0:                    "Kind(0)",
+		slashid.KeptBack + 1: "Kind(16)",
 	} {
 		if got := kind.String(); got != want {
 			t.Errorf("Kind(%d): got %q, want %q", int(kind), got, want)

@@ -1,26 +1,48 @@
 package slashid
 
 import (
-	"context"
-	"net/http/httptrace"
+	"bytes"
+	"errors"
 	"sync/atomic"
 )
 
-// sentTrace tells whether a request may have reached the peer. Its hooks run on
-// goroutines of net/http's.
-type sentTrace struct{ sent atomic.Bool }
+// errKeptBack ends a request whose Commit said no. It reaches net/http only.
+var errKeptBack = errors.New("the token was kept back")
 
-// attach returns ctx with the trace in it.
-func (t *sentTrace) attach(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		// net/http asks for a second connection only when it knows that the first
-		// one took none of the request: a stale idle connection on which nothing
-		// was written, or an HTTP/2 stream that the peer refused unprocessed. (It
-		// would also replay a request that carries an Idempotency-Key entry; ours
-		// must not, for the answer to a replay says nothing of the first sending.)
-		GetConn: func(string) { t.sent.Store(false) },
-		// By then the head has been written, if only to a buffer. Before it at
-		// most a part of the head is on the wire, with which no server can act.
-		WroteHeaders: func() { t.sent.Store(true) },
-	})
+// outgoing is the body of one request. The token goes out with it and with
+// nothing else, so to read from it is to send, and to refuse the reading is to
+// make sure that nothing is sent: a head without its body is no request.
+//
+// The request must not have GetBody, so that net/http can give it to a second
+// connection only while it is unread. With GetBody it would send it again where it
+// takes the first sending for unprocessed, which a peer's word alone may make it
+// believe (RST_STREAM with PROTOCOL_ERROR, for instance), and the answer to a
+// second sending says nothing of the first.
+type outgoing struct {
+	rest   *bytes.Reader
+	commit func() bool
+	begun  bool
+
+	// sent and keptBack are set on goroutines of net/http's.
+	sent     atomic.Bool
+	keptBack atomic.Bool
 }
+
+func newOutgoing(data []byte, commit func() bool) *outgoing {
+	return &outgoing{rest: bytes.NewReader(data), commit: commit}
+}
+
+func (o *outgoing) Read(p []byte) (int, error) {
+	if !o.begun {
+		if o.commit != nil && !o.commit() {
+			o.keptBack.Store(true)
+			return 0, errKeptBack
+		}
+		o.begun = true
+		o.sent.Store(true)
+	}
+	return o.rest.Read(p)
+}
+
+// Close implements io.Closer.
+func (*outgoing) Close() error { return nil }

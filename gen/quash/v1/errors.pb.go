@@ -134,6 +134,10 @@ const (
 	// revoked; SlashID does not say which. It was not this call that killed it.
 	// Ask with `allow_invalid` to have this counted as success.
 	//
+	// A 400 that does not come in SlashID's envelope may be a proxy's. It has this
+	// reason too, with a message that says so, and `allow_invalid` does not make it
+	// a success: it is nobody's word that the token is dead.
+	//
 	//	{
 	//	  "code": 3,
 	//	  "message": "SlashID rejected the token: it is malformed, foreign, expired or already revoked",
@@ -403,7 +407,8 @@ const (
 	//	}
 	ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT ErrorReason = 11
 	// The caller cancelled, or went away. REVOCATION_STATE_UNKNOWN when the
-	// request had gone out by then, else REVOCATION_STATE_NOT_APPLIED.
+	// request had gone out by then: quash goes on with it and logs what becomes of
+	// it. Else REVOCATION_STATE_NOT_APPLIED, and nothing is sent any more.
 	//
 	//	{
 	//	  "code": 1,
@@ -497,8 +502,7 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_SHUTTING_DOWN ErrorReason = 15
-	// quash has a defect: the call ended in a panic. Whoever runs quash finds it
-	// in the log.
+	// quash has a defect. Whoever runs it finds where in the log.
 	//
 	//	{
 	//	  "code": 13,
@@ -595,10 +599,11 @@ type RevokeFailure struct {
 	// The consistency that was waited for; CONSISTENCY_UNSPECIFIED when the
 	// request was not understood so far.
 	Consistency Consistency `protobuf:"varint,2,opt,name=consistency,proto3,enum=quash.v1.Consistency" json:"consistency,omitempty"`
-	// The timeout sent to SlashID, whole seconds from 1 s to 120 s: that of the
-	// last attempt. Unset when nothing was sent.
+	// The timeout given to SlashID, whole seconds from 1 s to 120 s: that of the
+	// last attempt, whether or not it got through. Unset when none was made.
 	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	// How long quash worked on the call, from its arrival to this answer.
+	// How long quash worked on the call, from its arrival to this answer. Unset
+	// where that is not known, with ERROR_REASON_INTERNAL.
 	Elapsed *durationpb.Duration `protobuf:"bytes,4,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
 	// How many requests were made to SlashID, counting those that never got
 	// through. 0 when none was tried.

@@ -243,7 +243,10 @@ func TestSecretOccursIn(t *testing.T) {
 		{"nothing of it", token, "connection refused", false},
 		{"no text", token, "", false},
 		{"the dots", token, "..", false},
-		{"less than a part", token, tokenHeader[:len(tokenHeader)-1], false},
+		{"a piece of a part", token, tokenClaims[3:15], true},
+		{"less than a piece", token, tokenClaims[3:14], false},
+		{"a piece across a dot", token, tokenHeader[len(tokenHeader)-6:] + "." + tokenClaims[:5], true},
+		{"an opaque credential without its scheme", "Bearer an-opaque-access-token", "an-opaque-access-token", true},
 		{"another case", token, strings.ToLower(token), false},
 
 		{"an absent secret", "", "connection refused", false},
@@ -253,8 +256,7 @@ func TestSecretOccursIn(t *testing.T) {
 		{"a short key", "key", "a key", true},
 		{"a short whole with dots", "a.b.c", "x a.b.c x", true},
 		{"its short parts turn up anywhere", "a.b.c", "a b c", false},
-		{"a part of 7 letters", "1234567.abcdefgh", "1234567", false},
-		{"a part of 8 letters", "1234567.abcdefgh", "abcdefgh", true},
+		{"a part of 8 letters", "1234567.abcdefgh", "abcdefgh", false},
 		{"empty parts", "..abcdefgh..", "x", false},
 		{"only dots", "...", "... and so on", true},
 	} {

@@ -1,0 +1,85 @@
+package service
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go"
+	"github.com/failsafe-go/failsafe-go/budget"
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+	"github.com/failsafe-go/failsafe-go/retrypolicy"
+
+	"github.com/quashdev/quash/service/slashid"
+)
+
+const (
+	// maxAttempts is how often one call asks SlashID at the most.
+	maxAttempts = 3
+	// The back-off before attempt n+1 is drawn evenly from 0 to
+	// min(backoffBase·2ⁿ⁻¹, backoffMax).
+	backoffBase = 100 * time.Millisecond
+	backoffMax  = 2 * time.Second
+
+	// At most this share of the attempts in progress may be repetitions, so that
+	// an upstream that is slow to fail is not asked three times as much; below the
+	// floor the share does not matter.
+	retryShare = 0.2
+	retryFloor = 10
+
+	// The breaker opens when this share of at least breakerLeast attempts within
+	// breakerWindow failed, and lets probes through after breakerRest or so.
+	breakerShare  = 0.5
+	breakerLeast  = 20
+	breakerWindow = 10 * time.Second
+	breakerRest   = 5 * time.Second
+	// One probe that is answered closes it, breakerProbes that fail open it again.
+	// Several are let through at a time, because one may wait two minutes for its
+	// consistency and would keep the breaker from closing meanwhile.
+	breakerProbes = 5
+)
+
+// verdict is what is to happen after an attempt.
+type verdict struct {
+	again bool
+	delay time.Duration // before it
+}
+
+// newRetries repeats attempts as their verdicts say, under a budget that all calls
+// share.
+func newRetries() failsafe.Executor[verdict] {
+	return failsafe.With[verdict](retrypolicy.NewBuilder[verdict]().
+		HandleIf(func(v verdict, _ error) bool { return v.again }).
+		WithDelayFunc(func(e failsafe.ExecutionAttempt[verdict]) time.Duration { return e.LastResult().delay }).
+		WithMaxAttempts(maxAttempts).
+		ReturnLastFailure().
+		WithBudget(budget.NewBuilder().WithMaxRate(retryShare).WithMinConcurrency(retryFloor).Build()).
+		Build())
+}
+
+// backoff is the delay after so many attempts: full jitter, which spreads the
+// calls that failed together.
+func backoff(attempts int) time.Duration {
+	limit := min(backoffBase<<(attempts-1), backoffMax)
+	return rand.N(limit + 1) //nolint:gosec // not a secret
+}
+
+func newBreaker() circuitbreaker.CircuitBreaker[any] {
+	return circuitbreaker.NewBuilder[any]().
+		WithFailureRateThreshold(breakerShare, breakerLeast, breakerWindow).
+		WithDelay(breakerRest).
+		WithJitterFactor(0.25).
+		WithSuccessThresholdRatio(1, breakerProbes).
+		Build()
+}
+
+// upstreamFailed reports whether a result speaks for an upstream that is down. An
+// answer never does unless it says so itself, and neither does a caller's
+// impatience: attempts do not end with their callers.
+func upstreamFailed(kind slashid.Kind) bool {
+	switch kind {
+	case slashid.Unavailable, slashid.NotConnected, slashid.ConnectionLost, slashid.NoAnswer:
+		return true
+	default:
+		return false
+	}
+}
