@@ -418,7 +418,7 @@ func TestBreaker(t *testing.T) {
 			}
 			failure := failureOf(t, err, codes.Unavailable, "UPSTREAM_CIRCUIT_OPEN")
 			own, _ := errors.AsType[*Error](err)
-			if delay, ok := own.Pushback(); failure.GetState() != stateNotApplied || !ok || delay <= 0 || delay > 2*breakerRest {
+			if delay, ok := own.Pushback(); failure.GetState() != stateNotApplied || !ok || delay <= 0 || delay > 2*defaultBreakerRest {
 				t.Errorf("%s: %v, back in %s", down, failure, delay)
 			}
 			before := calls
@@ -427,7 +427,7 @@ func TestBreaker(t *testing.T) {
 				t.Errorf("%s: upstream is asked while the breaker is open", down)
 			}
 			isDown = false
-			time.Sleep(2 * breakerRest)
+			time.Sleep(2 * defaultBreakerRest)
 			for range 2 * breakerLeast {
 				if _, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"}); err != nil {
 					t.Fatalf("%s: after recovery: %v", down, err)

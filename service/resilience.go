@@ -27,11 +27,11 @@ const (
 	retryFloor = 10
 
 	// The breaker opens when this share of at least breakerLeast attempts within
-	// breakerWindow failed, and lets probes through after breakerRest or so.
-	breakerShare  = 0.5
-	breakerLeast  = 20
-	breakerWindow = 10 * time.Second
-	breakerRest   = 5 * time.Second
+	// breakerWindow failed, and lets probes through after Config.BreakerRest or so.
+	breakerShare       = 0.5
+	breakerLeast       = 20
+	breakerWindow      = 10 * time.Second
+	defaultBreakerRest = 5 * time.Second
 	// One probe that is answered closes it, breakerProbes that fail open it again.
 	// Several are let through at a time, because one may wait two minutes for its
 	// consistency and would keep the breaker from closing meanwhile.
@@ -63,10 +63,10 @@ func backoff(attempts int) time.Duration {
 	return rand.N(limit + 1) //nolint:gosec // not a secret
 }
 
-func newBreaker() circuitbreaker.CircuitBreaker[any] {
+func newBreaker(rest time.Duration) circuitbreaker.CircuitBreaker[any] {
 	return circuitbreaker.NewBuilder[any]().
 		WithFailureRateThreshold(breakerShare, breakerLeast, breakerWindow).
-		WithDelay(breakerRest).
+		WithDelay(rest).
 		WithJitterFactor(0.25).
 		WithSuccessThresholdRatio(1, breakerProbes).
 		Build()

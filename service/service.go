@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -36,6 +37,9 @@ type Config struct {
 	// MaxInFlight is how many revocations may be in progress, those that go on
 	// after their callers have gone included. 0 means DefaultMaxInFlight.
 	MaxInFlight int
+	// BreakerRest is how long the circuit breaker lets SlashID recover before it
+	// probes. 0 means 5 s.
+	BreakerRest time.Duration
 	Logger      *slog.Logger
 }
 
@@ -83,7 +87,7 @@ func New(cfg Config) (*TokenService, error) {
 		validator: validator,
 		flights:   newFlights(cfg.MaxInFlight),
 		retries:   newRetries(),
-		breaker:   newBreaker(),
+		breaker:   newBreaker(cmp.Or(cfg.BreakerRest, defaultBreakerRest)),
 	}
 	s.cut, s.cutOff = context.WithCancel(context.Background())
 	return s, nil

@@ -1,0 +1,156 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/service"
+	"github.com/quashdev/quash/service/slashid"
+)
+
+// The tests here are of real gRPC clients in fake time, so that what they show
+// does not depend on how busy the machine is.
+
+type upstreamFunc func(ctx context.Context, req slashid.Request) slashid.Result
+
+func (f upstreamFunc) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
+	return f(ctx, req)
+}
+
+// dialInMemory serves upstream's façade over pipes, and returns a client of it.
+// Call it within a synctest bubble.
+func dialInMemory(t *testing.T, margin time.Duration, upstream service.Upstream, options ...grpc.DialOption) quashv1.TokenServiceClient {
+	t.Helper()
+	svc, err := service.New(service.Config{Upstream: upstream, DeadlineMargin: margin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := bufconn.Listen(1 << 20)
+	s, _ := newGRPC(svc, interceptors(slog.New(slog.DiscardHandler)), endWith(t.Context()), false)
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = s.Serve(listener) })
+	conn, err := grpc.NewClient("passthrough:quash", append(options,
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = conn.Close()
+		s.Stop()
+		serving.Wait()
+		svc.Drain()
+		if err := svc.Wait(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	return quashv1.NewTokenServiceClient(conn)
+}
+
+// The margin is there so that the details arrive: of 200 callers whose deadlines
+// pass while SlashID is silent, each is told what is known, and none only that
+// its time is over.
+func TestDetailsArriveBeforeTheDeadline(t *testing.T) {
+	t.Parallel()
+	const callers = 200
+	synctest.Test(t, func(t *testing.T) {
+		client := dialInMemory(t, 20*time.Millisecond, upstreamFunc(
+			func(ctx context.Context, req slashid.Request) slashid.Result {
+				req.Commit()
+				<-ctx.Done()
+				return slashid.Result{Kind: slashid.NoAnswer, Sent: true}
+			}))
+		var detailed atomic.Int32
+		var calls sync.WaitGroup
+		for i := range callers {
+			calls.Go(func() {
+				// Deadlines of 100 ms to 2.09 s, so that they pass one by one and together.
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(100+10*(i/2*2))*time.Millisecond)
+				defer cancel()
+				_, err := client.Revoke(ctx, &quashv1.RevokeRequest{Token: fmt.Sprint("token-", i)})
+				st := status.Convert(err)
+				failure := detail[*quashv1.RevokeFailure](st)
+				if st.Code() == codes.DeadlineExceeded && errorInfo(st).GetReason() == "UPSTREAM_TIMEOUT" &&
+					failure.GetState() == quashv1.RevocationState_REVOCATION_STATE_UNKNOWN {
+					detailed.Add(1)
+				}
+			})
+		}
+		calls.Wait()
+		if got := detailed.Load(); got != callers {
+			t.Errorf("%d of %d calls received their details", got, callers)
+		}
+		t.Logf("%d of %d calls received their details", detailed.Load(), callers)
+	})
+}
+
+const retryEverything = `{"methodConfig": [{
+	"name": [{"service": "quash.v1.TokenService"}],
+	"retryPolicy": {
+		"maxAttempts": 2, "initialBackoff": "0.001s", "maxBackoff": "0.001s", "backoffMultiplier": 1,
+		"retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "INTERNAL", "DEADLINE_EXCEEDED", "INVALID_ARGUMENT"]
+	}
+}]}`
+
+// A grpc-go client with a retry policy comes back when the server says so rather
+// than when its own policy has it, and not at all where that cannot help.
+func TestClientObeysPushback(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		result slashid.Result
+		// wait is between the client's calls; 0 means that there is but one.
+		wait time.Duration
+	}{
+		{"rate limited", slashid.Result{Kind: slashid.RateLimited, Status: http.StatusTooManyRequests, RetryAfter: time.Minute, RetryAfterSet: true}, time.Minute},
+		{"unavailable", slashid.Result{Kind: slashid.Unavailable, Status: http.StatusServiceUnavailable, RetryAfter: 90 * time.Second, RetryAfterSet: true}, 90 * time.Second},
+		{"consistency not reached", slashid.Result{Kind: slashid.InProgress, Status: http.StatusRequestTimeout}, 0},
+		{"token rejected", slashid.Result{Kind: slashid.TokenRejected, Status: http.StatusBadRequest}, 0},
+		{"unexpected", slashid.Result{Kind: slashid.Unexpected, Status: http.StatusFound}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				calls := make(chan time.Time, 10)
+				client := dialInMemory(t, 0, upstreamFunc(func(context.Context, slashid.Request) slashid.Result {
+					calls <- time.Now()
+					result := tt.result
+					result.Sent = true
+					return result
+				}), grpc.WithDefaultServiceConfig(retryEverything))
+				if _, err := client.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"}); err == nil {
+					t.Error("the call succeeded")
+				}
+				first := <-calls
+				select {
+				case second := <-calls:
+					if got := second.Sub(first); got != tt.wait {
+						t.Errorf("the client came back after %s, want %s (0s: never)", got, tt.wait)
+					}
+				default:
+					if tt.wait != 0 {
+						t.Error("the client did not come back")
+					}
+				}
+				if len(calls) > 0 {
+					t.Error("the client came back a second time")
+				}
+			})
+		})
+	}
+}

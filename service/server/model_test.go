@@ -1,0 +1,290 @@
+package server_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/sandbox"
+	"github.com/quashdev/quash/service"
+	"github.com/quashdev/quash/service/server"
+	"github.com/quashdev/quash/service/slashid"
+)
+
+var (
+	modelSeed  = flag.Uint64("model.seed", 0, "the seed of TestModel; 0 draws one")
+	modelCalls = flag.Int("model.calls", 3000, "how many calls TestModel makes")
+)
+
+const (
+	modelCallers = 96
+	modelGrace   = 500 * time.Millisecond
+	// modelSlack is far beyond what a busy machine adds to a call; a call that is
+	// later than that has no limit at all.
+	modelSlack = 20 * time.Second
+
+	slashIDs408 = `{"meta":{},"errors":[{"httpcode":408,"message":"later"}]}`
+)
+
+// modelFaults are what can happen to an attempt. None of them lies: what says that
+// the revocation was done does it, and what says that it was refused does not. The
+// rest comes with and without it.
+var modelFaults = map[string]sandbox.Fault{
+	"400 without envelope":     {Status: 400, Body: "<html>"},
+	"401":                      {Status: 401},
+	"403":                      {Status: 403},
+	"408 applied":              {Status: 408, Apply: true, Body: slashIDs408},
+	"408 proxy":                {Status: 408, Body: "<html>"},
+	"408 proxy, applied":       {Status: 408, Apply: true},
+	"429":                      {Status: 429},
+	"429 with Retry-After":     {Status: 429, Headers: map[string]string{"Retry-After": "1"}},
+	"500":                      {Status: 500},
+	"500 applied":              {Status: 500, Apply: true},
+	"503":                      {Status: 503, Headers: map[string]string{"Retry-After": "0"}},
+	"503 applied":              {Status: 503, Apply: true},
+	"503 with far Retry-After": {Status: 503, Headers: map[string]string{"Retry-After": "3600"}},
+	"204 applied":              {Status: 204, Apply: true},
+	"200":                      {Status: 200, Body: "<html>"},
+	"302 applied":              {Status: 302, Apply: true, Headers: map[string]string{"Location": "http://elsewhere.invalid/"}},
+	"reset":                    {Reset: true},
+	"reset applied":            {Reset: true, Apply: true},
+	"slow":                     {Delay: 300 * time.Millisecond},
+	"stalled, then applied":    {Delay: 3 * time.Second},
+	"slow reset applied":       {Delay: 200 * time.Millisecond, Reset: true, Apply: true},
+}
+
+// modelCall is one call and all that is known of it.
+type modelCall struct {
+	token    string
+	valid    bool // the sandbox's own, and not expired
+	allow    bool
+	deadline time.Duration // 0: none
+	outcome  string        // of a success
+	reason   string        // of a failure
+	state    string        // of a failure
+	took     time.Duration
+	note     string
+}
+
+// TestModel lets thousands of callers loose on quash while SlashID fails in every
+// way that it can, and then asks the sandbox whether what they were told is true.
+func TestModel(t *testing.T) {
+	t.Parallel()
+	seed := *modelSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("seed %d; again with -model.seed=%d", seed, seed)
+
+	s := sandbox.Start(t, sandbox.Config{ReplicationLag: 50 * time.Millisecond})
+	if err := s.SetRegion("ap-south", sandbox.RegionSettings{Lag: 1500 * time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	foreign := sandbox.Start(t, sandbox.Config{})
+	f := startFacade(t, newUpstream(t, s.URL), func(svc *service.Config, cfg *server.Config) {
+		svc.APIKey = func() slashid.Secret { return slashid.NewSecret(sandbox.DefaultAPIKey) }
+		svc.AnswerGrace = modelGrace
+		svc.DeadlineMargin = 100 * time.Millisecond
+		svc.BreakerRest = 50 * time.Millisecond
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	})
+
+	calls := make([]modelCall, *modelCalls)
+	faults := map[string]int{}
+	circuitOpen := 0
+	var mu sync.Mutex // guards faults and circuitOpen
+	var callers sync.WaitGroup
+	next := make(chan *modelCall)
+	for worker := range modelCallers {
+		random := rand.New(rand.NewPCG(seed, uint64(worker)))
+		callers.Go(func() {
+			for c := range next {
+				if random.IntN(100) < 45 {
+					name := pick(random, modelFaults)
+					mu.Lock()
+					faults[name]++
+					mu.Unlock()
+					if err := s.Script(modelFaults[name]); err != nil {
+						t.Error(err)
+					}
+				}
+				c.make(t, random, f, s, foreign)
+				for c.reason == "UPSTREAM_CIRCUIT_OPEN" {
+					// Nothing was done, so it can be done again, a while later.
+					mu.Lock()
+					circuitOpen++
+					mu.Unlock()
+					<-time.After(time.Duration(random.IntN(100)) * time.Millisecond)
+					c.make(t, random, f, s, foreign)
+				}
+			}
+		})
+	}
+	for i := range calls {
+		next <- &calls[i]
+	}
+	close(next)
+	callers.Wait()
+
+	// What goes on without its caller is waited for, and then the regions catch up.
+	if err := f.stop(); err != nil {
+		t.Error(err)
+	}
+	s.ClearFaults()
+	for _, region := range s.Regions() {
+		if err := s.SetRegion(region.Name, sandbox.RegionSettings{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	violations := 0
+	answers := map[string]int{}
+	for i := range calls {
+		c := &calls[i]
+		answers[strings.TrimSpace(c.outcome+c.reason+" "+c.state)]++
+		if wrong := c.judge(s); wrong != "" {
+			violations++
+			t.Errorf("%s: %s", c, wrong)
+		}
+	}
+	t.Logf("%d calls, %d repeated for an open circuit, %d faults scripted, %d invariant violations",
+		len(calls), circuitOpen, total(faults), violations)
+	t.Log("faults:", faults)
+	t.Log("answers:", answers)
+}
+
+// make makes one call of a random kind.
+func (c *modelCall) make(t *testing.T, random *rand.Rand, f *facade, s, foreign *sandbox.Server) {
+	*c = modelCall{}
+	options := sandbox.MintOptions{Container: random.IntN(5) == 0}
+	source := s
+	switch c.valid = true; random.IntN(20) {
+	case 0:
+		options.Lifetime, c.valid = -time.Hour, false
+	case 1:
+		source, c.valid = foreign, false
+	}
+	var err error
+	if c.token, err = source.Mint(options); err != nil {
+		t.Error(err)
+		return
+	}
+	c.allow = random.IntN(2) == 0
+	level := quashv1.Consistency_CONSISTENCY_LOCAL_REGION
+	if random.IntN(4) == 0 {
+		level = quashv1.Consistency_CONSISTENCY_ALL_REGIONS
+	}
+	ctx := t.Context()
+	switch random.IntN(6) {
+	case 0: // a deadline that may pass
+		c.deadline = time.Duration(150+random.IntN(2000)) * time.Millisecond
+	case 1: // a caller that goes, whose own library answers for quash
+		c.note = "cancelled"
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer time.AfterFunc(time.Duration(random.IntN(400))*time.Millisecond, cancel).Stop()
+		defer cancel()
+	}
+	begun := time.Now()
+	defer func() { c.took = time.Since(begun) }()
+	if c.deadline == 0 && c.note == "" && random.IntN(3) == 0 {
+		c.allow = false
+		c.overDropIn(t, f, level)
+		return
+	}
+	if c.deadline != 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.deadline)
+		defer cancel()
+	}
+	resp, err := f.grpc.Revoke(ctx, &quashv1.RevokeRequest{
+		Token: c.token, Consistency: level, Timeout: durationpb.New(time.Second), AllowInvalid: c.allow,
+	})
+	if err == nil {
+		c.outcome = resp.GetOutcome().String()
+		return
+	}
+	c.reason = reasonOf(err)
+	for _, d := range status.Convert(err).Details() {
+		if failure, ok := d.(*quashv1.RevokeFailure); ok {
+			c.state = failure.GetState().String()[len("REVOCATION_STATE_"):]
+		}
+	}
+	if c.state == "" && (status.Code(err) == codes.Canceled || status.Code(err) == codes.DeadlineExceeded) {
+		c.reason = "(the client's own)"
+	}
+}
+
+func (c *modelCall) overDropIn(t *testing.T, f *facade, level quashv1.Consistency) {
+	header := http.Header{"SlashID-Required-Consistency-Timeout": {"1"}}
+	if level == quashv1.Consistency_CONSISTENCY_ALL_REGIONS {
+		header.Set("SlashID-Required-Consistency", "all_regions")
+	}
+	resp, _ := f.post(t, dropInPath, header, toJSON(t, map[string]string{"token": c.token}))
+	if resp.StatusCode == http.StatusNoContent {
+		c.outcome = "OUTCOME_REVOKED"
+		return
+	}
+	c.reason, c.state = resp.Header.Get("Quash-Error-Reason"), resp.Header.Get("Quash-Revocation-State")
+}
+
+// judge returns what is not true of what the caller was told.
+func (c *modelCall) judge(s *sandbox.Server) string {
+	limit := c.deadline
+	if limit == 0 {
+		limit = time.Second + modelGrace
+	}
+	if c.took > limit+modelSlack {
+		return fmt.Sprintf("took %s, with a limit of %s", c.took, limit)
+	}
+	if !c.valid {
+		return "" // nothing can be said of it that matters
+	}
+	regions, err := s.Revoked(c.token)
+	if err != nil {
+		return err.Error()
+	}
+	dead := !slices.Contains(slices.Collect(maps.Values(regions)), false)
+	alive := !slices.Contains(slices.Collect(maps.Values(regions)), true)
+	switch {
+	case c.outcome != "" && !dead:
+		return "OK, but the token is alive"
+	case c.state == "NOT_APPLIED" && !alive:
+		return "NOT_APPLIED, but the token was revoked"
+	case c.state == "IN_PROGRESS" && !dead:
+		return "IN_PROGRESS, but the token is still alive in the end"
+	case c.outcome == "" && c.state == "" && c.reason != "(the client's own)":
+		return "an answer that says nothing of the token"
+	}
+	return ""
+}
+
+func (c *modelCall) String() string {
+	return fmt.Sprintf("valid %t, allow_invalid %t, deadline %s %s: %s%s %s",
+		c.valid, c.allow, c.deadline, c.note, c.outcome, c.reason, c.state)
+}
+
+func pick(random *rand.Rand, from map[string]sandbox.Fault) string {
+	names := slices.Sorted(maps.Keys(from))
+	return names[random.IntN(len(names))]
+}
+
+func total(counts map[string]int) (sum int) {
+	for _, n := range counts {
+		sum += n
+	}
+	return sum
+}
