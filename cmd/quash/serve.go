@@ -16,7 +16,7 @@ import (
 )
 
 // reloadInterval is how often files that may be replaced are looked at.
-const reloadInterval = 5 * time.Second
+const reloadInterval = time.Second
 
 type serveCmd struct {
 	UpstreamURL        string `name:"upstream-url" help:"SlashID's base URL, for instance https://api.slashid.com. Required." placeholder:"URL"`
