@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -175,7 +178,8 @@ func (c *contractCase) overGRPC(t *testing.T, f *facade) {
 		ctx, cancel = context.WithTimeout(ctx, c.Request.Deadline)
 		defer cancel()
 	}
-	resp, err := f.grpc.Revoke(ctx, fromYAML(t, c.Request.Message, &quashv1.RevokeRequest{}))
+	var trailer metadata.MD
+	resp, err := f.grpc.Revoke(ctx, fromYAML(t, c.Request.Message, &quashv1.RevokeRequest{}), grpc.Trailer(&trailer))
 	if c.Answer.Error == nil {
 		if err != nil {
 			t.Fatalf("Revoke: %v", status.Convert(err).Proto())
@@ -184,6 +188,11 @@ func (c *contractCase) overGRPC(t *testing.T, f *facade) {
 		return
 	}
 	diff(t, "status", c.wantStatus(t), withoutElapsed(t, status.Convert(err).Proto()))
+	pushback := "-1"
+	if c.Answer.Error.RetryDelay != nil {
+		pushback = strconv.FormatInt(c.Answer.Error.RetryDelay.Milliseconds(), 10)
+	}
+	diff(t, "pushback", []string{pushback}, trailer.Get("grpc-retry-pushback-ms"))
 }
 
 func (c *contractCase) overNative(t *testing.T, f *facade) {
@@ -269,6 +278,13 @@ func slashIDEnvelope(t *testing.T, httpStatus int, messages []string) string {
 
 func (c *contractCase) checkHeaders(t *testing.T, got http.Header) {
 	t.Helper()
+	retryAfter := ""
+	if c.Answer.Error != nil && c.Answer.Error.RetryDelay != nil {
+		retryAfter = strconv.Itoa(int(math.Ceil(c.Answer.Error.RetryDelay.Seconds())))
+	}
+	if got.Get("Retry-After") != retryAfter {
+		t.Errorf("Retry-After: %q, want %q", got.Get("Retry-After"), retryAfter)
+	}
 	for name, want := range c.Answer.Headers {
 		if got.Get(name) != want {
 			t.Errorf("header %s: %q, want %q", name, got.Get(name), want)
