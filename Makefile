@@ -35,7 +35,7 @@ image: ## Build the container image quash:latest.
 
 .PHONY: lint
 lint: ## Check the Go code and the protos.
-	$(GOLANGCI_LINT) run
+	$(GOLANGCI_LINT) run --allow-parallel-runners
 	go mod tidy -diff
 	@$(MAKE) --no-print-directory $(IMPORTS)
 	$(BUF) lint

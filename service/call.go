@@ -23,7 +23,7 @@ type call struct {
 	own    bool // whether creds are quash's own
 	begun  time.Time
 	due    time.Time          // by when the caller must have its answer
-	cancel context.CancelFunc // ends a back-off, and no attempt
+	cancel context.CancelFunc // ends the back-off or attempt of a call withdrawn
 
 	mu sync.Mutex
 	// outstanding: a request has gone out, and is not answered.
@@ -39,22 +39,22 @@ type call struct {
 	attempts int
 	timeout  time.Duration  // that of the last attempt
 	last     slashid.Result // that of the last attempt that ended
+	lastAt   time.Time      // when it ended
 	status   int            // of the last answer
 	id       string         // the correlation id of the last answer that had one
 	refused  bool           // the breaker let not even the first one through
 }
 
-// run makes the attempts, and settles the call. ctx ends when quash must not wait
-// any longer.
+// run makes the attempts. ctx ends when quash must not wait any longer.
 func (c *call) run(ctx context.Context) {
-	backoffCtx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c.mu.Lock()
 	c.cancel = cancel
 	c.mu.Unlock()
 	// What it returns is known here already: the last result, or that there was
 	// no budget for another.
-	_, _ = c.svc.retries.WithContext(backoffCtx).Get(func() (verdict, error) { return c.attempt(ctx), nil })
+	_, _ = c.svc.retries.WithContext(ctx).Get(func() (verdict, error) { return c.attempt(ctx), nil })
 }
 
 // attempt asks SlashID once.
@@ -65,7 +65,9 @@ func (c *call) attempt(ctx context.Context) verdict {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout+c.svc.cfg.AnswerGrace)
 	defer cancel()
-	result := c.svc.cfg.Upstream.Revoke(ctx, slashid.Request{
+	var result slashid.Result // as it is, should Revoke panic
+	defer func() { c.svc.report(result.Kind) }()
+	result = c.svc.cfg.Upstream.Revoke(ctx, slashid.Request{
 		Token:       c.cmd.token,
 		Consistency: upstreamConsistency(c.cmd.consistency),
 		Timeout:     timeout,
@@ -73,11 +75,6 @@ func (c *call) attempt(ctx context.Context) verdict {
 		Credentials: c.creds,
 		Commit:      c.commit,
 	})
-	if upstreamFailed(result.Kind) {
-		c.svc.breaker.RecordFailure()
-	} else {
-		c.svc.breaker.RecordSuccess()
-	}
 	return c.conclude(result)
 }
 
@@ -104,8 +101,11 @@ func (c *call) prepare() (timeout time.Duration, ok bool) {
 func (c *call) commit() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.outstanding = !c.withdrawn
-	return c.outstanding
+	if c.withdrawn || c.concluded {
+		return false
+	}
+	c.outstanding = true
+	return true
 }
 
 // conclude takes an attempt's result, and decides on another attempt.
@@ -113,7 +113,7 @@ func (c *call) conclude(result slashid.Result) verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.outstanding = false
-	c.last = result
+	c.last, c.lastAt = result, time.Now()
 	c.status = cmp.Or(result.Status, c.status)
 	c.id = cmp.Or(result.CorrelationID, c.id)
 	row := &outcomes[situationOf(result.Kind, c.own, c.cmd.allowInvalid)]
@@ -121,7 +121,7 @@ func (c *call) conclude(result slashid.Result) verdict {
 	if result.RetryAfterSet {
 		delay += result.RetryAfter
 	}
-	if !row.retried || c.attempts == maxAttempts || delay >= time.Until(c.due) {
+	if !row.retried || c.attempts == maxAttempts || delay >= time.Until(c.due) || c.svc.breaker.IsOpen() {
 		c.concluded = true
 		return verdict{}
 	}
@@ -189,9 +189,8 @@ func (c *call) end() answer {
 		return answer{resp: resp}
 	}
 	err := c.newError(s)
-	err.cause = c.last.Err
 	if c.last.RetryAfterSet {
-		err.retryDelay = c.last.RetryAfter
+		err.retryDelay = max(c.last.RetryAfter-time.Since(c.lastAt), 0)
 	}
 	if err.failure.GetState() == stateUnknown && !c.last.Sent {
 		err.failure.State = stateNotApplied
@@ -207,6 +206,7 @@ func (c *call) end() answer {
 func (c *call) newError(s situation) *Error {
 	err := newError(s)
 	err.correlationID = c.id
+	err.cause = c.last.Err
 	err.failure.Consistency = c.cmd.consistency
 	if c.attempts > 0 {
 		err.failure.Timeout = durationpb.New(c.timeout)

@@ -96,8 +96,8 @@ func (e *Error) GRPCStatus() *status.Status {
 	if e.correlationID != "" {
 		details = append(details, &errdetails.RequestInfo{RequestId: e.correlationID})
 	}
-	if e.row.retryDelay > 0 {
-		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.retryDelay)})
+	if delay, ok := e.Pushback(); ok {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(delay)})
 	}
 	st := status.New(e.row.code, e.row.text)
 	detailed, err := st.WithDetails(details...)
@@ -123,9 +123,22 @@ func (e *Error) State() string {
 
 func outcomeName(o quashv1.Outcome) string { return strings.TrimPrefix(o.String(), "OUTCOME_") }
 
-// Pushback is what a retrying caller is told to wait: RetryInfo's delay. It
-// reports false for an error that a repetition of the call cannot help.
-func (e *Error) Pushback() (time.Duration, bool) { return e.retryDelay, e.row.retryDelay > 0 }
+// Pushback is what a retrying caller is told to wait: RetryInfo's delay, in whole
+// milliseconds, as every way to say it can. It reports false for an error that a
+// repetition of the call cannot help.
+func (e *Error) Pushback() (time.Duration, bool) {
+	return (e.retryDelay + time.Millisecond - 1).Truncate(time.Millisecond), e.row.retryDelay > 0
+}
+
+// LogLevel tells what somebody has to do about from what callers bring about.
+func (e *Error) LogLevel() slog.Level {
+	switch e.Code() {
+	case codes.InvalidArgument, codes.Canceled, codes.Unauthenticated, codes.PermissionDenied:
+		return slog.LevelInfo
+	default:
+		return slog.LevelWarn
+	}
+}
 
 // Attrs are the error's attributes for a log. They tell the cause, and no token.
 func (e *Error) Attrs() []slog.Attr {

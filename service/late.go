@@ -27,7 +27,7 @@ func (l *lateOutcomes) record(ctx context.Context, logger *slog.Logger, a answer
 			slog.String("correlation_id", a.resp.GetCorrelationId()),
 		}
 	} else {
-		level = slog.LevelWarn
+		level = a.err.LogLevel()
 		name = a.err.Reason()
 		a.err.TookSince(begun)
 		attrs = a.err.Attrs()

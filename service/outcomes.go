@@ -16,7 +16,6 @@ const (
 	revoked situation = iota + 1
 	alreadyInvalid
 	tokenRejected
-	rejectedOpaquely
 	ownCredentialRejected
 	callerUnauthenticated
 	callerForbidden
@@ -87,16 +86,6 @@ var outcomes = [...]row{
 		state:  stateNotApplied,
 		text:   "SlashID rejected the token: it is malformed, foreign, expired or already revoked",
 	},
-	// Someone refused the request, so nothing was applied; but it is not SlashID's
-	// word that the token is invalid, so it cannot become a success.
-	rejectedOpaquely: {
-		when:   "400 without the envelope",
-		do:     "Have a look at what stands between quash and SlashID. Repeating does not help before that.",
-		code:   codes.InvalidArgument,
-		reason: quashv1.ErrorReason_ERROR_REASON_TOKEN_REJECTED,
-		state:  stateNotApplied,
-		text:   "the request was rejected, perhaps by a proxy in front of SlashID; nothing is said of the token",
-	},
 	ownCredentialRejected: {
 		when:   "401 or 403 for quash's own key",
 		do:     "Whoever runs quash must replace its key. Then repeat.",
@@ -158,12 +147,12 @@ var outcomes = [...]row{
 		retryDelay: time.Second,
 	},
 	upstreamUnexpected: {
-		when:   "any other status, redirects included",
+		when:   "any other status, redirects included, and 400 without the envelope",
 		do:     "Have a look at what stands between quash and SlashID. Then repeat with `allow_invalid`.",
 		code:   codes.Internal,
 		reason: quashv1.ErrorReason_ERROR_REASON_UPSTREAM_UNEXPECTED_RESPONSE,
 		state:  stateUnknown,
-		text:   "upstream answered with an unexpected status",
+		text:   "upstream gave an answer that is not SlashID's",
 	},
 	neverConnected: {
 		when:       "no connection: DNS, refused, TLS",
@@ -229,7 +218,7 @@ var outcomes = [...]row{
 	},
 	shuttingDown: {
 		when:       "this instance is shutting down",
-		do:         "Repeat at once: another instance answers.",
+		do:         "Repeat after the delay: another instance answers.",
 		code:       codes.Unavailable,
 		reason:     quashv1.ErrorReason_ERROR_REASON_SHUTTING_DOWN,
 		state:      stateNotApplied,
@@ -264,8 +253,6 @@ func situationOf(kind slashid.Kind, ownCredentials, allowInvalid bool) situation
 			return alreadyInvalid
 		}
 		return tokenRejected
-	case slashid.OpaqueRejection:
-		return rejectedOpaquely
 	case slashid.Unauthorized:
 		if ownCredentials {
 			return ownCredentialRejected

@@ -33,9 +33,9 @@ const (
 	breakerWindow      = 10 * time.Second
 	defaultBreakerRest = 5 * time.Second
 	// One probe that is answered closes it, breakerProbes that fail open it again.
-	// Several are let through at a time, because one may wait two minutes for its
-	// consistency and would keep the breaker from closing meanwhile.
-	breakerProbes = 5
+	// So many are let through at a time, because one may wait two minutes for its
+	// consistency, and the breaker cannot close while they all do.
+	breakerProbes = 10
 )
 
 // verdict is what is to happen after an attempt.
@@ -72,14 +72,23 @@ func newBreaker(rest time.Duration) circuitbreaker.CircuitBreaker[any] {
 		Build()
 }
 
-// upstreamFailed reports whether a result speaks for an upstream that is down. An
-// answer never does unless it says so itself, and neither does a caller's
-// impatience: attempts do not end with their callers.
-func upstreamFailed(kind slashid.Kind) bool {
+// report tells the breaker what an attempt came to. The zero Kind is that of one
+// that panicked.
+//
+// Only what speaks for an upstream that is down counts as failure. An answer never
+// does unless it says so itself, and neither does a caller's impatience: attempts
+// that went out do not end with their callers. One that did not go out, because
+// nobody wanted it any more, says nothing; but a probe must be accounted for, and
+// that one has not shown that upstream is back.
+func (s *TokenService) report(kind slashid.Kind) {
 	switch kind {
 	case slashid.Unavailable, slashid.NotConnected, slashid.ConnectionLost, slashid.NoAnswer:
-		return true
+		s.breaker.RecordFailure()
+	case slashid.KeptBack, slashid.Cancelled, 0:
+		if s.breaker.IsHalfOpen() {
+			s.breaker.RecordFailure()
+		}
 	default:
-		return false
+		s.breaker.RecordSuccess()
 	}
 }

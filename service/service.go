@@ -138,8 +138,10 @@ func (s *TokenService) revoke(ctx context.Context, req *quashv1.RevokeRequest, b
 	}
 	settled := make(chan answer, 1)
 	go func() {
-		defer s.flights.end()
-		settled <- s.finish(ctx, c)
+		a := s.finish(ctx, c)
+		// First, so that a caller that has its answer is not in flight any more.
+		s.flights.end()
+		settled <- a
 	}()
 	waiting, cancel := context.WithDeadline(ctx, c.due)
 	defer cancel()

@@ -62,9 +62,10 @@ func dialInMemory(t *testing.T, margin time.Duration, upstream service.Upstream,
 	return quashv1.NewTokenServiceClient(conn)
 }
 
-// The margin is there so that the details arrive: of 200 callers whose deadlines
-// pass while SlashID is silent, each is told what is known, and none only that
-// its time is over.
+// With a margin the answer is given before the caller's clock ends the call: of 200
+// callers whose deadlines pass while SlashID is silent, each is told what is known,
+// and none only that its time is over. (How large a margin a busy machine needs is
+// for TestDetailsArriveInRealTime.)
 func TestDetailsArriveBeforeTheDeadline(t *testing.T) {
 	t.Parallel()
 	const callers = 200

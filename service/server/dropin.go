@@ -54,9 +54,9 @@ func answerNoContent(ctx context.Context, w http.ResponseWriter, resp proto.Mess
 }
 
 // dropInStatus keeps to the statuses that clients of SlashID's contract know.
-// Of the deadlines only SlashID's own is its 408, which its clients take for "it
-// will be done"; the others promise nothing of the kind.
+// They take a 408 for "it will be done", so nothing else is one.
 func dropInStatus(st *status.Status) int {
+	failure := detail[*quashv1.RevokeFailure](st)
 	switch st.Code() {
 	case codes.InvalidArgument:
 		return http.StatusBadRequest
@@ -67,7 +67,7 @@ func dropInStatus(st *status.Status) int {
 	case codes.ResourceExhausted:
 		return http.StatusTooManyRequests
 	case codes.DeadlineExceeded:
-		if errorInfo(st).GetReason() == "CONSISTENCY_TIMEOUT" {
+		if failure.GetState() == quashv1.RevocationState_REVOCATION_STATE_IN_PROGRESS {
 			return http.StatusRequestTimeout
 		}
 		return http.StatusServiceUnavailable

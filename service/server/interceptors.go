@@ -57,7 +57,7 @@ func logging(logger *slog.Logger) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		resp, err := handler(ctx, req)
 		if own, ok := errors.AsType[*service.Error](err); ok {
-			logger.LogAttrs(ctx, slog.LevelWarn, "revocation failed", own.Attrs()...)
+			logger.LogAttrs(ctx, own.LogLevel(), "revocation failed", own.Attrs()...)
 		}
 		return resp, err
 	}

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,11 +29,17 @@ type heldUpstream struct {
 	free  chan struct{}
 }
 
-func newHeldUpstream() heldUpstream {
-	return heldUpstream{asked: make(chan struct{}, 10), free: make(chan struct{})}
+func newHeldUpstream() heldUpstream { return newHeldUpstreamFor(10) }
+
+// newHeldUpstreamFor can be asked so many times without anybody noticing.
+func newHeldUpstreamFor(calls int) heldUpstream {
+	return heldUpstream{asked: make(chan struct{}, calls), free: make(chan struct{})}
 }
 
-func (u heldUpstream) Revoke(ctx context.Context, _ slashid.Request) slashid.Result {
+func (u heldUpstream) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
+	if !req.Commit() {
+		return slashid.Result{Kind: slashid.KeptBack}
+	}
 	u.asked <- struct{}{}
 	select {
 	case <-u.free:
@@ -291,4 +299,33 @@ func expectStatus(t *testing.T, url string, want int) {
 	if resp.StatusCode != want {
 		t.Errorf("%s: %d, want %d", url, resp.StatusCode, want)
 	}
+}
+
+// Over real sockets, 200 calls whose deadlines pass at one moment all receive their
+// details. The margin is generous, because the machines that run this are not.
+func TestDetailsArriveInRealTime(t *testing.T) {
+	t.Parallel()
+	const callers = 200
+	f := startFacade(t, newHeldUpstreamFor(callers), func(svc *service.Config, cfg *server.Config) {
+		svc.DeadlineMargin = 2 * time.Second
+		cfg.DrainTimeout = time.Nanosecond // what is still held is of no interest
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	var detailed atomic.Int32
+	var calls sync.WaitGroup
+	for range callers {
+		calls.Go(func() {
+			_, err := f.grpc.Revoke(ctx, &quashv1.RevokeRequest{Token: "a.b.c"})
+			if reasonOf(err) == "UPSTREAM_TIMEOUT" {
+				detailed.Add(1)
+			}
+		})
+	}
+	calls.Wait()
+	if got := detailed.Load(); got != callers {
+		t.Errorf("%d of %d calls received their details", got, callers)
+	}
+	_ = f.stop() // it says what it cut off
 }

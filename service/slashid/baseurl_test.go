@@ -1,6 +1,9 @@
 package slashid_test
 
 import (
+	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -93,24 +96,46 @@ func TestParseBaseURLErrors(t *testing.T) {
 }
 
 // What is accepted is a place below which there is a URL to call, and holds
-// nothing that does not belong into one.
+// nothing that does not belong into one. What is not is never quoted.
 func FuzzParseBaseURL(f *testing.F) {
 	for _, text := range []string{
 		"", "https://api.slashid.com", "http://[::1]:8081/a/../b//", "https://user:hunter2@host", "https://host/%zz",
 		"https://host/token/revoke", "https://host?a=b", "https://host#c", "https:opaque", "https://h/%2e%2e/%2F",
+		"HTTPS://API.SlashID.com:443/", "https://host:0", "https://host:65536", "https://host:", "https://[fe80::1%25eth0]",
+		"https://host/?", "https://host/#", "https://@host", "https://h\u00f6st/\u00fc", "https://host/token%2Frevoke//",
+		"https://host/a b", "https://ho st", "https://host\n", "://host", "https://host/;x=y&z", "https://host/..//token/revoke/.",
 	} {
 		f.Add(text)
+	}
+	refusals := []string{
+		"it must start with https:// (or http://)", "it is not a URL", "it names no host",
+		"its port must be a number from 1 to 65535", "it must not hold credentials",
+		"it must not have a query or a fragment", "it must not include the endpoint's path /token/revoke",
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		u, err := slashid.ParseBaseURL(text)
 		if err != nil {
+			if !slices.Contains(refusals, err.Error()) {
+				t.Errorf("%q is refused as %q", text, err)
+			}
 			return
 		}
 		if u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 			t.Errorf("%q is accepted: %+v", text, u)
 		}
+		if port, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || port < 1 || port > 65535) {
+			t.Errorf("%q is accepted with the port %q", text, u.Port())
+		}
 		if _, err := slashid.ParseBaseURL(u.String()); err != nil {
 			t.Errorf("%q is accepted, but %q is not: %v", text, u, err)
+		}
+		endpoint := u.JoinPath("token", "revoke").String()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint, nil)
+		if err != nil {
+			t.Fatalf("%q is accepted, but %q cannot be called: %v", text, endpoint, err)
+		}
+		if r.URL.Host != strings.TrimSuffix(u.Host, ":") || !strings.HasSuffix(r.URL.Path, "/token/revoke") {
+			t.Errorf("%q leads to %q", text, r.URL)
 		}
 	})
 }

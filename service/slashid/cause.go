@@ -11,7 +11,7 @@ import (
 )
 
 // errWithheld stands in for an error whose text the peer may have had a hand in.
-var errWithheld = errors.New("the answer is not HTTP, or breaks its rules; its text is withheld, for it may repeat the request")
+var errWithheld = errors.New("an error of HTTP's, such as a broken answer or a stream refused; its text is withheld, for it may repeat the request")
 
 // publicCause is the part of an error of net/http's that holds nothing of what a
 // peer sent once it had the request: net/http quotes a broken answer, and a peer

@@ -77,8 +77,7 @@ type Request struct {
 
 	// Commit is asked, when it is not nil, before the token is handed to a
 	// connection. When it returns false the token is kept back, and the Result is
-	// KeptBack. It may be asked more than once, where a connection turns out to be
-	// dead before it has taken anything.
+	// KeptBack.
 	Commit func() bool
 }
 
@@ -197,10 +196,10 @@ func (c *Client) Revoke(ctx context.Context, req Request) Result {
 	defer time.AfterFunc(bodyPatience, cancel).Stop()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if isEnvelope(body) {
-		switch result.Kind { //nolint:exhaustive // the rest means the same from anyone
-		case OpaqueRejection:
+		switch resp.StatusCode { // the rest means the same from anyone
+		case http.StatusBadRequest:
 			result.Kind = TokenRejected
-		case OpaqueTimeout:
+		case http.StatusRequestTimeout:
 			result.Kind = InProgress
 		}
 	}
@@ -238,15 +237,13 @@ func setIfPresent(h http.Header, key, value string) {
 	}
 }
 
-// kindOf is what a status means from anyone who may have given it.
+// kindOf is what a status means from anyone, SlashID or not.
 func kindOf(status int) Kind {
 	switch status {
 	case http.StatusRequestTimeout:
 		return OpaqueTimeout
 	case http.StatusNoContent:
 		return Revoked
-	case http.StatusBadRequest:
-		return OpaqueRejection
 	case http.StatusUnauthorized:
 		return Unauthorized
 	case http.StatusForbidden:

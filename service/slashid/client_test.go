@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,7 +41,7 @@ func TestRevokeTellsWhatTheStatusMeans(t *testing.T) {
 		{204, "", slashid.Revoked},
 
 		{400, envelope, slashid.TokenRejected},
-		{400, "", slashid.OpaqueRejection},
+		{400, "", slashid.Unexpected},
 		{401, envelope, slashid.Unauthorized},
 		{403, envelope, slashid.Forbidden},
 		{429, envelope, slashid.RateLimited},
@@ -95,7 +96,7 @@ func TestRevokeExpectsNoOtherStatus(t *testing.T) {
 	t.Parallel()
 	meaningful := map[int]slashid.Kind{
 		204: slashid.Revoked,
-		400: slashid.OpaqueRejection, 401: slashid.Unauthorized, 403: slashid.Forbidden,
+		400: slashid.Unexpected, 401: slashid.Unauthorized, 403: slashid.Forbidden,
 		408: slashid.OpaqueTimeout, 429: slashid.RateLimited,
 		500: slashid.Unavailable, 502: slashid.Unavailable, 503: slashid.Unavailable, 504: slashid.Unavailable,
 	}
@@ -350,7 +351,7 @@ func TestRevokePassesOnlyASafeCorrelationID(t *testing.T) {
 			})
 			got := revoke(t, client, aRequest())
 			want := slashid.Result{
-				Kind: slashid.OpaqueRejection, Status: http.StatusBadRequest, Sent: true, CorrelationID: tc.want,
+				Kind: slashid.Unexpected, Status: http.StatusBadRequest, Sent: true, CorrelationID: tc.want,
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
@@ -417,7 +418,7 @@ func TestRevokeLeavesAnEndlessBody(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]slashid.Kind{
 		200: slashid.Unexpected,
-		400: slashid.OpaqueRejection,
+		400: slashid.Unexpected,
 		408: slashid.OpaqueTimeout,
 		503: slashid.Unavailable,
 	} {
@@ -486,7 +487,7 @@ func TestRevokeLeavesAnEndlessBodyOverHTTP2(t *testing.T) {
 	})
 	client := newClient(t, server.URL, authorityOf(server))
 
-	if got := revoke(t, client, aRequest()); got.Kind != slashid.OpaqueRejection {
+	if got := revoke(t, client, aRequest()); got.Kind != slashid.Unexpected {
 		t.Errorf("got %+v", got)
 	}
 	if got := revoke(t, client, aRequest()); got.Kind != slashid.Revoked {
@@ -518,7 +519,7 @@ func TestRevokeDoesNotWaitForABody(t *testing.T) {
 
 				got := revoke(t, client, aRequest())
 
-				want := slashid.Result{Kind: slashid.OpaqueRejection, Status: http.StatusBadRequest, Sent: true}
+				want := slashid.Result{Kind: slashid.Unexpected, Status: http.StatusBadRequest, Sent: true}
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("(-want +got)\n%s", diff)
 				}
@@ -851,39 +852,89 @@ func TestCommit(t *testing.T) {
 }
 
 // Whatever bytes a peer answers with, the result is one of a kind and tells no
-// secret.
+// secret, not even a piece of one.
 func FuzzRevokeAnswer(f *testing.F) {
+	const apiKey = "an-api-key-of-the-organisation"
+	req := aRequest()
+	req.Credentials.APIKey = slashid.NewSecret(apiKey)
+	req.Credentials.Authorization = slashid.NewSecret("Bearer " + token)
 	for _, broken := range brokenAnswers {
-		f.Add(strings.NewReplacer("SECRET", token, "\n", "\r\n").Replace(broken))
+		for _, secret := range []string{token, tokenClaims[4:16], apiKey, apiKey[7:19]} {
+			f.Add(strings.NewReplacer("SECRET", secret, "\n", "\r\n").Replace(broken))
+		}
 	}
-	for _, status := range []int{0, 99, 100, 101, 103, 200, 204, 302, 400, 408, 429, 500, 599, 999} {
+	for _, status := range []int{0, 99, 100, 101, 103, 200, 204, 302, 400, 401, 403, 408, 429, 500, 599, 999} {
 		f.Add(fmt.Sprintf("HTTP/1.1 %03d\r\nRetry-After: 5\r\nSlashid-Correlation-Id: %s\r\n\r\n%s", status, tokenClaims, envelope))
+	}
+	for _, status := range []int{400, 408} {
+		f.Add(fmt.Sprintf("HTTP/1.1 %d\r\n\r\n%s", status, page))
+		f.Add(fmt.Sprintf("HTTP/1.1 %d\r\nContent-Length: 9999\r\n\r\n%s", status, envelope))
+		f.Add(fmt.Sprintf("HTTP/1.1 %d\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", status, len(envelope), envelope))
+		f.Add(fmt.Sprintf("HTTP/1.1 %d\r\nSlashid-Correlation-Id: %s\r\n\r\n", status, apiKey[3:]))
+		f.Add(fmt.Sprintf("HTTP/1.1 %d\r\nSlashid-Correlation-Id: 7f0c\xe9\x00\r\nRetry-After: -1\r\n\r\n", status))
 	}
 	f.Add("")
 	f.Add("HTTP/1.0 204\r\n\r\n")
 	f.Add("HTTP/1.1 103\r\n\r\nHTTP/1.1 204\r\n\r\n")
+	f.Add("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n" + token)
+	f.Add("HTTP/1.1 307 Temporary Redirect\r\nLocation: http://elsewhere.test/" + token + "\r\n\r\n")
 	f.Fuzz(func(t *testing.T, answer string) {
-		client, _ := newPeer(t, func(c *peerConn) {
+		client, p := newPeer(t, func(c *peerConn) {
 			c.readRequest()
 			_, _ = io.WriteString(c, answer)
 		})
 
-		got := revoke(t, client, aRequest())
+		got := revoke(t, client, req)
 
+		if p.connections() != 1 {
+			t.Errorf("it was sent over %d connections", p.connections())
+		}
 		switch {
 		case !got.Sent:
 			t.Errorf("the peer read the request: %+v", got)
 		case got.Err != nil:
 			checkNoAnswer(t, got, slashid.ConnectionLost, true)
-		case got.Kind < slashid.Revoked || got.Kind > slashid.Unexpected:
-			t.Errorf("an answer is of no such kind: %+v", got)
-		case (got.Kind == slashid.Revoked) != (got.Status == http.StatusNoContent):
-			t.Errorf("only 204 revokes: %+v", got)
-		case got.RetryAfter < 0 || got.RetryAfter > slashid.MaxRetryAfter:
-			t.Errorf("out of range: %+v", got)
+		default:
+			checkAnswer(t, got)
 		}
-		if text := fmt.Sprintf("%+v", got); tellsToken(text) {
+		text := fmt.Sprintf("%+v %v %#v", got, got.Err, got.Err)
+		if tellsToken(text) {
 			t.Errorf("the token is told in %q", text)
 		}
+		for _, secret := range []string{token, apiKey, "Bearer " + token} {
+			if run := sharedRun(text, secret); run != "" {
+				t.Errorf("%q is told in %q", run, text)
+			}
+		}
 	})
+}
+
+// checkAnswer checks what is true of every result of an answer.
+func checkAnswer(t *testing.T, got slashid.Result) {
+	t.Helper()
+	kinds := map[int][]slashid.Kind{
+		204: {slashid.Revoked},
+		400: {slashid.TokenRejected, slashid.Unexpected},
+		401: {slashid.Unauthorized},
+		403: {slashid.Forbidden},
+		408: {slashid.InProgress, slashid.OpaqueTimeout},
+		429: {slashid.RateLimited},
+		500: {slashid.Unavailable},
+		502: {slashid.Unavailable},
+		503: {slashid.Unavailable},
+		504: {slashid.Unavailable},
+	}
+	want, known := kinds[got.Status]
+	if !known {
+		want = []slashid.Kind{slashid.Unexpected}
+	}
+	if !slices.Contains(want, got.Kind) {
+		t.Errorf("%d is taken for %s", got.Status, got.Kind)
+	}
+	if got.RetryAfter < 0 || got.RetryAfter > slashid.MaxRetryAfter || !got.RetryAfterSet && got.RetryAfter != 0 {
+		t.Errorf("Retry-After: %v, %t", got.RetryAfter, got.RetryAfterSet)
+	}
+	if len(got.CorrelationID) > 128 || strings.ContainsFunc(got.CorrelationID, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		t.Errorf("correlation id %q", got.CorrelationID)
+	}
 }

@@ -3,6 +3,7 @@ package slashid_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,31 +99,54 @@ func TestIsEnvelope(t *testing.T) {
 	}
 }
 
-// Whatever comes: an envelope is a whole JSON object with one of the two
-// members, and no part of it is an envelope.
+// Whatever comes: an envelope is a whole JSON object in which something is
+// SlashID's and nothing contradicts it, no part of it is an envelope, and how it is
+// written does not matter. SlashID's own is one, whatever its message says.
 func FuzzIsEnvelope(f *testing.F) {
 	for _, body := range []string{
 		"", "{}", "null", envelope, page, `{"meta": null, "errors": []}`, `{"errors": [{}]}`, "{\"errors\": [\"\xff\"]}",
-		`{"meta": {}}`, `{"META": {}}`, `{"meta": {}, "meta": 1}`, "\x00",
+		`{"meta": {}}`, `{"META": {}}`, `{"meta": {}, "meta": 1}`, "\x00", "\ufeff" + envelope, envelope + "{}",
+		`{"errors": [{"httpcode": 408, "id": 7}], "result": null}`, `{"errors": [{"httpcode": 4.08e2}]}`,
+		`{"errors": [{"httpcode": -0}, {"httpcode": "408"}]}`, `{"errors": [{"httpcode": 99999999999999999999}]}`,
+		`{"errors": [{"message": "a"}, {"httpcode": null}]}`, `{"errors": [null, {"message": null}]}`,
+		`{"errors": [{"code": 1000, "message": "timeout"}]}`, `{"errors": [{"httpcode": 1, "httpcode": null, "a": 1}]}`,
+		`{"meta": {"pagination": {}, "page": 1}}`, `{"meta": {}, "errors": [], "id": 7}`, "{\"err\\u006frs\":[{\"message\":\"\\ud800\xff\"}]}",
 	} {
-		f.Add([]byte(body))
+		f.Add([]byte(body), int64(408))
 	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		if !slashid.IsEnvelope(body) {
+	f.Fuzz(func(t *testing.T, body []byte, httpcode int64) {
+		documented, err := json.Marshal(map[string]any{
+			"meta":   map[string]any{"pagination": map[string]int64{"limit": httpcode}},
+			"errors": []any{map[string]any{"httpcode": httpcode, "message": string(body)}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slashid.IsEnvelope(documented) {
+			t.Errorf("SlashID's own is not taken for an envelope: %s", documented)
+		}
+		got := slashid.IsEnvelope(body)
+		decoder := json.NewDecoder(bytes.NewReader(body))
+		decoder.UseNumber()
+		var value any
+		if err := decoder.Decode(&value); err != nil || !json.Valid(body) {
+			if got {
+				t.Errorf("%q is no JSON: %v", body, err)
+			}
 			return
 		}
-		var members map[string]json.RawMessage
-		if err := json.Unmarshal(body, &members); err != nil {
-			t.Fatalf("%q is no JSON object: %v", body, err)
+		rewritten, err := json.MarshalIndent(value, "\r\n", "\t")
+		if err != nil {
+			t.Fatal(err)
 		}
-		known := 0
-		for name := range members {
-			if strings.EqualFold(name, "meta") || strings.EqualFold(name, "errors") {
-				known++
-			}
+		if slashid.IsEnvelope(rewritten) != got {
+			t.Errorf("an envelope: %t, but not so when it is written %q: %q", got, rewritten, body)
 		}
-		if known == 0 {
-			t.Errorf("%q has neither member", body)
+		if !got {
+			return
+		}
+		if !passesForEnvelope(value) {
+			t.Errorf("%q is taken for an envelope", body)
 		}
 		whole := bytes.TrimSpace(body)
 		if slashid.IsEnvelope(whole[:len(whole)-1]) {
@@ -132,4 +156,38 @@ func FuzzIsEnvelope(f *testing.F) {
 			t.Errorf("%q in an array is an envelope", body)
 		}
 	})
+}
+
+// passesForEnvelope reports whether a decoded value has what an envelope must have:
+// an error with an httpcode, or one of SlashID's two members and nothing that is
+// not SlashID's.
+func passesForEnvelope(value any) bool {
+	object, _ := value.(map[string]any)
+	list, isList := object["errors"].([]any)
+	meta, isObject := object["meta"].(map[string]any)
+	if !isList && object["errors"] != nil || !isObject && object["meta"] != nil || !isList && !isObject {
+		return false
+	}
+	foreign := hasOther(object, "meta", "errors") || hasOther(meta, "pagination")
+	for _, one := range list {
+		one, isObject := one.(map[string]any)
+		if number, ok := one["httpcode"].(json.Number); ok {
+			if _, err := number.Int64(); err == nil {
+				return true
+			}
+		}
+		_, isText := one["message"].(string)
+		foreign = foreign || !isObject || len(one) == 0 || hasOther(one, "httpcode", "message") ||
+			one["httpcode"] != nil || !isText && one["message"] != nil
+	}
+	return !foreign
+}
+
+func hasOther(object map[string]any, names ...string) bool {
+	for name := range object {
+		if !slices.Contains(names, name) {
+			return true
+		}
+	}
+	return false
 }

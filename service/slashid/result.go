@@ -15,9 +15,6 @@ const (
 	// TokenRejected: 400 in SlashID's envelope, the token is malformed, foreign,
 	// expired or already revoked.
 	TokenRejected
-	// OpaqueRejection: 400 without the envelope, so perhaps some proxy's. The
-	// request was refused, but nothing is said of the token.
-	OpaqueRejection
 	// Unauthorized: 401, the credentials were refused.
 	Unauthorized
 	// Forbidden: 403, the credentials were not enough.
@@ -32,7 +29,8 @@ const (
 	RateLimited
 	// Unavailable: 500, 502, 503 or 504.
 	Unavailable
-	// Unexpected: any other status, redirects included.
+	// Unexpected: any other status, redirects included, and 400 without the
+	// envelope, so some proxy's, which says nothing of the token.
 	Unexpected
 	// NotConnected: no connection could be made, so nothing was sent.
 	NotConnected
@@ -47,21 +45,20 @@ const (
 )
 
 var kindNames = [...]string{
-	Revoked:         "Revoked",
-	TokenRejected:   "TokenRejected",
-	OpaqueRejection: "OpaqueRejection",
-	Unauthorized:    "Unauthorized",
-	Forbidden:       "Forbidden",
-	InProgress:      "InProgress",
-	OpaqueTimeout:   "OpaqueTimeout",
-	RateLimited:     "RateLimited",
-	Unavailable:     "Unavailable",
-	Unexpected:      "Unexpected",
-	NotConnected:    "NotConnected",
-	ConnectionLost:  "ConnectionLost",
-	NoAnswer:        "NoAnswer",
-	Cancelled:       "Cancelled",
-	KeptBack:        "KeptBack",
+	Revoked:        "Revoked",
+	TokenRejected:  "TokenRejected",
+	Unauthorized:   "Unauthorized",
+	Forbidden:      "Forbidden",
+	InProgress:     "InProgress",
+	OpaqueTimeout:  "OpaqueTimeout",
+	RateLimited:    "RateLimited",
+	Unavailable:    "Unavailable",
+	Unexpected:     "Unexpected",
+	NotConnected:   "NotConnected",
+	ConnectionLost: "ConnectionLost",
+	NoAnswer:       "NoAnswer",
+	Cancelled:      "Cancelled",
+	KeptBack:       "KeptBack",
 }
 
 // String returns the constant's name.

@@ -2,6 +2,8 @@ package slashid_test
 
 import (
 	"net/http"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,29 +71,50 @@ func TestParseRetryAfter(t *testing.T) {
 	}
 }
 
-// Whatever comes, the wait is between none and a day, and only what is neither
-// seconds nor a date is refused.
+// Whatever comes, the wait is what is asked for, between none and a day, and only
+// what is neither seconds nor a date is refused.
 func FuzzParseRetryAfter(f *testing.F) {
 	for _, value := range []string{
-		"", "0", "7", "86401", "-1", "1.5", "99999999999999999999", "soon",
+		"", "0", "7", "007", "86399", "86401", "-1", "+1", "1.5", "1 ", "9223372037", "99999999999999999999", "soon", "\u0661", "1\x00",
 		"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994",
-		"Fri, 31 Dec 9999 23:59:59 GMT",
+		"Fri, 31 Dec 9999 23:59:59 GMT", "Sat, 01 Jan 0000 00:00:00 GMT", "Sun, 06 Nov 1994 08:49:37 +0100",
 	} {
 		f.Add(value, int64(784111747))
 	}
-	f.Add("Sun, 06 Nov 1994 08:49:37 GMT", int64(-1<<62))
-	f.Add("Sun, 06 Nov 1994 08:49:37 GMT", int64(1<<62))
-	f.Fuzz(func(t *testing.T, value string, now int64) {
-		got, ok := slashid.ParseRetryAfter(value, time.Unix(now, 0))
+	for _, now := range []int64{-1 << 62, 1 << 62, 784111777, 784111778, 784111777 - 86400, 784111777 - 86401} {
+		f.Add("Sun, 06 Nov 1994 08:49:37 GMT", now)
+	}
+	f.Fuzz(func(t *testing.T, value string, unix int64) {
+		now := time.Unix(unix, 0)
+		got, ok := slashid.ParseRetryAfter(value, now)
 		if got < 0 || got > slashid.MaxRetryAfter {
 			t.Errorf("%q is out of range: %v", value, got)
 		}
 		if !ok && got != 0 {
 			t.Errorf("%q is unreadable, and yet %v", value, got)
 		}
-		_, err := http.ParseTime(value)
+		date, err := http.ParseTime(value)
 		if readable := consistsOfDigits(value) || err == nil; ok != readable {
 			t.Errorf("%q: got %t, want %t", value, ok, readable)
+		}
+		if !ok {
+			return
+		}
+		want := slashid.MaxRetryAfter
+		if err == nil {
+			// Compared rather than subtracted, since a difference may overflow.
+			switch {
+			case !date.After(now):
+				want = 0
+			case date.Before(now.Add(want)):
+				want = date.Sub(now)
+			}
+		} else if digits := strings.TrimLeft(value, "0"); len(digits) <= len("86400") {
+			seconds, _ := strconv.Atoi("0" + digits)
+			want = min(want, time.Duration(seconds)*time.Second)
+		}
+		if got != want {
+			t.Errorf("%q at %d: got %v, want %v", value, unix, got, want)
 		}
 	})
 }

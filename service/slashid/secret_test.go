@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"regexp"
 	"strings"
 	"testing"
 	"text/template"
@@ -267,4 +268,127 @@ func TestSecretOccursIn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// tellingRun is how many bytes in a row of a secret must not be found anywhere.
+const tellingRun = 12
+
+// sharedRun returns tellingRun bytes in a row that text has from secret, if any.
+func sharedRun(text, secret string) string {
+	for i := range max(0, len(secret)-tellingRun+1) {
+		if run := secret[i : i+tellingRun]; strings.Contains(text, run) {
+			return run
+		}
+	}
+	return ""
+}
+
+// spiked is text made to hold, in any tellingRun bytes in a row, something that
+// stands in no text of ours: where it is found, it has been told.
+func spiked(text string) string {
+	spiked := []byte(text)
+	for i := 4; i+1 < len(spiked); i += 6 {
+		copy(spiked[i:], "0Z")
+	}
+	return string(spiked)
+}
+
+// Whatever the secret and however it is formatted, logged or encoded, no piece of
+// it comes out, and none in hexadecimal.
+func FuzzSecretIsNotPrinted(f *testing.F) {
+	for _, format := range []string{
+		"%v", "%+v", "%#v", "%s", "%q", "%+q", "%x", "% X", "%#x", "%d", "%c", "%U", "%t", "%g", "%p", "%#p", "%T", "%w", "%z", "%!",
+		"%-60.3s", "%060d", "%[1]v %[1]s", "%*v", "%[1]*v", "%.[1]*d", "%", "", "%\xff", "%[0]v", "%[9]v", "%v%v%v",
+	} {
+		f.Add(token, format)
+	}
+	f.Add("Bearer an-opaque-access-token", "%v")
+	f.Add("\x00\xff\"\\\n<&>\u2028 and so on", "%+v")
+	f.Add(redacted+redacted, "%#v")
+	wide := regexp.MustCompile(`[0-9]{4}`) // megabytes of blanks
+	f.Fuzz(func(t *testing.T, text, format string) {
+		if len(text) < tellingRun || len(text) > 1<<10 || len(format) > 100 || wide.MatchString(format) {
+			return
+		}
+		text = spiked(text)
+		secret := slashid.NewSecret(text)
+		type unexported struct {
+			secret  slashid.Secret
+			pointer *slashid.Secret
+			request slashid.Request
+		}
+		request := slashid.Request{Token: secret, Credentials: slashid.Credentials{APIKey: secret, Authorization: secret}}
+		for _, holder := range []any{
+			secret, &secret, request,
+			[]slashid.Secret{secret},
+			map[slashid.Secret]any{secret: &secret},
+			embedding{secret},
+			unexported{secret, &secret, request},
+			&unexported{secret, &secret, request},
+		} {
+			var out bytes.Buffer
+			fmt.Fprintf(&out, format, holder)
+			fmt.Fprintln(&out, fmt.Errorf(format, holder), fmt.Sprint(holder))
+			encoded, err := json.Marshal(holder)
+			fmt.Fprintln(&out, string(encoded), err)
+			for _, logger := range []*slog.Logger{slog.New(slog.NewTextHandler(&out, nil)), slog.New(slog.NewJSONHandler(&out, nil))} {
+				logger.With("with", holder).WithGroup("group").Info(fmt.Sprint(holder), "holder", holder, slog.Group("group", "holder", holder))
+			}
+			hexadecimal := strings.NewReplacer(" ", "", "0x", "").Replace(strings.ToLower(out.String()))
+			if run := sharedRun(out.String(), text); run != "" {
+				t.Errorf("%q of %T tells %q: %s", format, holder, run, out.String())
+			}
+			if run := sharedRunInHex(hexadecimal, text); run != "" {
+				t.Errorf("%q of %T tells %q in hexadecimal: %s", format, holder, run, out.String())
+			}
+		}
+		if got, err := json.Marshal(secret); err != nil || string(got) != `"`+redacted+`"` {
+			t.Errorf("JSON: %s, %v", got, err)
+		}
+		if got := slog.AnyValue(secret).Resolve().String(); got != redacted {
+			t.Errorf("slog: %q", got)
+		}
+	})
+}
+
+func sharedRunInHex(digits, secret string) string {
+	for i := range max(0, len(secret)-tellingRun+1) {
+		if run := hex.EncodeToString([]byte(secret[i : i+tellingRun])); strings.Contains(digits, run) {
+			return run
+		}
+	}
+	return ""
+}
+
+// A text tells something of a secret exactly when it holds tellingRun bytes in a
+// row of it, or all of a short one, wherever they stand.
+func FuzzSecretOccursIn(f *testing.F) {
+	f.Add(token, "malformed HTTP response \"", "\"", uint16(0), uint16(len(token)))
+	for _, length := range []uint16{0, 1, 11, 12, 13} {
+		f.Add(token, "", "", uint16(len(tokenHeader)-6), length)
+		f.Add(token, tokenHeader[:11], tokenClaims[:11], uint16(30), length)
+		f.Add("aaaaaaaaaaaaa", "aaaaaaaaaaa", "", uint16(0), length)
+	}
+	f.Add("a.b.c", "x ", " x", uint16(0), uint16(5))
+	f.Add("an-api-key12", "", "", uint16(0), uint16(12))
+	f.Add("", "connection refused", "", uint16(0), uint16(0))
+	f.Add("\xff\x00\u00fcber\u00fcber\xf0", "\xff", "\x00", uint16(1), uint16(12))
+	f.Fuzz(func(t *testing.T, secret, before, after string, from, length uint16) {
+		if len(secret)+len(before)+len(after) > 4<<10 {
+			return
+		}
+		begin := min(int(from), len(secret))
+		piece := secret[begin:min(begin+int(length), len(secret))]
+		text := before + piece + after
+
+		got := slashid.NewSecret(secret).OccursIn(text)
+
+		want := secret != "" && strings.Contains(text, secret) || sharedRun(text, secret) != ""
+		if got != want {
+			t.Errorf("%q in %q: got %t, want %t", secret, text, got, want)
+		}
+		if len(piece) >= tellingRun && !got {
+			t.Errorf("%q, of %q, is missed in %q", piece, secret, text)
+		}
+	})
 }

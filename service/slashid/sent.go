@@ -23,9 +23,10 @@ type outgoing struct {
 	commit func() bool
 	begun  bool
 
-	// sent and keptBack are set on goroutines of net/http's.
+	// These are set on goroutines of net/http's.
 	sent     atomic.Bool
 	keptBack atomic.Bool
+	closed   atomic.Bool
 }
 
 func newOutgoing(data []byte, commit func() bool) *outgoing {
@@ -33,6 +34,9 @@ func newOutgoing(data []byte, commit func() bool) *outgoing {
 }
 
 func (o *outgoing) Read(p []byte) (int, error) {
+	if o.closed.Load() {
+		return 0, errKeptBack // too late: net/http has given the request up
+	}
 	if !o.begun {
 		if o.commit != nil && !o.commit() {
 			o.keptBack.Store(true)
@@ -45,4 +49,7 @@ func (o *outgoing) Read(p []byte) (int, error) {
 }
 
 // Close implements io.Closer.
-func (*outgoing) Close() error { return nil }
+func (o *outgoing) Close() error {
+	o.closed.Store(true)
+	return nil
+}

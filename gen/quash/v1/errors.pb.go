@@ -134,10 +134,6 @@ const (
 	// revoked; SlashID does not say which. It was not this call that killed it.
 	// Ask with `allow_invalid` to have this counted as success.
 	//
-	// A 400 that does not come in SlashID's envelope may be a proxy's. It has this
-	// reason too, with a message that says so, and `allow_invalid` does not make it
-	// a success: it is nobody's word that the token is dead.
-	//
 	//	{
 	//	  "code": 3,
 	//	  "message": "SlashID rejected the token: it is malformed, foreign, expired or already revoked",
@@ -309,12 +305,13 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_UPSTREAM_UNAVAILABLE ErrorReason = 7
-	// Upstream answered with a status that SlashID does not document, a redirect
-	// for instance. Something between quash and SlashID is set up wrongly.
+	// Upstream gave an answer that is not SlashID's: a status that SlashID does not
+	// document, a redirect for instance, or a 400 without its envelope. Something
+	// between quash and SlashID is set up wrongly.
 	//
 	//	{
 	//	  "code": 13,
-	//	  "message": "upstream answered with an unexpected status",
+	//	  "message": "upstream gave an answer that is not SlashID's",
 	//	  "details": [
 	//	    {
 	//	      "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -361,9 +358,10 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_UPSTREAM_UNREACHABLE ErrorReason = 9
-	// SlashID did not answer by the time the answer was due. When no connection
-	// had been made by then the state is REVOCATION_STATE_NOT_APPLIED, otherwise
-	// REVOCATION_STATE_UNKNOWN.
+	// SlashID did not answer by the time the answer was due. When the request had
+	// not gone out by then the state is REVOCATION_STATE_NOT_APPLIED, and nothing is
+	// sent any more; otherwise it is REVOCATION_STATE_UNKNOWN, and quash goes on with
+	// it.
 	//
 	//	{
 	//	  "code": 4,
@@ -444,6 +442,7 @@ const (
 	//	    {
 	//	      "@type": "type.googleapis.com/quash.v1.RevokeFailure",
 	//	      "state": "REVOCATION_STATE_NOT_APPLIED",
+	//	      "consistency": "CONSISTENCY_LOCAL_REGION",
 	//	      "elapsed": "0.000012s"
 	//	    },
 	//	    {
@@ -479,7 +478,7 @@ const (
 	//	}
 	ErrorReason_ERROR_REASON_UPSTREAM_CIRCUIT_OPEN ErrorReason = 14
 	// This instance is shutting down and takes no new calls. SlashID was not
-	// called. Another instance can be asked at once.
+	// called. Another instance takes the call.
 	//
 	//	{
 	//	  "code": 14,
@@ -493,6 +492,7 @@ const (
 	//	    {
 	//	      "@type": "type.googleapis.com/quash.v1.RevokeFailure",
 	//	      "state": "REVOCATION_STATE_NOT_APPLIED",
+	//	      "consistency": "CONSISTENCY_LOCAL_REGION",
 	//	      "elapsed": "0.000012s"
 	//	    },
 	//	    {
