@@ -121,7 +121,11 @@ func New(cfg Config) *Client {
 			DisableCompression:  true,
 			// A connection that died silently would otherwise be given every call,
 			// for as long as the operating system believes in it.
-			HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+			HTTP2: &http.HTTP2Config{
+				SendPingTimeout: pingAfter, PingTimeout: pingTimeout,
+				// What is not read of an answer is not taken either.
+				MaxReceiveBufferPerStream: maxBody,
+			},
 			// SlashID's headers take some hundred bytes.
 			MaxResponseHeaderBytes: maxBody,
 		},

@@ -1,0 +1,445 @@
+package server_test
+
+import (
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/quashdev/quash/service"
+	"github.com/quashdev/quash/service/server"
+	"github.com/quashdev/quash/service/slashid"
+)
+
+// The token of these tests has the shape of a JWT, and each of its parts is long
+// enough to be telling.
+const (
+	badInputHeader    = "eyJhbGciOiJFUzI1NiJ9"
+	badInputClaims    = "eyJzdWIiOiJwZXJzb24tMSJ9"
+	badInputSignature = "c2lnbmVkLWluLWEtdGVzdA"
+
+	badInputToken = badInputHeader + "." + badInputClaims + "." + badInputSignature
+)
+
+// badUpstream answers every call with the same bad answer.
+type badUpstream struct {
+	url       string
+	authority *x509.CertPool
+	elsewhere string // another host's URL, which must not be called
+	calls     atomic.Int32
+	stray     atomic.Int32 // calls of elsewhere
+	// written counts what a connection took of the answers.
+	written atomic.Int64
+}
+
+// badAnswer writes an answer to a call.
+type badAnswer func(u *badUpstream, w http.ResponseWriter)
+
+// raw answers with these very bytes, "\n" at the end of a head's lines standing
+// for HTTP's line end, and {elsewhere} for another host's URL.
+func raw(head, body string) badAnswer {
+	return func(u *badUpstream, w http.ResponseWriter) {
+		text := strings.ReplaceAll(head, "\n", "\r\n") + "\r\n" + body
+		u.write(w, func(conn io.Writer) {
+			_, _ = io.WriteString(conn, strings.ReplaceAll(text, "{elsewhere}", u.elsewhere))
+		})
+	}
+}
+
+// answerOf is raw with a Content-Length, on a connection that is of no more use.
+func answerOf(head, body string) badAnswer {
+	return raw(fmt.Sprintf("%sContent-Length: %d\nConnection: close\n", head, len(body)), body)
+}
+
+// write takes the connection over, and gives it up when the client has.
+func (u *badUpstream) write(w http.ResponseWriter, answer func(conn io.Writer)) {
+	conn, rest, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	defer conn.Close()
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(64 << 10) // so that what is written is what is taken
+	}
+	answer(&countingWriter{conn, &u.written})
+	_, _ = io.Copy(io.Discard, rest)
+}
+
+type countingWriter struct {
+	io.Writer
+
+	n *atomic.Int64
+}
+
+func (w *countingWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	w.n.Add(int64(n))
+	return n, err
+}
+
+// flood writes the text until the client has gone, or limit bytes are through.
+func flood(w io.Writer, text string, limit int) {
+	chunk := []byte(strings.Repeat(text, max(1, 16<<10/len(text))))
+	for n := 0; n < limit; n += len(chunk) {
+		if _, err := w.Write(chunk); err != nil {
+			return
+		}
+	}
+}
+
+const (
+	tenMB = 10 << 20
+	// mostOfABody is more than is read of any answer, and what buffers on the way
+	// may hold besides; and far less than tenMB.
+	mostOfABody = 2 << 20
+)
+
+// huge is an envelope of 10 MB.
+func huge(statusCode int) badAnswer {
+	return func(u *badUpstream, w http.ResponseWriter) {
+		begin := fmt.Sprintf(`{"meta":{},"errors":[{"httpcode":%d,"message":"`, statusCode)
+		const end = `"}]}`
+		u.write(w, func(conn io.Writer) {
+			fmt.Fprintf(conn, "HTTP/1.1 %d No\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+				statusCode, len(begin)+tenMB+len(end), begin)
+			flood(conn, badInputToken, tenMB)
+			_, _ = io.WriteString(conn, end)
+		})
+	}
+}
+
+// hugeOverHTTP2 is the same from a server that speaks HTTP/2.
+func hugeOverHTTP2(statusCode int) badAnswer {
+	return func(u *badUpstream, w http.ResponseWriter) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(statusCode)
+		out := &countingWriter{w, &u.written}
+		fmt.Fprintf(out, `{"meta":{},"errors":[{"httpcode":%d,"message":"`, statusCode)
+		flood(out, badInputToken, tenMB)
+		_, _ = io.WriteString(out, `"}]}`)
+	}
+}
+
+func quoting(statusCode int) string {
+	return fmt.Sprintf(`{"meta":{"pagination":{"limit":0,"offset":0,"total_count":0}},"errors":[{"httpcode":%d,"message":"no such token: %s"}]}`,
+		statusCode, badInputToken)
+}
+
+const (
+	htmlPage = "<!DOCTYPE html><title>" + badInputToken + "</title>"
+	jsonHead = "Content-Type: application/json\n"
+	htmlHead = "Content-Type: text/html\n"
+	// telltale are headers that repeat the token wherever quash looks.
+	telltale = "Slashid-Correlation-Id: " + badInputToken + "\nRetry-After: " + badInputToken + "\n"
+)
+
+var badInputCases = []struct {
+	name   string
+	http2  bool
+	answer badAnswer
+
+	want     answers
+	attempts int32
+	// most is how many bytes of one answer may have been taken, 0 meaning any.
+	most int64
+}{
+	{
+		name:   "HTML with status 200",
+		answer: answerOf("HTTP/1.1 200 OK\n"+htmlHead, htmlPage),
+		want:   saysUnexpected, attempts: 1,
+	},
+	{
+		name:   "204 with a body",
+		answer: raw("HTTP/1.1 204 No Content\nContent-Length: 28\n", "a body that nobody asked for"),
+		want:   saysRevoked, attempts: 1,
+	},
+	{
+		name:   "204 with a body in chunks",
+		answer: raw("HTTP/1.1 204 No Content\nTransfer-Encoding: chunked\n", "5\r\nabcde\r\n0\r\n\r\n"),
+		want:   saysRevoked, attempts: 1,
+	},
+	{
+		name:   "408 with the envelope",
+		answer: answerOf("HTTP/1.1 408 Request Timeout\n"+jsonHead, envelope408),
+		want:   saysInProgress, attempts: 1,
+	},
+	{
+		name:   "408 without it",
+		answer: answerOf("HTTP/1.1 408 Request Timeout\n"+htmlHead, htmlPage),
+		want:   saysOpaqueTimeout, attempts: 1,
+	},
+	{
+		name:   "408 without anything",
+		answer: answerOf("HTTP/1.1 408 Request Timeout\n", ""),
+		want:   saysOpaqueTimeout, attempts: 1,
+	},
+	{
+		name:   "400 with an envelope of 10 MB",
+		answer: huge(http.StatusBadRequest),
+		want:   saysUnexpected, attempts: 1, most: mostOfABody,
+	},
+	{
+		name:   "408 with an envelope of 10 MB",
+		answer: huge(http.StatusRequestTimeout),
+		want:   saysOpaqueTimeout, attempts: 1, most: mostOfABody,
+	},
+	{
+		name: "400 with an envelope of 10 MB, HTTP/2", http2: true,
+		answer: hugeOverHTTP2(http.StatusBadRequest),
+		want:   saysUnexpected, attempts: 1, most: mostOfABody,
+	},
+	{
+		name: "408 with an envelope of 10 MB, HTTP/2", http2: true,
+		answer: hugeOverHTTP2(http.StatusRequestTimeout),
+		want:   saysOpaqueTimeout, attempts: 1, most: mostOfABody,
+	},
+	{
+		name: "a head of 10 MB",
+		answer: func(u *badUpstream, w http.ResponseWriter) {
+			u.write(w, func(conn io.Writer) {
+				_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\n")
+				flood(conn, "Padding: "+badInputToken+"\r\n", tenMB)
+			})
+		},
+		want: saysLost, attempts: 3, most: mostOfABody,
+	},
+	{
+		name:   "400 that quotes the token",
+		answer: answerOf("HTTP/1.1 400 "+badInputToken+"\n"+jsonHead+telltale, quoting(400)),
+		want:   saysRejected, attempts: 1,
+	},
+	{
+		name:   "401 that quotes the token",
+		answer: answerOf("HTTP/1.1 401 "+badInputToken+"\n"+jsonHead+telltale, quoting(401)),
+		want:   saysKeyRefused, attempts: 1,
+	},
+	{
+		name:   "404 that quotes the token",
+		answer: answerOf("HTTP/1.1 404 "+badInputToken+"\n"+jsonHead+telltale, quoting(404)),
+		want:   saysUnexpected, attempts: 1,
+	},
+	{
+		name:   "408 that quotes the token",
+		answer: answerOf("HTTP/1.1 408 "+badInputToken+"\n"+jsonHead+telltale, quoting(408)),
+		want:   saysInProgress, attempts: 1,
+	},
+	{
+		name:   "429 that quotes the token",
+		answer: answerOf("HTTP/1.1 429 "+badInputToken+"\n"+jsonHead+telltale, quoting(429)),
+		want:   saysLimited, attempts: 3,
+	},
+	{
+		name:   "503 that quotes the token",
+		answer: answerOf("HTTP/1.1 503 "+badInputToken+"\n"+jsonHead+telltale, quoting(503)),
+		want:   saysUnavailable, attempts: 3,
+	},
+	{
+		name:   "no HTTP at all, quoting the token",
+		answer: raw(badInputToken+"\n", badInputToken),
+		want:   saysLost, attempts: 3,
+	},
+	{
+		name:   "a header line that is none, quoting the token",
+		answer: raw("HTTP/1.1 204 No Content\n"+badInputToken+"\n", ""),
+		want:   saysLost, attempts: 3,
+	},
+	{
+		name:   "408 with NUL bytes in the envelope",
+		answer: answerOf("HTTP/1.1 408 Request Timeout\n"+jsonHead, strings.Replace(envelope408, "later", "la\x00ter", 1)),
+		want:   saysOpaqueTimeout, attempts: 1,
+	},
+	{
+		name:   "408 with escaped NUL bytes in the envelope",
+		answer: answerOf("HTTP/1.1 408 Request Timeout\n"+jsonHead, strings.Replace(envelope408, "later", `la\u0000ter`, 1)),
+		want:   saysInProgress, attempts: 1,
+	},
+	{
+		name:   "400 with a body of NUL bytes",
+		answer: answerOf("HTTP/1.1 400 Bad Request\n"+jsonHead, strings.Repeat("\x00", 1000)),
+		want:   saysUnexpected, attempts: 1,
+	},
+	{
+		name:   "408 with a NUL byte in the correlation id", // which is no HTTP
+		answer: answerOf("HTTP/1.1 408 Request Timeout\nSlashid-Correlation-Id: a\x00b\n"+jsonHead, envelope408),
+		want:   saysLost, attempts: 3,
+	},
+	{
+		name:   "408 with invalid UTF-8 in the envelope",
+		answer: answerOf("HTTP/1.1 408 Request Timeout\n"+jsonHead, strings.Replace(envelope408, "later", "la\xff\xfeter", 1)),
+		want:   saysInProgress, attempts: 1,
+	},
+	{
+		name:   "400 with a body of invalid UTF-8",
+		answer: answerOf("HTTP/1.1 400 Bad Request\n"+jsonHead, "\xc3\x28\xff\xfe\xed\xa0\x80"),
+		want:   saysUnexpected, attempts: 1,
+	},
+	{
+		name:   "408 with invalid UTF-8 in the correlation id",
+		answer: answerOf("HTTP/1.1 408 Request Timeout\nSlashid-Correlation-Id: a\xffb\nRetry-After: \xff\n"+jsonHead, envelope408),
+		want:   saysInProgress, attempts: 1,
+	},
+	{
+		name: "a flood of 1xx",
+		answer: func(u *badUpstream, w http.ResponseWriter) {
+			u.write(w, func(conn io.Writer) {
+				flood(conn, "HTTP/1.1 103 Early Hints\r\nLink: "+badInputToken+"\r\n\r\n", tenMB)
+			})
+		},
+		want: saysLost, attempts: 3, most: mostOfABody,
+	},
+	{
+		name: "a flood of 1xx, HTTP/2", http2: true,
+		answer: func(_ *badUpstream, w http.ResponseWriter) {
+			w.Header().Set("Link", badInputToken)
+			for range 2000 {
+				w.WriteHeader(http.StatusEarlyHints)
+			}
+			w.WriteHeader(http.StatusNoContent)
+		},
+		want: saysLost, attempts: 3,
+	},
+	{
+		name:   "101",
+		answer: raw("HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: "+badInputToken+"\n", badInputToken),
+		want:   saysUnexpected, attempts: 1,
+	},
+	{
+		name:   "301 to another host",
+		answer: answerOf("HTTP/1.1 301 Moved Permanently\nLocation: {elsewhere}\n", ""),
+		want:   saysUnexpected, attempts: 1,
+	},
+	{
+		name:   "302 to another host",
+		answer: answerOf("HTTP/1.1 302 Found\nLocation: {elsewhere}\n", ""),
+		want:   saysUnexpected, attempts: 1,
+	},
+	{
+		name:   "303 to another host",
+		answer: answerOf("HTTP/1.1 303 See Other\nLocation: {elsewhere}\n", ""),
+		want:   saysUnexpected, attempts: 1,
+	},
+	{
+		name:   "307 to another host",
+		answer: answerOf("HTTP/1.1 307 Temporary Redirect\nLocation: {elsewhere}\n", ""),
+		want:   saysUnexpected, attempts: 1,
+	},
+	{
+		name:   "308 to another host",
+		answer: answerOf("HTTP/1.1 308 Permanent Redirect\nLocation: {elsewhere}\n", ""),
+		want:   saysUnexpected, attempts: 1,
+	},
+}
+
+// TestBadInput meets every bad answer at every door: each gives its row of the
+// outcome table, takes no more memory than any other, and gets the token neither
+// into the answer nor into the log. What was observed is logged as a Markdown
+// table.
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	observed := map[string]string{}
+	t.Cleanup(func() {
+		var table strings.Builder
+		table.WriteString("\n| answer | gRPC | native REST | drop-in REST | attempts | bytes taken of an answer, at most |\n|---|---|---|---|---|---|\n")
+		for _, c := range badInputCases {
+			table.WriteString(observed[c.name])
+		}
+		t.Log(table.String())
+	})
+	for _, c := range badInputCases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			line := []string{c.name}
+			var taken int64
+			var calls int32
+			for _, door := range threeDoors {
+				u := startBadUpstream(t, c.http2, c.answer)
+				got := u.meet(t, door)
+				line = append(line, got.words)
+				if got.words != c.want[door] {
+					t.Errorf("%s: got %s, want %s", door, got.words, c.want[door])
+				}
+				if calls = u.calls.Load(); calls != c.attempts {
+					t.Errorf("%s: upstream was called %d times, want %d", door, calls, c.attempts)
+				}
+				if got := u.stray.Load(); got != 0 {
+					t.Errorf("%s: the other host was called %d times", door, got)
+				}
+				each := u.written.Load() / int64(c.attempts)
+				if c.most != 0 && each > c.most {
+					t.Errorf("%s: %d bytes of an answer were taken, want at most %d", door, each, c.most)
+				}
+				taken = max(taken, each)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			observed[c.name] = fmt.Sprintf("| %s | %d | %d |\n", strings.Join(line, " | "), calls, taken)
+		})
+	}
+}
+
+// meet has a fresh façade call u, and looks for the token in all that comes of it.
+func (u *badUpstream) meet(t *testing.T, door string) told {
+	t.Helper()
+	var logged lockedBuffer
+	base, err := url.Parse(u.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := slashid.New(slashid.Config{BaseURL: base, RootCAs: u.authority})
+	defer client.Close()
+	f := startFacade(t, client, func(svc *service.Config, cfg *server.Config) {
+		svc.AnswerGrace = doorPatience
+		cfg.Logger = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	got, err := ask(t.Context(), f, door, badInputToken, time.Second)
+	if err != nil {
+		t.Fatalf("%s: %v", door, err)
+	}
+	if err := f.stop(); err != nil {
+		t.Errorf("%s: Run: %v", door, err)
+	}
+	for what, text := range map[string]string{"answer": got.everything, "log": logged.String()} {
+		for _, part := range []string{badInputHeader, badInputClaims, badInputSignature} {
+			if strings.Contains(text, part) {
+				t.Errorf("%s: a part of the token is in the %s:\n%s", door, what, text)
+			}
+		}
+	}
+	return got
+}
+
+func startBadUpstream(t *testing.T, http2 bool, answer badAnswer) *badUpstream {
+	t.Helper()
+	u := &badUpstream{}
+	u.elsewhere = serveUpstream(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { u.stray.Add(1) }))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u.calls.Add(1)
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			t.Errorf("read the request: %v", err)
+		}
+		answer(u, w)
+	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if http2 {
+		s.EnableHTTP2 = true
+		s.StartTLS()
+		u.authority = x509.NewCertPool()
+		u.authority.AddCert(s.Certificate())
+	} else {
+		s.Start()
+	}
+	t.Cleanup(s.Close)
+	u.url = s.URL
+	return u
+}

@@ -1,0 +1,309 @@
+package server_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/rs/zerolog"
+
+	"github.com/quashdev/quash/sandbox"
+	"github.com/quashdev/quash/service"
+	"github.com/quashdev/quash/service/server"
+	"github.com/quashdev/quash/service/slashid"
+)
+
+// faultyLink is a façade, a sandbox, and what goes wrong between them:
+//
+//	façade → watched client → toxiproxy → origin → sandbox
+//
+// Toxiproxy has goroutines that never end where a toxic gives up a connection (as
+// reset_peer and limit_data do) and its peer goes on to write to it. So these are
+// put only where nothing more is to come: on answers that are one write of the
+// server's, on the last part of a request, and on the start of a TLS handshake.
+type faultyLink struct {
+	t       *testing.T
+	sandbox *sandbox.Sandbox
+	origin  *origin
+	proxy   *toxiproxy.Proxy
+	client  *slashid.Client
+	facade  *facade
+
+	// attempts counts those of the façade; after mendAfter of them, unless it is
+	// 0, the fault is mended.
+	attempts  atomic.Int32
+	mendAfter int32
+	mending   sync.Once
+	mended    atomic.Bool
+}
+
+// startFaultyLink starts all of it, yet without a fault.
+func startFaultyLink(t *testing.T, c *faultCase) *faultyLink {
+	t.Helper()
+	zerolog.SetGlobalLevel(zerolog.Disabled) // toxics have no other way to be quiet
+	s, err := sandbox.New(sandbox.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	l := &faultyLink{t: t, sandbox: s, mendAfter: c.mendAfter}
+	l.origin = startOrigin(t, l, c.http2)
+	l.proxy = toxiproxy.NewProxy(
+		toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()),
+		t.Name(), reserveAddr(t), l.origin.addr)
+	if err := l.proxy.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.proxy.Stop)
+	base := &url.URL{Scheme: "http", Host: l.proxy.Listen}
+	if c.http2 {
+		base.Scheme = "https"
+	}
+	l.client = slashid.New(slashid.Config{BaseURL: base, RootCAs: l.origin.authority})
+	t.Cleanup(l.client.Close)
+	l.facade = startFacade(t, l, func(svc *service.Config, _ *server.Config) {
+		svc.APIKey = func() slashid.Secret { return slashid.NewSecret(sandbox.DefaultAPIKey) }
+		svc.AnswerGrace = doorPatience // so that only the fault decides
+		if c.impatient {
+			svc.AnswerGrace = 500 * time.Millisecond
+		}
+	})
+	l.origin.handle = c.handle
+	return l
+}
+
+// Revoke implements service.Upstream: it counts the attempts, and mends the fault
+// between two of them.
+func (l *faultyLink) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
+	n := l.attempts.Add(1)
+	result := l.client.Revoke(ctx, req)
+	if n == l.mendAfter {
+		l.mend()
+	}
+	return result
+}
+
+// toxic has the proxy do something bad to what flows in a direction: downstream is
+// the answers', upstream the requests'.
+func (l *faultyLink) toxic(direction, kind, attributes string) {
+	l.t.Helper()
+	_, err := l.proxy.Toxics.AddToxicJson(strings.NewReader(
+		fmt.Sprintf(`{"type":%q,"stream":%q,"attributes":{%s}}`, kind, direction, attributes)))
+	if err != nil {
+		l.t.Fatalf("toxic %s: %v", kind, err)
+	}
+}
+
+// mend ends the fault, whatever it is.
+func (l *faultyLink) mend() {
+	l.mending.Do(func() {
+		l.mended.Store(true)
+		l.sandbox.ClearFaults()
+		l.proxy.Toxics.ResetToxics(context.Background())
+		if l.origin.isDown() {
+			l.origin.restart()
+		}
+		if err := l.proxy.Start(); err != nil && err != toxiproxy.ErrProxyAlreadyStarted { //nolint:errorlint // it is not wrapped
+			l.t.Errorf("start the proxy again: %v", err)
+		}
+	})
+}
+
+func (l *faultyLink) mint() string {
+	l.t.Helper()
+	token, err := l.sandbox.Mint(sandbox.MintOptions{})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return token
+}
+
+// originHandler serves a call as long as the fault lasts.
+type originHandler func(o *origin, w http.ResponseWriter, r *http.Request)
+
+// origin is the servers that serve the sandbox, one after another, all at one
+// address: the sandbox is what outlives a restart.
+type origin struct {
+	link      *faultyLink
+	addr      string
+	tls       *tls.Config // nil: plaintext, HTTP/1
+	authority *x509.CertPool
+	handle    originHandler // nil: the sandbox's
+
+	running  sync.WaitGroup
+	mu       sync.Mutex
+	server   *http.Server // nil: down
+	listener net.Listener
+	peers    map[string]bool // that have called
+}
+
+func startOrigin(t *testing.T, l *faultyLink, http2 bool) *origin {
+	t.Helper()
+	o := &origin{link: l, addr: reserveAddr(t), peers: map[string]bool{}}
+	if http2 {
+		certified := httptest.NewTLSServer(nil)
+		certified.Close()
+		o.tls = &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12}
+		o.authority = x509.NewCertPool()
+		o.authority.AddCert(certified.Certificate())
+	}
+	o.restart()
+	t.Cleanup(func() {
+		o.stop()
+		o.running.Wait()
+	})
+	return o
+}
+
+// connKey is where a request's context has its connection.
+type connKey struct{}
+
+// restart puts a new server in the place of the one that is there. The new one
+// listens before the old one's connections break, so that whoever comes back at
+// once is served.
+func (o *origin) restart() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	old := o.server
+	if old != nil {
+		_ = o.listener.Close()
+	}
+	listener, err := net.Listen("tcp", o.addr)
+	if err != nil {
+		o.link.t.Errorf("restart upstream: %v", err)
+		return
+	}
+	fresh := &http.Server{
+		Handler:           o,
+		TLSConfig:         o.tls.Clone(),
+		ErrorLog:          log.New(io.Discard, "", 0), // failed handshakes
+		ReadHeaderTimeout: doorPatience,
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, conn)
+		},
+	}
+	o.listener, o.server = listener, fresh
+	o.running.Go(func() {
+		if o.tls == nil {
+			_ = fresh.Serve(listener)
+		} else {
+			_ = fresh.ServeTLS(listener, "", "")
+		}
+	})
+	if old != nil {
+		_ = old.Close()
+	}
+}
+
+// stop leaves nobody listening.
+func (o *origin) stop() {
+	if server := o.takeDown(); server != nil {
+		_ = server.Close()
+	}
+}
+
+// shutDown begins to shut the server down as one that is replaced does. Over
+// HTTP/2 that is a GOAWAY; the calls in progress go on.
+func (o *origin) shutDown() {
+	server := o.takeDown()
+	begun := make(chan struct{})
+	server.RegisterOnShutdown(func() { close(begun) })
+	o.running.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), doorPatience)
+		defer cancel()
+		if err := server.Shutdown(ctx); err != nil {
+			o.link.t.Errorf("the client holds on to a connection that has been shut down: %v", err)
+		}
+	})
+	<-begun
+}
+
+// takeDown stops the listening, and returns the server that is left.
+func (o *origin) takeDown() *http.Server {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	server := o.server
+	if server != nil {
+		_ = o.listener.Close()
+	}
+	o.server = nil
+	return server
+}
+
+func (o *origin) isDown() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.server == nil
+}
+
+func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	o.mu.Lock()
+	o.peers[r.RemoteAddr] = true
+	o.mu.Unlock()
+	if o.handle == nil || o.link.mended.Load() {
+		o.link.sandbox.ServeHTTP(w, r)
+		return
+	}
+	o.handle(o, w, r)
+}
+
+// apply does what a call asks for, and keeps the answer.
+func (o *origin) apply(r *http.Request) {
+	o.link.sandbox.ServeHTTP(httptest.NewRecorder(), r)
+}
+
+// connections is how many connections have brought a call.
+func (o *origin) connections() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.peers)
+}
+
+// goAway sends the frame that says that no stream above last was processed, nor
+// will be (RFC 9113 section 6.8). No server of Go's can be made to say it of a
+// stream that it has read.
+func goAway(r *http.Request, last uint32) {
+	const kindGoAway, noError = 0x7, 0x0
+	frame := []byte{0, 0, 8, kindGoAway, 0, 0, 0, 0, 0}
+	frame = binary.BigEndian.AppendUint32(frame, last)
+	frame = binary.BigEndian.AppendUint32(frame, noError)
+	_, _ = r.Context().Value(connKey{}).(net.Conn).Write(frame)
+}
+
+// reserveAddr is an address that nothing else is given until the test ends,
+// whether or not somebody listens there. It is bound, but not listened to: with
+// SO_REUSEADDR, which net sets as well, a listener can still have it.
+func reserveAddr(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	addr, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", addr.(*syscall.SockaddrInet4).Port)
+}
