@@ -1,12 +1,17 @@
 // Package service is quash's TokenService: what a revocation means, whoever asks
 // for it.
 //
-//	service.go   New, and the RPC from request to answer
-//	request.go   fields and headers made one request, checked by the proto's rules
+//	service.go      New, the RPC from request to answer, Drain and Wait
+//	request.go      fields and headers made one request, checked by the proto's rules
 //	credentials.go  quash's own key, or the caller's credentials
-//	deadline.go  the caller's time, and how it is spent
-//	outcomes.go  the outcome table: what each end of a call is told as
-//	errors.go    Error, the one error that leaves this package
+//	deadline.go     the caller's time, and how it is spent
+//	call.go         one revocation through its attempts, with or without its caller
+//	resilience.go   retries, their budget, the circuit breaker
+//	flights.go      what is in progress, and how much may be
+//	late.go         what became of revocations whose callers had gone
+//	outcomes.go     the outcome table: what each end of a call is told as
+//	errors.go       Error, the one error that leaves this package
+//	panics.go       what a panic may tell the log
 //
 // It knows gRPC and nothing of HTTP; package slashid, below it, has it the other
 // way round.

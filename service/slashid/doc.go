@@ -11,4 +11,7 @@
 //	sent.go      the token on its way out: "never sent" or "sent, no answer"
 //	secret.go    tokens and keys that cannot be printed
 //	retryafter.go  the Retry-After header
+//
+// net/http writes to the standard logger what a peer sends unasked, which may
+// repeat a token. Programs that embed this package should not let that be read.
 package slashid
