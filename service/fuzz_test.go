@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quashdev/quash/service/internal/secrettest"
+
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -202,20 +204,20 @@ func FuzzRevoke(f *testing.F) {
 	f.Fuzz(func(t *testing.T, token string, consistency int32, hasTimeout bool, seconds int64, nanos int32, allowInvalid bool,
 		level, secondsHeader, sdkVersion, apiKey, authorization, orgID string,
 	) {
-		secrets := []string{spiked(token)}
+		secrets := []string{secrettest.Spiked(token)}
 		for _, text := range []string{apiKey, authorization, orgID} {
-			secrets = append(secrets, strings.Split(spiked(text), "|")...)
+			secrets = append(secrets, strings.Split(secrettest.Spiked(text), "|")...)
 		}
 		c := fuzzedCall{
-			token: spiked(token), consistency: consistency, allowInvalid: allowInvalid, level: level, seconds: secondsHeader,
-			sdkVersion: sdkVersion, apiKey: spiked(apiKey), authorization: spiked(authorization), orgID: spiked(orgID),
+			token: secrettest.Spiked(token), consistency: consistency, allowInvalid: allowInvalid, level: level, seconds: secondsHeader,
+			sdkVersion: sdkVersion, apiKey: secrettest.Spiked(apiKey), authorization: secrettest.Spiked(authorization), orgID: secrettest.Spiked(orgID),
 		}
 		if hasTimeout {
 			c.timeout = &durationpb.Duration{Seconds: seconds, Nanos: nanos}
 		}
 		// Headers that hold the token by mistake tell as little of it.
 		for _, header := range []*string{&c.level, &c.seconds, &c.sdkVersion} {
-			if strings.Contains(*header, token) && len(token) >= tellingRun {
+			if strings.Contains(*header, token) && len(token) >= secrettest.TellingRun {
 				*header = strings.ReplaceAll(*header, token, c.token)
 			}
 		}
@@ -275,32 +277,9 @@ func checkRefusal(t *testing.T, err error, secrets []string) {
 	}
 	for _, text := range texts {
 		for _, secret := range secrets {
-			if run := sharedRun(text, secret); run != "" {
+			if run := secrettest.SharedRun(text, secret); run != "" {
 				t.Errorf("%q is told in %q", run, text)
 			}
 		}
 	}
-}
-
-// tellingRun is how many bytes in a row of a secret must not be found anywhere.
-const tellingRun = 12
-
-// sharedRun returns tellingRun bytes in a row that text has from secret, if any.
-func sharedRun(text, secret string) string {
-	for i := range max(0, len(secret)-tellingRun+1) {
-		if run := secret[i : i+tellingRun]; strings.Contains(text, run) {
-			return run
-		}
-	}
-	return ""
-}
-
-// spiked is text made to hold, in any tellingRun bytes in a row, something that
-// stands in no text of ours: where it is found, it has been told.
-func spiked(text string) string {
-	spiked := []byte(text)
-	for i := 4; i+1 < len(spiked); i += 6 {
-		copy(spiked[i:], "0Z")
-	}
-	return string(spiked)
 }

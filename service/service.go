@@ -73,12 +73,9 @@ func New(cfg Config) (*TokenService, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile the validation rules: %w", err)
 	}
-	if cfg.AnswerGrace == 0 {
-		cfg.AnswerGrace = defaultAnswerGrace
-	}
-	if cfg.MaxInFlight == 0 {
-		cfg.MaxInFlight = DefaultMaxInFlight
-	}
+	cfg.AnswerGrace = cmp.Or(cfg.AnswerGrace, defaultAnswerGrace)
+	cfg.MaxInFlight = cmp.Or(cfg.MaxInFlight, DefaultMaxInFlight)
+	cfg.BreakerRest = cmp.Or(cfg.BreakerRest, defaultBreakerRest)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -87,7 +84,7 @@ func New(cfg Config) (*TokenService, error) {
 		validator: validator,
 		flights:   newFlights(cfg.MaxInFlight),
 		retries:   newRetries(),
-		breaker:   newBreaker(cmp.Or(cfg.BreakerRest, defaultBreakerRest)),
+		breaker:   newBreaker(cfg.BreakerRest),
 	}
 	s.cut, s.cutOff = context.WithCancel(context.Background())
 	return s, nil

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -70,8 +69,10 @@ func (c *serveCmd) upstream() (cfg slashid.Config, apiKey *filewatch.File[slashi
 	}
 	cfg.BaseURL = base
 	if c.UpstreamCAFile != "" {
-		if cfg.RootCAs, err = readCertificates(c.UpstreamCAFile); err != nil {
+		if cas, err := filewatch.Load(c.UpstreamCAFile, parseCertificates); err != nil {
 			problems = append(problems, fmt.Sprintf("--upstream-ca-file %s", err))
+		} else {
+			cfg.RootCAs = cas.Get()
 		}
 	}
 	if c.UpstreamAPIKeyFile != "" {
@@ -96,14 +97,10 @@ func (c *serveCmd) baseURL() (*url.URL, error) {
 	return base, nil
 }
 
-func readCertificates(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fileError(file, err)
-	}
+func parseCertificates(content []byte) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s: it holds no PEM certificate", file)
+	if !pool.AppendCertsFromPEM(content) {
+		return nil, errors.New("it holds no PEM certificate")
 	}
 	return pool, nil
 }
@@ -118,12 +115,4 @@ func parseAPIKey(content []byte) (slashid.Secret, error) {
 		return slashid.Secret{}, errors.New("it must hold one key, in printable ASCII")
 	}
 	return slashid.NewSecret(key), nil
-}
-
-// fileError names the file first, and then only why it could not be read.
-func fileError(file string, err error) error {
-	if path, ok := errors.AsType[*os.PathError](err); ok {
-		err = path.Err
-	}
-	return fmt.Errorf("%s: %w", file, err)
 }

@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/quashdev/quash/service/filewatch"
-	"github.com/quashdev/quash/service/slashid"
 )
 
 func TestReadAPIKey(t *testing.T) {
@@ -36,7 +35,7 @@ func TestReadAPIKey(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			file := write(t, tt.text)
-			key, err := readAPIKey(file)
+			key, err := load(file, parseAPIKey)
 			if got := key.Reveal(); got != tt.key {
 				t.Errorf("the key is %q, want %q", got, tt.key)
 			}
@@ -50,11 +49,11 @@ func TestReadAPIKey(t *testing.T) {
 	}
 }
 
-// readAPIKey reads a key as serve does at its start.
-func readAPIKey(file string) (slashid.Secret, error) {
-	watched, err := filewatch.Load(file, parseAPIKey)
+// load reads a file as serve does at its start.
+func load[T any](file string, parse func([]byte) (T, error)) (value T, err error) {
+	watched, err := filewatch.Load(file, parse)
 	if err != nil {
-		return slashid.Secret{}, err
+		return value, err
 	}
 	return watched.Get(), nil
 }
@@ -67,7 +66,7 @@ func FuzzReadAPIKey(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		file := write(t, string(text))
-		key, err := readAPIKey(file)
+		key, err := load(file, parseAPIKey)
 		if err != nil {
 			if got := err.Error(); got != file+": it is empty" && got != file+": it must hold one key, in printable ASCII" {
 				t.Errorf("the error is %q", got)
@@ -83,7 +82,7 @@ func FuzzReadAPIKey(f *testing.F) {
 func TestReadAPIKeyNotThere(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "nowhere")
-	_, err := readAPIKey(file)
+	_, err := load(file, parseAPIKey)
 	if !errors.Is(err, fs.ErrNotExist) || strings.Count(err.Error(), file) != 1 {
 		t.Errorf("%v: want that %s does not exist, said once", err, file)
 	}
@@ -110,7 +109,7 @@ func TestReadCertificates(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			file := write(t, tt.text)
-			pool, err := readCertificates(file)
+			pool, err := load(file, parseCertificates)
 			if !tt.ok {
 				if err == nil || err.Error() != file+": it holds no PEM certificate" {
 					t.Errorf("the error is %v", err)

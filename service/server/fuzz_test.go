@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quashdev/quash/service/internal/secrettest"
+
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
@@ -148,7 +150,7 @@ func FuzzREST(f *testing.F) {
 	own := newRESTFixture(f, func() slashid.Secret { return slashid.NewSecret("the-key-of-quash-itself") })
 	forwarding := newRESTFixture(f, nil)
 	f.Fuzz(func(t *testing.T, path, method, contentType, headers, body, token string, kind uint8, forward bool) {
-		token = spiked(token)
+		token = secrettest.Spiked(token)
 		escaped, err := json.Marshal(token)
 		if err != nil {
 			t.Fatal(err)
@@ -435,34 +437,11 @@ func (c *restCase) checkSilence(t *testing.T, w *httptest.ResponseRecorder, log 
 		t.Fatal(err)
 	}
 	for _, secret := range c.secrets {
-		if run := sharedRun(answer.String(), secret); run != "" {
+		if run := secrettest.SharedRun(answer.String(), secret); run != "" {
 			t.Errorf("the answer tells %q", run)
 		}
-		if run := sharedRun(log, secret); run != "" {
+		if run := secrettest.SharedRun(log, secret); run != "" {
 			t.Errorf("the log tells %q: %s", run, log)
 		}
 	}
-}
-
-// tellingRun is how many bytes in a row of a secret must not be found anywhere.
-const tellingRun = 12
-
-// sharedRun returns tellingRun bytes in a row that text has from secret, if any.
-func sharedRun(text, secret string) string {
-	for i := range max(0, len(secret)-tellingRun+1) {
-		if run := secret[i : i+tellingRun]; strings.Contains(text, run) {
-			return run
-		}
-	}
-	return ""
-}
-
-// spiked is text made to hold, in any tellingRun bytes in a row, something that
-// stands in no text of ours: where it is found, it has been told.
-func spiked(text string) string {
-	spiked := []byte(text)
-	for i := 4; i+1 < len(spiked); i += 6 {
-		copy(spiked[i:], "0Z")
-	}
-	return string(spiked)
 }

@@ -199,13 +199,11 @@ func (c *Client) Revoke(ctx context.Context, req Request) Result {
 	}
 	defer time.AfterFunc(bodyPatience, cancel).Stop()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	if isEnvelope(body) {
-		switch resp.StatusCode { // the rest means the same from anyone
-		case http.StatusBadRequest:
-			result.Kind = TokenRejected
-		case http.StatusRequestTimeout:
-			result.Kind = InProgress
-		}
+	switch { // the other statuses mean the same from anyone
+	case resp.StatusCode == http.StatusBadRequest && isEnvelope(body):
+		result.Kind = TokenRejected
+	case resp.StatusCode == http.StatusRequestTimeout && isEnvelope(body):
+		result.Kind = InProgress
 	}
 	return result
 }

@@ -18,6 +18,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/quashdev/quash/service/internal/secrettest"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/quashdev/quash/service/slashid"
@@ -902,7 +904,7 @@ func FuzzRevokeAnswer(f *testing.F) {
 			t.Errorf("the token is told in %q", text)
 		}
 		for _, secret := range []string{token, apiKey, "Bearer " + token} {
-			if run := sharedRun(text, secret); run != "" {
+			if run := secrettest.SharedRun(text, secret); run != "" {
 				t.Errorf("%q is told in %q", run, text)
 			}
 		}

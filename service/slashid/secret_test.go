@@ -15,6 +15,8 @@ import (
 	"testing"
 	"text/template"
 
+	"github.com/quashdev/quash/service/internal/secrettest"
+
 	"github.com/quashdev/quash/service/slashid"
 )
 
@@ -270,29 +272,6 @@ func TestSecretOccursIn(t *testing.T) {
 	}
 }
 
-// tellingRun is how many bytes in a row of a secret must not be found anywhere.
-const tellingRun = 12
-
-// sharedRun returns tellingRun bytes in a row that text has from secret, if any.
-func sharedRun(text, secret string) string {
-	for i := range max(0, len(secret)-tellingRun+1) {
-		if run := secret[i : i+tellingRun]; strings.Contains(text, run) {
-			return run
-		}
-	}
-	return ""
-}
-
-// spiked is text made to hold, in any tellingRun bytes in a row, something that
-// stands in no text of ours: where it is found, it has been told.
-func spiked(text string) string {
-	spiked := []byte(text)
-	for i := 4; i+1 < len(spiked); i += 6 {
-		copy(spiked[i:], "0Z")
-	}
-	return string(spiked)
-}
-
 // Whatever the secret and however it is formatted, logged or encoded, no piece of
 // it comes out, and none in hexadecimal.
 func FuzzSecretIsNotPrinted(f *testing.F) {
@@ -307,10 +286,10 @@ func FuzzSecretIsNotPrinted(f *testing.F) {
 	f.Add(redacted+redacted, "%#v")
 	wide := regexp.MustCompile(`[0-9]{4}`) // megabytes of blanks
 	f.Fuzz(func(t *testing.T, text, format string) {
-		if len(text) < tellingRun || len(text) > 1<<10 || len(format) > 100 || wide.MatchString(format) {
+		if len(text) < secrettest.TellingRun || len(text) > 1<<10 || len(format) > 100 || wide.MatchString(format) {
 			return
 		}
-		text = spiked(text)
+		text = secrettest.Spiked(text)
 		secret := slashid.NewSecret(text)
 		type unexported struct {
 			secret  slashid.Secret
@@ -335,7 +314,7 @@ func FuzzSecretIsNotPrinted(f *testing.F) {
 				logger.With("with", holder).WithGroup("group").Info(fmt.Sprint(holder), "holder", holder, slog.Group("group", "holder", holder))
 			}
 			hexadecimal := strings.NewReplacer(" ", "", "0x", "").Replace(strings.ToLower(out.String()))
-			if run := sharedRun(out.String(), text); run != "" {
+			if run := secrettest.SharedRun(out.String(), text); run != "" {
 				t.Errorf("%q of %T tells %q: %s", format, holder, run, out.String())
 			}
 			if run := sharedRunInHex(hexadecimal, text); run != "" {
@@ -352,15 +331,15 @@ func FuzzSecretIsNotPrinted(f *testing.F) {
 }
 
 func sharedRunInHex(digits, secret string) string {
-	for i := range max(0, len(secret)-tellingRun+1) {
-		if run := hex.EncodeToString([]byte(secret[i : i+tellingRun])); strings.Contains(digits, run) {
+	for i := range max(0, len(secret)-secrettest.TellingRun+1) {
+		if run := hex.EncodeToString([]byte(secret[i : i+secrettest.TellingRun])); strings.Contains(digits, run) {
 			return run
 		}
 	}
 	return ""
 }
 
-// A text tells something of a secret exactly when it holds tellingRun bytes in a
+// A text tells something of a secret exactly when it holds secrettest.TellingRun bytes in a
 // row of it, or all of a short one, wherever they stand.
 func FuzzSecretOccursIn(f *testing.F) {
 	f.Add(token, "malformed HTTP response \"", "\"", uint16(0), uint16(len(token)))
@@ -383,11 +362,11 @@ func FuzzSecretOccursIn(f *testing.F) {
 
 		got := slashid.NewSecret(secret).OccursIn(text)
 
-		want := secret != "" && strings.Contains(text, secret) || sharedRun(text, secret) != ""
+		want := secret != "" && strings.Contains(text, secret) || secrettest.SharedRun(text, secret) != ""
 		if got != want {
 			t.Errorf("%q in %q: got %t, want %t", secret, text, got, want)
 		}
-		if len(piece) >= tellingRun && !got {
+		if len(piece) >= secrettest.TellingRun && !got {
 			t.Errorf("%q, of %q, is missed in %q", piece, secret, text)
 		}
 	})
