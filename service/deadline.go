@@ -12,6 +12,9 @@ const (
 // defaultAnswerGrace is Config.AnswerGrace unless it says otherwise.
 const defaultAnswerGrace = 5 * time.Second
 
+// LongestCall is how long a call may take whose caller sets no deadline.
+const LongestCall = MaxTimeout + defaultAnswerGrace
+
 // timeoutWithin is the timeout to send with an attempt whose caller must have its
 // answer within left: whole seconds from MinTimeout to MaxTimeout. requested is
 // the timeout asked for, 0 meaning none.

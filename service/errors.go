@@ -54,6 +54,14 @@ func InvalidRequest(violations ...Violation) *Error {
 	return e
 }
 
+// CallerNotAllowed is the error for a caller that may not call. The cause says who
+// it is, for the log.
+func CallerNotAllowed(cause error) *Error {
+	e := newError(callerNotAllowed)
+	e.cause = cause
+	return e
+}
+
 // Internal is the error for a defect of quash's own. Callers are told nothing of
 // the cause.
 func Internal(cause error) *Error {

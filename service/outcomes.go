@@ -32,6 +32,7 @@ const (
 	overloaded
 	circuitOpen
 	shuttingDown
+	callerNotAllowed
 	invalidRequest
 	internalDefect
 )
@@ -224,6 +225,14 @@ var outcomes = [...]row{
 		state:      stateNotApplied,
 		text:       "quash is shutting down",
 		retryDelay: time.Second,
+	},
+	callerNotAllowed: {
+		when:   "the caller's certificate is for nobody on the list of allowed callers",
+		do:     "Whoever runs quash must put the caller on the list. Then repeat.",
+		code:   codes.PermissionDenied,
+		reason: quashv1.ErrorReason_ERROR_REASON_CALLER_NOT_ALLOWED,
+		state:  stateNotApplied,
+		text:   "the caller is not on the list of those that may call",
 	},
 	invalidRequest: {
 		when:   "the request breaks a rule",

@@ -87,10 +87,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		kong.DefaultEnvars("QUASH"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(stdout, stderr),
+		limitDefaults(),
 		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), collect(unread, "a duration such as 20ms, 5s or 2m10s", time.ParseDuration)),
 		kong.TypeMapper(reflect.TypeFor[slog.Level](), collect(unread, "debug, info, warn or error", parseLevel)),
 		kong.TypeMapper(reflect.TypeFor[logFormat](), collect(unread, "json or text", parseLogFormat)),
+		kong.TypeMapper(reflect.TypeFor[tlsVersion](), collect(unread, "1.2 or 1.3", parseTLSVersion)),
 		kong.TypeMapper(reflect.TypeFor[int](), collect(unread, "a whole number", parseInt)),
 		kong.KindMapper(reflect.Bool, boolMapper{collect(unread, "true or false", strconv.ParseBool)}),
 	)

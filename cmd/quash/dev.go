@@ -20,19 +20,22 @@ type devCmd struct {
 
 // Run serves the façade and the sandbox behind it until ctx ends.
 func (c *devCmd) Run(ctx context.Context, std streams, unreadable *usageError) error {
-	s, problems := c.new("--sandbox-addr", c.SandboxAddr, c.Insecure)
-	if problems = append(append(unreadable.problems, c.check()...), problems...); len(problems) > 0 {
+	s, wrong := c.new("--sandbox-addr", c.SandboxAddr, c.Insecure)
+	problems := append(append(unreadable.problems, c.check()...), wrong...)
+	callers, wrong := c.access()
+	if problems = append(problems, wrong...); len(problems) > 0 {
 		return &usageError{problems}
 	}
+	logger := c.logger(std.err)
 	// Both are bound before either's failure is told, so that all of them are.
 	upstream, err := listen(ctx, s, "--sandbox-addr", c.SandboxAddr)
 	sandboxURL := &url.URL{Scheme: "http", Host: c.SandboxAddr}
 	if err == nil {
 		sandboxURL.Host = upstream.listener.Addr().String()
 	}
-	facade, facadeErr := c.newFacade(ctx, c.logger(std.err), slashid.Config{BaseURL: sandboxURL}, func() slashid.Secret {
+	facade, facadeErr := c.newFacade(ctx, logger, slashid.Config{BaseURL: sandboxURL}, func() slashid.Secret {
 		return slashid.NewSecret(sandbox.DefaultAPIKey)
-	})
+	}, callers)
 	if err := errors.Join(err, facadeErr); err != nil {
 		if upstream != nil {
 			_ = upstream.listener.Close()
@@ -51,11 +54,11 @@ func (c *devCmd) Run(ctx context.Context, std streams, unreadable *usageError) e
 		defer stopFacade()
 		sandboxDone <- upstream.run(sandboxCtx)
 	}()
-	greetErr := greet(std.out, upstream, facade.Addrs())
+	greetErr := greet(std.out, upstream, facade.Addrs(), callers.tls != nil)
 	if greetErr != nil {
 		stopFacade()
 	}
-	err = facade.Run(ctx)
+	err = watching(ctx, logger, callers.watched, facade.Run)
 	stopSandbox()
 	return errors.Join(greetErr, err, <-sandboxDone)
 }
@@ -65,25 +68,25 @@ func (c *devCmd) Run(ctx context.Context, std streams, unreadable *usageError) e
 var greeting = template.Must(template.New("greeting").Parse(`quash in front of a sandbox of SlashID
 
   gRPC     {{.GRPC}}
-  REST     http://{{.HTTP}}
+  REST     {{.HTTP}}
   admin    http://{{.Admin}}
   sandbox  {{.Sandbox}}
 
 Revoke a token over SlashID's own REST contract; run it twice to see the 400:
 
   printf '{"token":"%s"}' '{{index .Tokens 0}}' |
-    curl -i http://{{.HTTP}}/token/revoke -H 'Content-Type: application/json' -d @-
+    curl -i{{.CurlFlags}} {{.HTTP}}/token/revoke -H 'Content-Type: application/json' -d @-
 
 over quash's own REST form:
 
   printf '{"token":"%s","consistency":"CONSISTENCY_ALL_REGIONS"}' '{{index .Tokens 1}}' |
-    curl -i http://{{.HTTP}}/v1/tokens:revoke -H 'Content-Type: application/json' -d @-
+    curl -i{{.CurlFlags}} {{.HTTP}}/v1/tokens:revoke -H 'Content-Type: application/json' -d @-
 
 over gRPC, with a region that lags, so that SlashID's 408 becomes DEADLINE_EXCEEDED:
 
   curl -X PUT {{.Sandbox}}/_sandbox/regions/{{.Remote}} -d '{"lag":"5s"}'
   printf '{"token":"%s","consistency":"CONSISTENCY_ALL_REGIONS","timeout":"1s"}' '{{index .Tokens 2}}' |
-    grpcurl -plaintext -d @ {{.GRPC}} quash.v1.TokenService/Revoke
+    grpcurl {{.GRPCurlFlags}} -d @ {{.GRPC}} quash.v1.TokenService/Revoke
 
 More tokens:   curl -X POST '{{.Sandbox}}/_sandbox/tokens?count=3'
 Who is where:  curl {{.Sandbox}}/_sandbox/revocations
@@ -92,7 +95,11 @@ Stop:          Ctrl-C
 `))
 
 // greet writes where everything is, and commands to paste.
-func greet(w io.Writer, upstream *boundSandbox, addrs server.Addrs) error {
+func greet(w io.Writer, upstream *boundSandbox, addrs server.Addrs, withTLS bool) error {
+	restURL, curlFlags, grpcurlFlags := "http://"+addrs.HTTP.String(), "", "-plaintext"
+	if withTLS {
+		restURL, curlFlags, grpcurlFlags = "https://"+addrs.HTTP.String(), " --cacert CA.pem", "-cacert CA.pem"
+	}
 	tokens := make([]string, 3)
 	for i := range tokens {
 		token, err := upstream.Mint(sandbox.MintOptions{})
@@ -103,11 +110,13 @@ func greet(w io.Writer, upstream *boundSandbox, addrs server.Addrs) error {
 	}
 	regions := upstream.Regions()
 	return greeting.Execute(w, map[string]any{
-		"GRPC":    addrs.GRPC,
-		"HTTP":    addrs.HTTP,
-		"Admin":   addrs.Admin,
-		"Sandbox": upstream.url(),
-		"Remote":  regions[len(regions)-1].Name,
-		"Tokens":  tokens,
+		"GRPC":         addrs.GRPC,
+		"HTTP":         restURL,
+		"Admin":        addrs.Admin,
+		"Sandbox":      upstream.url(),
+		"Remote":       regions[len(regions)-1].Name,
+		"Tokens":       tokens,
+		"CurlFlags":    curlFlags,
+		"GRPCurlFlags": grpcurlFlags,
 	})
 }

@@ -22,28 +22,30 @@ const maxDeadlineMargin = 10 * time.Second
 type serverFlags struct {
 	GRPCAddr  string `name:"grpc-addr"  default:"${host}:9090" help:"Where to serve gRPC, host:port; an empty host means every interface."`
 	HTTPAddr  string `name:"http-addr"  default:"${host}:8080" help:"Where to serve REST."`
-	AdminAddr string `name:"admin-addr" default:"127.0.0.1:9091" help:"Where to serve readiness, liveness and build info."`
+	AdminAddr string `name:"admin-addr" default:"127.0.0.1:9091" help:"Where to serve readiness, liveness and build info: in plaintext on loopback, else with the TLS certificate, and no certificate is asked for."`
 
-	MaxInFlight    int           `default:"10000" help:"How many revocations may be in progress at once; more are refused."`
+	tlsFlags   `group:"Who may call"`
+	limitFlags `group:"Limits"`
+
 	DeadlineMargin time.Duration `default:"20ms" help:"What is kept back of a caller's deadline to bring the answer to it."`
 	DrainDelay     time.Duration `default:"${drain_delay}" help:"How long to go on serving after SIGTERM, while load balancers notice."`
 	DrainTimeout   time.Duration `default:"130s" help:"How long running calls may take to finish at shutdown."`
 
-	Insecure   bool `help:"Serve plaintext, and allow a plaintext upstream, beyond loopback too."`
+	Insecure   bool `help:"Serve plaintext where there is no TLS certificate, and allow a plaintext upstream, beyond loopback too."`
 	Reflection bool `default:"${reflection}" negatable:"" help:"Let gRPC clients ask which services there are."`
 
 	LogLevel  slog.Level `default:"info" help:"The least level to log: debug, info, warn or error."`
 	LogFormat logFormat  `default:"${log_format}" help:"How to log: json or text."`
 }
 
-// check returns what is wrong with the flags.
+// check returns what is wrong with the flags, but for the files they name.
 func (f *serverFlags) check() (problems []string) {
 	for _, addr := range []struct{ flag, value string }{
 		{"--grpc-addr", f.GRPCAddr},
 		{"--http-addr", f.HTTPAddr},
 		{"--admin-addr", f.AdminAddr},
 	} {
-		problems = append(problems, checkListener(addr.flag, addr.value, f.Insecure)...)
+		problems = append(problems, checkListener(addr.flag, addr.value, f.Insecure || f.enabled(), "set --tls-cert-file and --tls-key-file, ")...)
 	}
 	for _, d := range []struct {
 		flag  string
@@ -61,16 +63,13 @@ func (f *serverFlags) check() (problems []string) {
 		problems = append(problems, fmt.Sprintf("--deadline-margin must be at most %s, and is %s: callers with less time would never be served",
 			maxDeadlineMargin, f.DeadlineMargin))
 	}
-	if f.MaxInFlight < 1 {
-		problems = append(problems, fmt.Sprintf("--max-in-flight must be at least 1, and is %d", f.MaxInFlight))
-	}
-	return problems
+	return append(problems, f.limitFlags.check()...)
 }
 
 // newFacade builds and binds the façade that the flags describe, in front of
 // upstream. apiKey is its own key there; absent, it forwards its callers'.
 func (f *serverFlags) newFacade(
-	ctx context.Context, logger *slog.Logger, upstream slashid.Config, apiKey func() slashid.Secret,
+	ctx context.Context, logger *slog.Logger, upstream slashid.Config, apiKey func() slashid.Secret, callers access,
 ) (*server.Server, error) {
 	withholdStandardLogger(logger)
 	svc, err := service.New(service.Config{
@@ -83,17 +82,25 @@ func (f *serverFlags) newFacade(
 	if err != nil {
 		return nil, err
 	}
-	return server.New(ctx, server.Config{
-		Service:      svc,
-		GRPCAddr:     f.GRPCAddr,
-		HTTPAddr:     f.HTTPAddr,
-		AdminAddr:    f.AdminAddr,
-		Reflection:   f.Reflection,
-		DrainDelay:   f.DrainDelay,
-		DrainTimeout: f.DrainTimeout,
-		Build:        buildInfo(),
-		Logger:       logger,
-	})
+	cfg := server.Config{
+		Service:        svc,
+		GRPCAddr:       f.GRPCAddr,
+		HTTPAddr:       f.HTTPAddr,
+		AdminAddr:      f.AdminAddr,
+		Reflection:     f.Reflection,
+		DrainDelay:     f.DrainDelay,
+		DrainTimeout:   f.DrainTimeout,
+		TLS:            callers.tls,
+		AllowedCallers: callers.allowed,
+		Limits:         f.limits(),
+		Build:          buildInfo(),
+		Logger:         logger,
+	}
+	if callers.tls != nil && !isLoopback(f.AdminAddr) {
+		// Probes and scrapes come from whom no authority of callers has vouched for.
+		cfg.AdminTLS = &server.TLS{Certificate: callers.tls.Certificate, MinVersion: callers.tls.MinVersion}
+	}
+	return server.New(ctx, cfg)
 }
 
 func (f *serverFlags) logger(w io.Writer) *slog.Logger {
@@ -128,17 +135,18 @@ func parseLevel(text string) (slog.Level, error) {
 
 func parseInt(text string) (int, error) { return strconv.Atoi(text) }
 
-// checkListener returns what is wrong with serving plaintext at addr.
-func checkListener(flag, addr string, insecure bool) (problems []string) {
+// checkListener returns what is wrong with serving at addr. safe is whether that
+// may be done beyond this machine; instead says what else would make it so.
+func checkListener(flag, addr string, safe bool, instead string) (problems []string) {
 	if err := checkAddr(addr); err != nil {
 		return []string{fmt.Sprintf("%s %q: %s", flag, addr, err)}
 	}
-	if insecure || isLoopback(addr) {
+	if safe || isLoopback(addr) {
 		return nil
 	}
 	return []string{fmt.Sprintf(
-		"%s %q would serve plaintext beyond this machine: use a loopback address such as 127.0.0.1:%s, or accept it with --insecure",
-		flag, addr, portOf(addr))}
+		"%s %q would serve plaintext beyond this machine: use a loopback address such as 127.0.0.1:%s, %sor accept it with --insecure",
+		flag, addr, portOf(addr), instead)}
 }
 
 func checkAddr(addr string) error {

@@ -28,7 +28,7 @@ type sandboxFlags struct {
 // new makes the sandbox that the flags describe, or says what is wrong with
 // them and with addr, where it is to be served.
 func (f *sandboxFlags) new(flag, addr string, insecure bool) (*sandbox.Sandbox, []string) {
-	problems := checkListener(flag, addr, insecure)
+	problems := checkListener(flag, addr, insecure, "")
 	if f.ReplicationLag < 0 {
 		problems = append(problems, fmt.Sprintf("--replication-lag must not be negative, and is %s", f.ReplicationLag))
 	}

@@ -2,20 +2,15 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/quashdev/quash/service/filewatch"
 	"github.com/quashdev/quash/service/slashid"
 )
-
-// reloadInterval is how often files that may be replaced are looked at.
-const reloadInterval = time.Second
 
 type serveCmd struct {
 	UpstreamURL        string `name:"upstream-url" help:"SlashID's base URL, for instance https://api.slashid.com. Required." placeholder:"URL"`
@@ -27,8 +22,11 @@ type serveCmd struct {
 
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, std streams, unreadable *usageError) error {
-	upstream, apiKey, problems := c.upstream()
-	problems = append(append(unreadable.problems, c.check()...), problems...)
+	problems := slices.Concat(unreadable.problems, c.check())
+	callers, wrong := c.access()
+	problems = append(problems, wrong...)
+	upstream, apiKey, wrong := c.upstream()
+	problems = append(problems, wrong...)
 	if len(problems) > 0 {
 		return &usageError{problems}
 	}
@@ -36,29 +34,13 @@ func (c *serveCmd) Run(ctx context.Context, std streams, unreadable *usageError)
 	var key func() slashid.Secret
 	if apiKey != nil {
 		key = apiKey.Get
+		callers.watched = append(callers.watched, watchedFile{"the API key for SlashID", apiKey.Watch})
 	}
-	s, err := c.newFacade(ctx, logger, upstream, key)
+	s, err := c.newFacade(ctx, logger, upstream, key, callers)
 	if err != nil {
 		return err
 	}
-	if apiKey == nil {
-		return s.Run(ctx)
-	}
-	watchCtx, stop := context.WithCancel(ctx)
-	var watch sync.WaitGroup
-	watch.Go(func() {
-		apiKey.Watch(watchCtx, reloadInterval, func(err error) {
-			if err != nil {
-				logger.Error("the API key for SlashID is not replaced", "err", err.Error())
-				return
-			}
-			logger.Info("the API key for SlashID is replaced")
-		})
-	})
-	err = s.Run(ctx)
-	stop()
-	watch.Wait()
-	return err
+	return watching(ctx, logger, callers.watched, s.Run)
 }
 
 // upstream reads what the flags say of SlashID.
@@ -95,14 +77,6 @@ func (c *serveCmd) baseURL() (*url.URL, error) {
 		return nil, errors.New("--upstream-url would send tokens in plaintext beyond this machine: use https://, or accept it with --insecure")
 	}
 	return base, nil
-}
-
-func parseCertificates(content []byte) (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(content) {
-		return nil, errors.New("it holds no PEM certificate")
-	}
-	return pool, nil
 }
 
 // parseAPIKey reads a key, without the line end that editors add to it.

@@ -12,22 +12,36 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 )
 
-// File is a value that was parsed from a file. It is safe for concurrent use.
+// File is a value that was parsed from a file, or from several that belong
+// together. It is safe for concurrent use.
 type File[T any] struct {
-	path    string
-	parse   func([]byte) (T, error)
-	content []byte // as it was last looked at, good or not; Watch's own
-	value   atomic.Pointer[T]
+	paths    []string
+	parse    func(contents [][]byte) (T, error)
+	contents [][]byte // as they were last looked at, good or not; Watch's own
+	value    atomic.Pointer[T]
 }
 
 // Load reads a file, and parses it for the first time. parse's errors must not
 // quote the content, which may be secret.
 func Load[T any](path string, parse func(content []byte) (T, error)) (*File[T], error) {
-	f := &File[T]{path: path, parse: parse}
+	return load([]string{path}, func(contents [][]byte) (T, error) { return parse(contents[0]) })
+}
+
+// LoadPair does the same for two files that only make sense together. Nobody can
+// replace both at once: in between the old value stays, and Watch may tell of the
+// mismatch.
+func LoadPair[T any](first, second string, parse func(first, second []byte) (T, error)) (*File[T], error) {
+	return load([]string{first, second}, func(contents [][]byte) (T, error) { return parse(contents[0], contents[1]) })
+}
+
+func load[T any](paths []string, parse func(contents [][]byte) (T, error)) (*File[T], error) {
+	f := &File[T]{paths: paths, parse: parse}
 	if _, err := f.reload(); err != nil {
 		return nil, err
 	}
@@ -37,9 +51,9 @@ func Load[T any](path string, parse func(content []byte) (T, error)) (*File[T], 
 // Get returns the newest value that could be parsed.
 func (f *File[T]) Get() T { return *f.value.Load() }
 
-// Watch looks at the file every interval until ctx ends. It calls changed, one
+// Watch looks at the files every interval until ctx ends. It calls changed, one
 // call at a time, with nil after each new value, and with the error each time the
-// file turns bad; the value stays what it was then.
+// files turn bad; the value stays what it was then.
 func (f *File[T]) Watch(ctx context.Context, interval time.Duration, changed func(error)) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -64,24 +78,26 @@ func (f *File[T]) Watch(ctx context.Context, interval time.Duration, changed fun
 	}
 }
 
-// reload reads the file, and reports whether its content has changed since the
-// last time.
+// reload reads the files, and reports whether their contents have changed since
+// the last time.
 func (f *File[T]) reload() (news bool, err error) {
-	content, err := os.ReadFile(f.path)
-	if err != nil {
-		// The path stands in front already.
-		if pathErr, ok := errors.AsType[*os.PathError](err); ok {
-			err = pathErr.Err
+	contents := make([][]byte, len(f.paths))
+	for i, path := range f.paths {
+		if contents[i], err = os.ReadFile(path); err != nil {
+			// The path stands in front already.
+			if pathErr, ok := errors.AsType[*os.PathError](err); ok {
+				err = pathErr.Err
+			}
+			return false, fmt.Errorf("%s: %w", path, err)
 		}
-		return false, fmt.Errorf("%s: %w", f.path, err)
 	}
-	if f.content != nil && bytes.Equal(content, f.content) {
+	if f.contents != nil && slices.EqualFunc(contents, f.contents, bytes.Equal) {
 		return false, nil
 	}
-	f.content = content
-	value, err := f.parse(content)
+	f.contents = contents
+	value, err := f.parse(contents)
 	if err != nil {
-		return true, fmt.Errorf("%s: %w", f.path, err)
+		return true, fmt.Errorf("%s: %w", strings.Join(f.paths, " and "), err)
 	}
 	f.value.Store(&value)
 	return true, nil

@@ -18,9 +18,6 @@ import (
 	"github.com/quashdev/quash/service"
 )
 
-// DefaultBodyPatience is Config.BodyPatience unless it says otherwise.
-const DefaultBodyPatience = 10 * time.Second
-
 // bodyField is the field of a violation that concerns the body as a whole.
 const bodyField = "body"
 
@@ -44,14 +41,17 @@ type requestBody struct {
 
 func (*requestBody) Close() error { return nil }
 
-// readBody reads the request's body, of at most maxMessage bytes. Once it is there
-// whole, the connection's read deadline is taken back: it would end a call that
-// waits for its answer. In every other case it stays, because net/http reads the
-// rest of a body before it writes an answer.
-func readBody(w http.ResponseWriter, r *http.Request) (*requestBody, error) {
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxMessage))
+// readBody reads the request's body. Once it is there whole, the connection's read
+// deadline is taken back: it would end a call that waits for its answer. In every
+// other case it stays, because net/http reads the rest of a body before it writes
+// an answer.
+func (d *door) readBody(w http.ResponseWriter, r *http.Request) (*requestBody, error) {
+	connection := http.NewResponseController(w)
+	arrival := d.arriving.begin(func() { _ = connection.SetReadDeadline(time.Unix(1, 0)) })
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(d.limits.RequestBytes)))
+	arrival.over()
 	if err == nil {
-		err = http.NewResponseController(w).SetReadDeadline(time.Time{})
+		err = connection.SetReadDeadline(time.Time{})
 	}
 	if err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {

@@ -41,7 +41,8 @@ func dialInMemory(t *testing.T, margin time.Duration, upstream service.Upstream,
 		t.Fatal(err)
 	}
 	listener := bufconn.Listen(1 << 20)
-	s, _ := newGRPC(svc, interceptors(slog.New(slog.DiscardHandler)), endWith(t.Context()), false)
+	cfg := Config{Service: svc, Limits: DefaultLimits, Logger: slog.New(slog.DiscardHandler)}
+	s, _ := newGRPC(t.Context(), cfg, newArrivals(cfg.Limits))
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = s.Serve(listener) })
 	conn, err := grpc.NewClient("passthrough:quash", append(options,

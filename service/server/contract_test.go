@@ -479,6 +479,7 @@ func TestContractIsComplete(t *testing.T) {
 		"UPSTREAM_CIRCUIT_OPEN", // TestBreaker of package service
 		"CALLER_CANCELLED",      // TestCallerGoes of package service
 		"SHUTTING_DOWN",         // TestShutdownOrder
+		"CALLER_NOT_ALLOWED",    // TestAllowedCallers
 		"INTERNAL",              // TestPanic
 	}
 	files, err := filepath.Glob("testdata/contract/*.yaml")

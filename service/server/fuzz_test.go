@@ -54,7 +54,8 @@ func newRESTFixture(f *testing.F, apiKey func() slashid.Secret) *restFixture {
 	if err != nil {
 		f.Fatal(err)
 	}
-	fixture.handler, err = newREST(f.Context(), svc, interceptors(logger), time.Minute, logger)
+	cfg := Config{Service: svc, Limits: DefaultLimits, Logger: logger}
+	fixture.handler, err = newREST(f.Context(), cfg, newArrivals(cfg.Limits))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -160,7 +161,7 @@ func FuzzREST(f *testing.F) {
 			path:    strings.ReplaceAll(path, "$TOKEN", token),
 			method:  strings.ReplaceAll(method, "$TOKEN", token),
 			header:  http.Header{},
-			body:    strings.NewReplacer("$TOKEN", inJSON, "$RAW", token, "$PAD", strings.Repeat(" ", maxMessage)).Replace(body),
+			body:    strings.NewReplacer("$TOKEN", inJSON, "$RAW", token, "$PAD", strings.Repeat(" ", DefaultLimits.RequestBytes)).Replace(body),
 			secrets: []string{token, inJSON, "the-key-of-quash-itself"},
 			kind:    int(kind) % (len(fuzzedKinds) + 1),
 			forward: forward,
@@ -312,13 +313,13 @@ func (c *restCase) checkDecision(t *testing.T, w *httptest.ResponseRecorder, ask
 		if want := c.refusals(); !slices.Contains(want, w.Code) {
 			t.Errorf("status %d, want one of %v", w.Code, want)
 		}
-		if c.path == dropInPath && c.method == http.MethodPost && len(c.body) <= maxMessage && validToken(sent) &&
+		if c.path == dropInPath && c.method == http.MethodPost && len(c.body) <= DefaultLimits.RequestBytes && validToken(sent) &&
 			regexp.MustCompile(`"message":"(body|token|consistency|timeout|allow_invalid): `).Match(w.Body.Bytes()) {
 			t.Error("the drop-in door refuses a good body")
 		}
 		return
 	}
-	if len(asked) > 1 || c.method != http.MethodPost || len(c.body) > maxMessage {
+	if len(asked) > 1 || c.method != http.MethodPost || len(c.body) > DefaultLimits.RequestBytes {
 		t.Errorf("SlashID was asked %d times", len(asked))
 	}
 	req := asked[0]
@@ -387,7 +388,7 @@ func (c *restCase) refusals() []int {
 		return []int{http.StatusBadRequest}
 	case !strings.HasPrefix(strings.ToLower(strings.TrimSpace(c.header.Get("Content-Type"))), jsonType):
 		return []int{http.StatusUnsupportedMediaType}
-	case len(c.body) > maxMessage:
+	case len(c.body) > DefaultLimits.RequestBytes:
 		return []int{http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusBadRequest}
 	default:
 		return []int{http.StatusBadRequest, http.StatusUnsupportedMediaType}

@@ -1,37 +1,59 @@
 package server
 
 import (
+	"context"
+
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// maxMessage is the largest request that is read, in bytes, over gRPC and over
-// REST alike: four times the longest token.
-const maxMessage = 64 << 10
-
 // newGRPC builds the gRPC server with the token service, health and, where it is
-// wanted, reflection.
-func newGRPC(
-	service quashv1.TokenServiceServer,
-	unary grpc.UnaryServerInterceptor, stream grpc.StreamServerInterceptor, withReflection bool,
-) (*grpc.Server, *health.Server) {
-	s := grpc.NewServer(
-		grpc.UnaryInterceptor(unary),
-		grpc.StreamInterceptor(stream),
-		grpc.MaxRecvMsgSize(maxMessage),
+// wanted, reflection. Streams end with the given context.
+func newGRPC(streams context.Context, cfg Config, arriving *arrivals) (*grpc.Server, *health.Server) {
+	limits := cfg.Limits
+	stream := []grpc.StreamServerInterceptor{endWith(streams)}
+	if cfg.AllowedCallers != nil {
+		stream = append(stream, onlyAllowedStreams(cfg.AllowedCallers)) //nolint:contextcheck // it has each stream's own
+	}
+	options := []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(arrived, interceptors(cfg)),
+		grpc.ChainStreamInterceptor(stream...),
+		grpc.InTapHandle(arriving.tap),
+		grpc.MaxRecvMsgSize(limits.RequestBytes),
+		grpc.MaxHeaderListSize(uint32(limits.HeaderBytes)),             //nolint:gosec // a flag bounds it
+		grpc.MaxConcurrentStreams(uint32(limits.StreamsPerConnection)), //nolint:gosec // likewise
+		grpc.StaticStreamWindowSize(receiveWindow),
+		grpc.StaticConnWindowSize(1 << 20),
+		grpc.ConnectionTimeout(limits.HeaderTimeout),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle:     limits.IdleTimeout,
+			MaxConnectionAge:      limits.ConnectionAge,
+			MaxConnectionAgeGrace: ageGrace,
+			Time:                  pingAfter,
+			Timeout:               pingTimeout,
+		}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
+			MinTime:             limits.PingInterval,
+			PermitWithoutStream: true,
+		}),
 		// Stop returns only after the last handler has: what they use is closed
 		// after it.
 		grpc.WaitForHandlers(true),
-	)
-	quashv1.RegisterTokenServiceServer(s, service)
+	}
+	if cfg.TLS != nil {
+		options = append(options, grpc.Creds(cfg.TLS.grpcCredentials(cfg.Logger)))
+	}
+	s := grpc.NewServer(options...)
+	quashv1.RegisterTokenServiceServer(s, cfg.Service)
 	status := health.NewServer()
 	status.SetServingStatus(quashv1.TokenService_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
 	healthv1.RegisterHealthServer(s, status)
-	if withReflection {
+	if cfg.Reflection {
 		reflection.Register(s)
 	}
 	return s, status

@@ -15,12 +15,16 @@ import (
 
 // interceptors is the chain of every unary call, from whichever door, outermost
 // first.
-func interceptors(logger *slog.Logger) grpc.UnaryServerInterceptor {
-	return chain(
+func interceptors(cfg Config) grpc.UnaryServerInterceptor {
+	all := []grpc.UnaryServerInterceptor{
 		pushback,
-		logging(logger),
-		recovery(logger),
-	)
+		logging(cfg.Logger),
+		recovery(cfg.Logger),
+	}
+	if cfg.AllowedCallers != nil {
+		all = append(all, onlyAllowed(cfg.AllowedCallers))
+	}
+	return chain(all...)
 }
 
 // chain makes one interceptor of several. grpc-go has this for its own servers
@@ -81,6 +85,14 @@ type endingStream struct {
 }
 
 func (s endingStream) Context() context.Context { return s.ctx }
+
+// RecvMsg ends the arrival of the stream with its first message. For calls that is
+// what arrived does.
+func (s endingStream) RecvMsg(m any) error {
+	err := s.ServerStream.RecvMsg(m)
+	arrivalOver(s.ctx)
+	return err
+}
 
 // pushbackTrailer tells a retrying gRPC client when to come back, in milliseconds;
 // a negative value tells it not to (gRFC A6).

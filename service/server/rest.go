@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -14,7 +15,6 @@ import (
 	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
 	gateway "github.com/quashdev/quash/gen/gateway/quash/v1"
@@ -40,10 +40,11 @@ type door struct {
 	path string
 	mux  *runtime.ServeMux
 	// admit refuses requests by their headers alone; nil admits all.
-	admit func(*http.Request) *refusal
-	// patience is how long a request may take to arrive whole.
-	patience time.Duration
-	// tooLarge is the HTTP status for a body over maxMessage.
+	admit  func(*http.Request) *refusal
+	limits Limits
+	// arriving bounds the requests that are on their way in.
+	arriving *arrivals
+	// tooLarge is the HTTP status for a body over Limits.RequestBytes.
 	tooLarge int
 	// fail writes an error in the door's own form.
 	fail func(w http.ResponseWriter, httpStatus int, st *status.Status)
@@ -58,17 +59,14 @@ type refusal struct {
 }
 
 // newREST builds the handler of the REST listener.
-func newREST(
-	ctx context.Context, svc quashv1.TokenServiceServer, interceptor grpc.UnaryServerInterceptor,
-	patience time.Duration, logger *slog.Logger,
-) (http.Handler, error) {
+func newREST(ctx context.Context, cfg Config, arriving *arrivals) (http.Handler, error) {
 	var channel inprocgrpc.Channel
-	channel.WithServerUnaryInterceptor(interceptor)
-	quashv1.RegisterTokenServiceServer(&channel, svc)
+	channel.WithServerUnaryInterceptor(chain(restPeer, interceptors(cfg)))
+	quashv1.RegisterTokenServiceServer(&channel, cfg.Service)
 	client := quashv1.NewTokenServiceClient(&channel)
 	doors := map[string]*door{}
 	for _, d := range []*door{newNative(), newDropIn()} {
-		d.patience = patience
+		d.limits, d.arriving = cfg.Limits, arriving
 		// Each door has a gateway of its own, since the manners of a gateway hold
 		// for all of its routes; only the door's own path is ever asked of it.
 		if err := gateway.RegisterTokenServiceHandlerClient(ctx, d.mux, client); err != nil {
@@ -77,11 +75,14 @@ func newREST(
 		doors[d.path] = d
 	}
 	elsewhere := doors[nativePath]
-	return recoverREST(logger, func(w http.ResponseWriter, r *http.Request) {
+	return recoverREST(cfg.Logger, func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if tooOld(r, cfg.Limits.ConnectionAge) {
+			w.Header().Set("Connection", "close")
+		}
 		// Until the body is there; see readBody.
-		_ = http.NewResponseController(w).SetReadDeadline(begun.Add(patience))
+		_ = http.NewResponseController(w).SetReadDeadline(begun.Add(cfg.Limits.TransferTimeout))
 		d, ok := doors[r.URL.Path]
 		if !ok {
 			elsewhere.refuse(w, begun, &refusal{http.StatusNotFound, service.InvalidRequest(service.Violation{
@@ -146,12 +147,12 @@ func (d *door) serve(w http.ResponseWriter, r *http.Request, begun time.Time) *r
 	if len(violations) > 0 {
 		return &refusal{http.StatusBadRequest, service.InvalidRequest(violations...)}
 	}
-	body, err := readBody(w, r)
+	body, err := d.readBody(w, r)
 	if err != nil {
 		return d.unread(err)
 	}
 	body.begun = begun
-	inner := r.WithContext(r.Context())
+	inner := r.WithContext(withPeer(r.Context(), r.TLS))
 	inner.Header, inner.Body = header, body
 	d.mux.ServeHTTP(w, inner)
 	return nil
@@ -162,12 +163,12 @@ func (d *door) unread(err error) *refusal {
 	if errors.Is(err, errBodyTooLarge) {
 		return &refusal{d.tooLarge, service.InvalidRequest(service.Violation{
 			Field:       bodyField,
-			Description: fmt.Sprintf("must be at most %d bytes", maxMessage),
+			Description: fmt.Sprintf("must be at most %d bytes", d.limits.RequestBytes),
 		})}
 	}
 	return &refusal{http.StatusBadRequest, service.InvalidRequest(service.Violation{
 		Field:       bodyField,
-		Description: fmt.Sprintf("did not arrive whole within %s", d.patience),
+		Description: fmt.Sprintf("did not arrive whole within %s, or too many others were on their way", d.limits.TransferTimeout),
 	})}
 }
 
@@ -244,15 +245,34 @@ func detail[T any](st *status.Status) (found T) {
 	return found
 }
 
-// newHTTPServer returns a server for h. It has no timeout for writing, because
-// an answer may take two minutes, and none for reading a whole request, because
-// that one ends waiting calls; newREST sets its own.
-func newHTTPServer(h http.Handler, logger *slog.Logger) *http.Server {
+// newHTTPServer returns a server for h. It has no timeout for reading a whole
+// request, because that one ends waiting calls; newREST sets its own.
+func newHTTPServer(h http.Handler, limits Limits, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		ReadHeaderTimeout: limits.HeaderTimeout,
+		// From the header on: a call takes that long before its answer is there.
+		WriteTimeout:   service.LongestCall + limits.TransferTimeout,
+		IdleTimeout:    limits.IdleTimeout,
+		MaxHeaderBytes: limits.HeaderBytes,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:      limits.StreamsPerConnection,
+			MaxReceiveBufferPerStream: receiveWindow,
+			SendPingTimeout:           pingAfter,
+			PingTimeout:               pingTimeout,
+			WriteByteTimeout:          limits.TransferTimeout,
+		},
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+			return context.WithValue(ctx, connectionBegun{}, time.Now())
+		},
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
+}
+
+type connectionBegun struct{}
+
+// tooOld reports whether the connection of r has taken calls long enough.
+func tooOld(r *http.Request, age time.Duration) bool {
+	begun, ok := r.Context().Value(connectionBegun{}).(time.Time)
+	return ok && time.Since(begun) > age
 }

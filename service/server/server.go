@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,9 +8,9 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 
@@ -48,9 +47,14 @@ type Config struct {
 	// are cut off.
 	DrainTimeout time.Duration
 
-	// BodyPatience is how long a REST request may take to arrive whole. 0 means
-	// DefaultBodyPatience.
-	BodyPatience time.Duration
+	// TLS is that of gRPC and REST, AdminTLS that of the admin listener. Where one is
+	// nil, plaintext is served.
+	TLS, AdminTLS *TLS
+	// AllowedCallers returns who may call, as it is now. Where it is nil, everyone
+	// may who gets past the handshake.
+	AllowedCallers func() AllowedCallers
+
+	Limits Limits
 
 	Build  BuildInfo
 	Logger *slog.Logger
@@ -78,32 +82,34 @@ type Addrs struct{ GRPC, HTTP, Admin net.Addr }
 // New binds all listeners and builds the servers behind them. When any of it
 // fails it reports everything that did, and nothing stays bound.
 func New(ctx context.Context, cfg Config) (*Server, error) {
+	cfg.Limits = cfg.Limits.orDefaults()
 	s := &Server{cfg: cfg}
-	interceptor := interceptors(cfg.Logger)
-	rest, err := newREST(ctx, cfg.Service, interceptor, cmp.Or(cfg.BodyPatience, DefaultBodyPatience), cfg.Logger)
+	arriving := newArrivals(cfg.Limits)
+	rest, err := newREST(ctx, cfg, arriving)
 	if err != nil {
 		return nil, err
 	}
 	var failures []error
-	bind := func(flag, addr string) net.Listener {
+	bind := func(flag, addr string, connections int) net.Listener {
 		l, err := Listen(ctx, flag, addr)
 		if err != nil {
 			failures = append(failures, err)
+			return nil
 		}
-		return l
+		return netutil.LimitListener(l, connections)
 	}
-	s.grpcListener = bind("--grpc-addr", cfg.GRPCAddr)
-	s.restListener = bind("--http-addr", cfg.HTTPAddr)
-	s.adminListener = bind("--admin-addr", cfg.AdminAddr)
+	s.grpcListener = bind("--grpc-addr", cfg.GRPCAddr, cfg.Limits.Connections)
+	s.restListener = bind("--http-addr", cfg.HTTPAddr, cfg.Limits.Connections)
+	s.adminListener = bind("--admin-addr", cfg.AdminAddr, adminConnections)
 	if len(failures) > 0 {
 		s.Close()
 		return nil, errors.Join(failures...)
 	}
 	streams, endStreams := context.WithCancel(context.Background())
 	s.endStreams = endStreams
-	s.grpc, s.health = newGRPC(cfg.Service, interceptor, endWith(streams), cfg.Reflection) //nolint:contextcheck // the server's life
-	s.rest = newHTTPServer(rest, cfg.Logger)
-	s.admin = newHTTPServer(newAdmin(&s.ready, cfg.Build), cfg.Logger)
+	s.grpc, s.health = newGRPC(streams, cfg, arriving) //nolint:contextcheck // the server's life
+	s.rest = newHTTPServer(rest, cfg.Limits, cfg.Logger)
+	s.admin = newHTTPServer(newAdmin(&s.ready, cfg.Build), cfg.Limits, cfg.Logger)
 	return s, nil
 }
 
@@ -139,8 +145,8 @@ func (s *Server) Run(ctx context.Context) error {
 		}()
 	}
 	serve("gRPC", func() error { return s.grpc.Serve(s.grpcListener) })
-	serve("REST", func() error { return s.rest.Serve(s.restListener) })
-	serve("admin", func() error { return s.admin.Serve(s.adminListener) })
+	serve("REST", func() error { return s.cfg.TLS.serveHTTP(s.rest, s.restListener) })
+	serve("admin", func() error { return s.cfg.AdminTLS.serveHTTP(s.admin, s.adminListener) })
 	s.ready.Store(true)
 	s.cfg.Logger.Info("serving",
 		"grpc", s.grpcListener.Addr().String(),
@@ -195,22 +201,4 @@ func stopHTTP(ctx context.Context, s *http.Server) {
 func stopGRPC(ctx context.Context, s *grpc.Server) {
 	defer context.AfterFunc(ctx, s.Stop)()
 	s.GracefulStop()
-}
-
-// Listen binds a TCP address. Its error names the flag that the address came
-// from, and says what to do.
-func Listen(ctx context.Context, flag, addr string) (net.Listener, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-	switch {
-	case err == nil:
-		return l, nil
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s %s is taken: stop what serves there, or choose another address (port 0 takes a free one)", flag, addr)
-	default:
-		// The rest of an error of net's repeats the address.
-		if op, ok := errors.AsType[*net.OpError](err); ok {
-			err = op.Err
-		}
-		return nil, fmt.Errorf("%s %s cannot be served: %w", flag, addr, err)
-	}
 }

@@ -184,7 +184,7 @@ func TestShutdownAtOnce(t *testing.T) {
 func TestStalledBody(t *testing.T) {
 	t.Parallel()
 	const patience = 50 * time.Millisecond
-	f := startFacade(t, neverCalled(t), func(_ *service.Config, cfg *server.Config) { cfg.BodyPatience = patience })
+	f := startFacade(t, neverCalled(t), func(_ *service.Config, cfg *server.Config) { cfg.Limits.TransferTimeout = patience })
 	for _, head := range []string{
 		"POST /token/revoke", "POST /v1/tokens:revoke", "GET /token/revoke", "POST /elsewhere",
 	} {
@@ -215,7 +215,7 @@ func TestPatienceDoesNotEndCalls(t *testing.T) {
 		case <-time.After(patience + patience/2):
 			return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: true}
 		}
-	}), func(_ *service.Config, cfg *server.Config) { cfg.BodyPatience = patience })
+	}), func(_ *service.Config, cfg *server.Config) { cfg.Limits.TransferTimeout = patience })
 	if got := <-beginDropIn(t, f); got != http.StatusNoContent {
 		t.Errorf("status %d", got)
 	}

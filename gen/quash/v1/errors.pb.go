@@ -520,6 +520,25 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 16
+	// The caller's client certificate is not for one of the identities that this
+	// quash lets call. Credentials for SlashID play no part in it.
+	//
+	//	{
+	//	  "code": 7,
+	//	  "message": "the caller is not on the list of those that may call",
+	//	  "details": [
+	//	    {
+	//	      "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+	//	      "reason": "CALLER_NOT_ALLOWED",
+	//	      "domain": "quash"
+	//	    },
+	//	    {
+	//	      "@type": "type.googleapis.com/quash.v1.RevokeFailure",
+	//	      "state": "REVOCATION_STATE_NOT_APPLIED"
+	//	    }
+	//	  ]
+	//	}
+	ErrorReason_ERROR_REASON_CALLER_NOT_ALLOWED ErrorReason = 17
 )
 
 // Enum value maps for ErrorReason.
@@ -542,6 +561,7 @@ var (
 		14: "ERROR_REASON_UPSTREAM_CIRCUIT_OPEN",
 		15: "ERROR_REASON_SHUTTING_DOWN",
 		16: "ERROR_REASON_INTERNAL",
+		17: "ERROR_REASON_CALLER_NOT_ALLOWED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                  0,
@@ -561,6 +581,7 @@ var (
 		"ERROR_REASON_UPSTREAM_CIRCUIT_OPEN":        14,
 		"ERROR_REASON_SHUTTING_DOWN":                15,
 		"ERROR_REASON_INTERNAL":                     16,
+		"ERROR_REASON_CALLER_NOT_ALLOWED":           17,
 	}
 )
 
@@ -603,7 +624,8 @@ type RevokeFailure struct {
 	// last attempt, whether or not it got through. Unset when none was made.
 	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// How long quash worked on the call, from its arrival to this answer. Unset
-	// where that is not known, with ERROR_REASON_INTERNAL.
+	// where that is not known, with ERROR_REASON_INTERNAL, or nothing was done, with
+	// ERROR_REASON_CALLER_NOT_ALLOWED.
 	Elapsed *durationpb.Duration `protobuf:"bytes,4,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
 	// How many requests were made to SlashID, counting those that never got
 	// through. 0 when none was tried.
@@ -703,7 +725,7 @@ const file_quash_v1_errors_proto_rawDesc = "" +
 	"\x1cREVOCATION_STATE_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cREVOCATION_STATE_NOT_APPLIED\x10\x01\x12 \n" +
 	"\x1cREVOCATION_STATE_IN_PROGRESS\x10\x02\x12\x1c\n" +
-	"\x18REVOCATION_STATE_UNKNOWN\x10\x03*\x80\x05\n" +
+	"\x18REVOCATION_STATE_UNKNOWN\x10\x03*\xa5\x05\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12\x1f\n" +
@@ -722,7 +744,8 @@ const file_quash_v1_errors_proto_rawDesc = "" +
 	"\x17ERROR_REASON_OVERLOADED\x10\r\x12&\n" +
 	"\"ERROR_REASON_UPSTREAM_CIRCUIT_OPEN\x10\x0e\x12\x1e\n" +
 	"\x1aERROR_REASON_SHUTTING_DOWN\x10\x0f\x12\x19\n" +
-	"\x15ERROR_REASON_INTERNAL\x10\x10B0Z.github.com/quashdev/quash/gen/quash/v1;quashv1b\x06proto3"
+	"\x15ERROR_REASON_INTERNAL\x10\x10\x12#\n" +
+	"\x1fERROR_REASON_CALLER_NOT_ALLOWED\x10\x11B0Z.github.com/quashdev/quash/gen/quash/v1;quashv1b\x06proto3"
 
 var (
 	file_quash_v1_errors_proto_rawDescOnce sync.Once

@@ -1,0 +1,212 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/fullstorydev/grpchan/inprocgrpc"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+
+	"github.com/quashdev/quash/service"
+)
+
+// AllowedCallers is a list of the identities that may call. The zero value allows
+// nobody.
+type AllowedCallers struct {
+	exact    map[string]bool
+	prefixes []string
+}
+
+// ParseAllowedCallers reads one identity a line: a SPIFFE ID, another URI or a DNS
+// name, as it stands among the subject alternative names of a client certificate.
+// A * at the end of a line matches any rest. What follows a # at the start of a
+// line or after a space is a comment. A list without an identity is an error.
+func ParseAllowedCallers(content []byte) (AllowedCallers, error) {
+	allowed := AllowedCallers{exact: map[string]bool{}}
+	lines := bufio.NewScanner(bytes.NewReader(content))
+	for n := 1; lines.Scan(); n++ {
+		line := withoutComment(lines.Text())
+		if line == "" {
+			continue
+		}
+		prefix, isPrefix := strings.CutSuffix(line, "*")
+		if problem := problemOf(prefix, isPrefix); problem != "" {
+			return AllowedCallers{}, fmt.Errorf("line %d %s", n, problem)
+		}
+		if isPrefix {
+			allowed.prefixes = append(allowed.prefixes, fold(prefix))
+		} else {
+			allowed.exact[fold(line)] = true
+		}
+	}
+	switch {
+	case lines.Err() != nil:
+		return AllowedCallers{}, fmt.Errorf("it cannot be read: %w", lines.Err())
+	case len(allowed.exact)+len(allowed.prefixes) == 0:
+		return AllowedCallers{}, errors.New("it names nobody, so nobody could call; give an identity a line, or leave the flag out")
+	}
+	return allowed, nil
+}
+
+func withoutComment(line string) string {
+	for i := range line {
+		if line[i] == '#' && (i == 0 || line[i-1] == ' ' || line[i-1] == '\t') {
+			line = line[:i]
+			break
+		}
+	}
+	return strings.TrimSpace(line)
+}
+
+// problemOf says what keeps text from being an identity, or the beginning of one.
+func problemOf(text string, isPrefix bool) string {
+	switch {
+	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return "must hold one identity, in printable ASCII"
+	case strings.Contains(text, "*"):
+		return "has a * that is not its last character"
+	case isPrefix, isDNSName(text):
+		return ""
+	}
+	if u, err := url.Parse(text); err != nil || u.Scheme == "" || u.Host == "" && u.Opaque == "" {
+		return "is neither a URI such as spiffe://example.org/billing nor a DNS name"
+	}
+	return ""
+}
+
+func isDNSName(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '-', r == '_', r == '.':
+			return false
+		}
+		return true
+	})
+}
+
+// fold writes in lower case what of an identity is the same in either: a DNS name,
+// and the scheme and host of a URI.
+func fold(identity string) string {
+	scheme, rest, isURL := strings.Cut(identity, "://")
+	if !isURL {
+		if strings.Contains(identity, ":") {
+			return identity
+		}
+		return strings.ToLower(identity)
+	}
+	host, path, hasPath := strings.Cut(rest, "/")
+	folded := strings.ToLower(scheme + "://" + host)
+	if hasPath {
+		folded += "/" + path
+	}
+	return folded
+}
+
+// identitiesOf are the URIs and the DNS names that a certificate was issued for.
+// Its common name is none, nor is a DNS name that could be taken for a URI.
+func identitiesOf(cert *x509.Certificate) []string {
+	var identities []string
+	for _, uri := range cert.URIs {
+		identities = append(identities, fold(uri.String()))
+	}
+	for _, name := range cert.DNSNames {
+		if isDNSName(name) {
+			identities = append(identities, fold(name))
+		}
+	}
+	return identities
+}
+
+func (a AllowedCallers) allow(identity string) bool {
+	return a.exact[identity] || slices.ContainsFunc(a.prefixes, func(prefix string) bool {
+		return strings.HasPrefix(identity, prefix)
+	})
+}
+
+// admit returns the error for a call whose caller may not make it.
+func (a AllowedCallers) admit(ctx context.Context) error {
+	cert := callerCertificate(ctx)
+	if cert == nil {
+		return service.CallerNotAllowed(errors.New("there is no verified client certificate"))
+	}
+	identities := identitiesOf(cert)
+	if slices.ContainsFunc(identities, a.allow) {
+		return nil
+	}
+	return service.CallerNotAllowed(fmt.Errorf("the client certificate is for %s", abridged(identities)))
+}
+
+// abridged is for the log.
+func abridged(identities []string) string {
+	const most = 3
+	switch n := len(identities); {
+	case n == 0:
+		return "no URI and no DNS name"
+	case n > most:
+		return fmt.Sprintf("%q and %d more", identities[:most], n-most)
+	}
+	return fmt.Sprintf("%q", identities)
+}
+
+// onlyAllowed refuses the calls of everyone else. It asks for the list at each
+// call, so that who is taken off it is out, open connections or not.
+func onlyAllowed(list func() AllowedCallers) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		if err := list().admit(ctx); err != nil {
+			return nil, err
+		}
+		return handler(ctx, req)
+	}
+}
+
+// onlyAllowedStreams does the same for health's and reflection's streams.
+func onlyAllowedStreams(list func() AllowedCallers) grpc.StreamServerInterceptor {
+	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		if err := list().admit(stream.Context()); err != nil {
+			return err
+		}
+		return handler(srv, stream)
+	}
+}
+
+// callerCertificate is the certificate that the caller proved to hold in the TLS
+// handshake, nil without one.
+func callerCertificate(ctx context.Context) *x509.Certificate {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return nil
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok || len(info.State.VerifiedChains) == 0 {
+		return nil
+	}
+	return info.State.VerifiedChains[0][0]
+}
+
+// withPeer puts the caller of a REST request where gRPC has it. The connection is
+// the only source: no header says who calls.
+func withPeer(ctx context.Context, connection *tls.ConnectionState) context.Context {
+	if connection == nil {
+		return ctx
+	}
+	return peer.NewContext(ctx, &peer.Peer{AuthInfo: credentials.TLSInfo{State: *connection}})
+}
+
+// restPeer takes it out again on the other side of the in-process channel, which
+// passes on no values of a context, for good reason.
+func restPeer(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	if p, ok := peer.FromContext(inprocgrpc.ClientContext(ctx)); ok {
+		ctx = peer.NewContext(ctx, p)
+	}
+	return handler(ctx, req)
+}

@@ -1,0 +1,105 @@
+package server
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/tap"
+)
+
+// arrivals bounds the requests that have begun to arrive and are not there yet, in
+// number and in time. Each of them holds memory, and needs nobody's permission.
+//
+// Beyond the number the one that has been longest is given up, and not the newest:
+// an honest request is there within milliseconds of its header, so that one who
+// fills the places with requests that never come keeps nobody out.
+type arrivals struct {
+	limit    int
+	patience time.Duration
+
+	mu      sync.Mutex
+	pending list.List // of *arrival, the longest first
+}
+
+// arrival is a request on its way in.
+type arrival struct {
+	all    *arrivals
+	place  *list.Element // nil once it is over
+	giveUp func()
+	timer  *time.Timer
+}
+
+func newArrivals(limits Limits) *arrivals {
+	return &arrivals{limit: limits.Arriving, patience: limits.TransferTimeout}
+}
+
+// begin counts a request in. giveUp ends it; it is called at most once, never
+// after over, and must not block.
+func (a *arrivals) begin(giveUp func()) *arrival {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.pending.Len() >= a.limit {
+		a.pending.Front().Value.(*arrival).end() //nolint:forcetypeassert // nothing else is in it
+	}
+	r := &arrival{all: a, giveUp: giveUp}
+	r.place = a.pending.PushBack(r)
+	r.timer = time.AfterFunc(a.patience, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		r.end()
+	})
+	return r
+}
+
+// over says that the request is there, or gone.
+func (r *arrival) over() {
+	r.all.mu.Lock()
+	defer r.all.mu.Unlock()
+	r.leave()
+}
+
+// end gives the request up. The caller holds the lock.
+func (r *arrival) end() {
+	if r.leave() {
+		r.giveUp()
+	}
+}
+
+// leave reports whether the request was still on its way. The caller holds the
+// lock.
+func (r *arrival) leave() bool {
+	if r.place == nil {
+		return false
+	}
+	r.all.pending.Remove(r.place)
+	r.place = nil
+	r.timer.Stop()
+	return true
+}
+
+type arrivalKey struct{}
+
+// tap begins the arrival of a gRPC request, at its header. grpc-go itself would
+// wait for the message as long as the client likes.
+func (a *arrivals) tap(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	r := a.begin(cancel)
+	context.AfterFunc(ctx, r.over)
+	return context.WithValue(ctx, arrivalKey{}, r), nil
+}
+
+// arrived ends the arrival that tap began: interceptors are called once there is a
+// message.
+func arrived(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	arrivalOver(ctx)
+	return handler(ctx, req)
+}
+
+func arrivalOver(ctx context.Context) {
+	if r, ok := ctx.Value(arrivalKey{}).(*arrival); ok {
+		r.over()
+	}
+}
