@@ -71,7 +71,7 @@ func (f *serverFlags) check() (problems []string) {
 func (f *serverFlags) newFacade(
 	ctx context.Context, logger *slog.Logger, upstream slashid.Config, apiKey func() slashid.Secret, callers access,
 ) (*server.Server, error) {
-	withholdStandardLogger(logger)
+	withholdForeignLogs(logger)
 	svc, err := service.New(service.Config{
 		Upstream:       slashid.New(upstream),
 		APIKey:         apiKey,

@@ -3,6 +3,10 @@
 //	main.go         from the process to run
 //	cli.go          the grammar, and what is said of a wrong command line
 //	flags.go        the flags that serve and dev share, and their checks
+//	tls.go          those of them that say who may call
+//	limits.go       those that bound what callers can make quash hold
+//	watch.go        files that are read again when they change
+//	withhold.go     what libraries log by themselves
 //	serve.go        quash serve
 //	dev.go          quash dev
 //	sandbox.go      quash sandbox

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/pprof" // it registers itself on a mux that nobody serves
 	"sync/atomic"
 )
 
@@ -17,9 +18,10 @@ type BuildInfo struct {
 
 // newAdmin builds the handler of the admin listener.
 //
-//	/livez    200 while the process serves at all
-//	/readyz   200 while calls should come here, 503 from the moment of shutdown
-//	/version  BuildInfo as JSON
+//	/livez         200 while the process serves at all
+//	/readyz        200 while calls should come here, 503 from the moment of shutdown
+//	/version       BuildInfo as JSON
+//	/debug/pprof/  the profiles of package runtime, but not the command line
 //
 // Neither probe asks SlashID: its outage must not have our pods restarted or
 // taken out of rotation, for there is nothing better to send callers to.
@@ -39,5 +41,9 @@ func newAdmin(ready *atomic.Bool, build BuildInfo) http.Handler {
 		w.Header().Set("Content-Type", jsonType)
 		_ = json.NewEncoder(w).Encode(build)
 	})
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	return mux
 }

@@ -1,13 +1,18 @@
 // Package server makes running servers of the service: gRPC, REST and admin.
 //
-//	server.go       New binds everything, Run serves until told to stop
-//	interceptors.go the one chain that every call of every door runs through
-//	grpc.go         the gRPC door: TokenService, health, reflection
-//	rest.go         the REST listener: what both doors there have in common
-//	native.go       POST /v1/tokens:revoke, grpc-gateway's usual manners
-//	dropin.go       POST /token/revoke, SlashID's own contract
-//	body.go         request bodies, and what is wrong with them
-//	admin.go        liveness, readiness, build info
+//	server.go         New binds everything, Run serves until told to stop
+//	listen.go         TCP listeners
+//	tls.go            what a listener proves itself with, and whom it lets in
+//	allowedcallers.go who of those may call
+//	limits.go         how much a client can make the server hold, and how long
+//	arrivals.go       requests that have begun to arrive
+//	interceptors.go   the one chain that every call of every door runs through
+//	grpc.go           the gRPC door: TokenService, health, reflection
+//	rest.go           the REST listener: what both doors there have in common
+//	native.go         POST /v1/tokens:revoke, grpc-gateway's usual manners
+//	dropin.go         POST /token/revoke, SlashID's own contract
+//	body.go           request bodies, and what is wrong with them
+//	admin.go          liveness, readiness, build info, profiles
 //
 // REST is grpc-gateway in front of an in-process channel to the same service
 // behind the same interceptors, so that no rule can hold at one door only.

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"io"
+	"log"
+	"log/slog"
+
+	"google.golang.org/grpc/grpclog"
+)
+
+// withholdForeignLogs keeps out of the log what libraries write to loggers of their
+// own. net/http writes there what an upstream sends unasked, which may be a token
+// that it got before; grpc-go writes headers that it cannot decode. Neither can be
+// told to leave it, and what of it matters is logged here in our own words.
+func withholdForeignLogs(logger *slog.Logger) {
+	log.SetFlags(0)
+	log.SetOutput(withheld{logger, "standard library"})
+	// It gets errors on all three.
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, withheld{logger, "grpc"}))
+}
+
+type withheld struct {
+	logger *slog.Logger
+	from   string
+}
+
+func (w withheld) Write(p []byte) (int, error) {
+	w.logger.Warn("a library has something to say; the text is withheld, for it may repeat what a peer sent", "from", w.from, "bytes", len(p))
+	return len(p), nil
+}
