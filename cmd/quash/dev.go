@@ -54,7 +54,7 @@ func (c *devCmd) Run(ctx context.Context, std streams, unreadable *usageError) e
 		defer stopFacade()
 		sandboxDone <- upstream.run(sandboxCtx)
 	}()
-	greetErr := greet(std.out, upstream, facade.Addrs(), callers.tls != nil)
+	greetErr := c.greet(std.out, upstream, facade.Addrs())
 	if greetErr != nil {
 		stopFacade()
 	}
@@ -69,7 +69,7 @@ var greeting = template.Must(template.New("greeting").Parse(`quash in front of a
 
   gRPC     {{.GRPC}}
   REST     {{.HTTP}}
-  admin    http://{{.Admin}}
+  admin    {{.Admin}}
   sandbox  {{.Sandbox}}
 
 Revoke a token over SlashID's own REST contract; run it twice to see the 400:
@@ -95,10 +95,13 @@ Stop:          Ctrl-C
 `))
 
 // greet writes where everything is, and commands to paste.
-func greet(w io.Writer, upstream *boundSandbox, addrs server.Addrs, withTLS bool) error {
-	restURL, curlFlags, grpcurlFlags := "http://"+addrs.HTTP.String(), "", "-plaintext"
-	if withTLS {
-		restURL, curlFlags, grpcurlFlags = "https://"+addrs.HTTP.String(), " --cacert CA.pem", "-cacert CA.pem"
+func (c *devCmd) greet(w io.Writer, upstream *boundSandbox, addrs server.Addrs) error {
+	rest, admin, curlFlags, grpcurlFlags := "http", "http", "", "-plaintext"
+	if c.enabled() {
+		rest, curlFlags, grpcurlFlags = "https", " --cacert CA.pem", "-cacert CA.pem"
+		if !isLoopback(c.AdminAddr) {
+			admin = "https"
+		}
 	}
 	tokens := make([]string, 3)
 	for i := range tokens {
@@ -111,8 +114,8 @@ func greet(w io.Writer, upstream *boundSandbox, addrs server.Addrs, withTLS bool
 	regions := upstream.Regions()
 	return greeting.Execute(w, map[string]any{
 		"GRPC":         addrs.GRPC,
-		"HTTP":         restURL,
-		"Admin":        addrs.Admin,
+		"HTTP":         rest + "://" + addrs.HTTP.String(),
+		"Admin":        admin + "://" + addrs.Admin.String(),
 		"Sandbox":      upstream.url(),
 		"Remote":       regions[len(regions)-1].Name,
 		"Tokens":       tokens,
