@@ -8,10 +8,13 @@ package quashv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	fmt "fmt"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
+	prototext "google.golang.org/protobuf/encoding/prototext"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	slog "log/slog"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -166,10 +169,6 @@ func (x *RevokeRequest) Reset() {
 	mi := &file_quash_v1_token_service_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
-}
-
-func (x *RevokeRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
 }
 
 func (*RevokeRequest) ProtoMessage() {}
@@ -370,4 +369,44 @@ func file_quash_v1_token_service_proto_init() {
 	File_quash_v1_token_service_proto = out.File
 	file_quash_v1_token_service_proto_goTypes = nil
 	file_quash_v1_token_service_proto_depIdxs = nil
+}
+
+// What follows is by protoc-gen-go-redact.
+
+// String returns the fields of x as a text for people. It has "[redacted]" in the
+// place of secrets (token), and leaves out unknown fields.
+func (x *RevokeRequest) String() string {
+	if x == nil {
+		return "<nil>"
+	}
+	printable := x.ProtoReflect().New()
+	x.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		switch field.Number() {
+		case 1: // token
+			value = protoreflect.ValueOfString("[redacted]")
+		}
+		printable.Set(field, value)
+		return true
+	})
+	text, err := prototext.MarshalOptions{AllowPartial: true}.Marshal(printable.Interface())
+	if err != nil {
+		return err.Error() // names a field, but not its value
+	}
+	return string(text)
+}
+
+// Format implements [fmt.Formatter]: every verb prints [RevokeRequest.String].
+func (x *RevokeRequest) Format(f fmt.State, _ rune) {
+	fmt.Fprint(f, x.String())
+}
+
+// LogValue implements [slog.LogValuer]: loggers write [RevokeRequest.String].
+func (x *RevokeRequest) LogValue() slog.Value {
+	return slog.StringValue(x.String())
+}
+
+// MarshalText implements [encoding.TextMarshaler]: encoders of JSON, XML and YAML
+// write [RevokeRequest.String]. To send a message as JSON, use protojson.
+func (x *RevokeRequest) MarshalText() ([]byte, error) {
+	return []byte(x.String()), nil
 }
