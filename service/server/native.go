@@ -65,7 +65,7 @@ func nameRequest(_ context.Context, w http.ResponseWriter, resp proto.Message) e
 
 func failNative(w http.ResponseWriter, httpStatus int, st *status.Status) {
 	describe(w.Header(), st)
-	body, err := protojson.Marshal(st.Proto())
+	body, err := protojson.Marshal(st.Proto()) //nolint:forbidigo // what it says was made to be sent
 	if err != nil {
 		// A detail of a type that is not linked in; ours all are.
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
