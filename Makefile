@@ -2,10 +2,13 @@
 # tools below are fetched, at these versions, when a target first wants them.
 BUF           := go run github.com/bufbuild/buf/cmd/buf@v1.75.0
 GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK   := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # What `make breaking` compares with: any git revision.
 AGAINST ?= main
+# Where `make vulncheck` looks. A copy that is named here, file:///… say, must be there.
+GOVULNDB ?= https://vuln.go.dev
 
 IMPORTS := .build/proto-imports
 
@@ -68,3 +71,13 @@ breaking: $(IMPORTS) ## Fail if the protos break what callers of AGAINST (main) 
 	@git archive $(AGAINST) buf.yaml proto | tar -x -C .build/against
 	@cp -R $(IMPORTS)/. .build/against/$(IMPORTS)
 	$(BUF) breaking --against .build/against
+
+# govulncheck fails alike for all reasons. So it is first asked how old the database
+# is, which it leaves out, without failing, where it cannot reach vuln.go.dev.
+.PHONY: vulncheck
+vulncheck: ## Fail if the code calls anything that is known to be vulnerable.
+	@about=$$($(GOVULNCHECK) -db '$(GOVULNDB)' -version) || exit 1; \
+	case "$$about" in \
+	*'DB updated: '*) $(GOVULNCHECK) -db '$(GOVULNDB)' ./... ;; \
+	*) echo 'vulncheck: SKIPPED: $(GOVULNDB) cannot be reached; nothing was checked' ;; \
+	esac
