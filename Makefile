@@ -3,6 +3,8 @@
 BUF           := go run github.com/bufbuild/buf/cmd/buf@v1.75.0
 GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+# The SBOM names its tool by checksum: built like this, that is the same everywhere.
+CYCLONEDX     := CGO_ENABLED=0 go run -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # What `make breaking` compares with: any git revision.
@@ -31,6 +33,10 @@ race: ## Run the tests with the race detector, in random order.
 .PHONY: build
 build: ## Build bin/quash.
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/quash ./cmd/quash
+
+.PHONY: sbom
+sbom: build ## Write bin/quash.cdx.json, which lists what is linked into bin/quash.
+	$(CYCLONEDX) bin -json -std -noserial -notimestamp -version $(VERSION) -output bin/quash.cdx.json bin/quash
 
 .PHONY: image
 image: ## Build the container image quash:latest.
