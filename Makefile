@@ -6,13 +6,14 @@ GOVULNCHECK   := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # The SBOM names its tool by checksum: built like this, that is the same everywhere.
 CYCLONEDX     := CGO_ENABLED=0 go run -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 # What `make breaking` compares with: any git revision.
 AGAINST ?= main
 # Where `make vulncheck` looks. A copy that is named here, file:///… say, must be there.
 GOVULNDB ?= https://vuln.go.dev
 
 IMPORTS := .build/proto-imports
+TWICE   := .build/twice
 
 .PHONY: help
 help: ## List the targets.
@@ -87,3 +88,18 @@ vulncheck: ## Fail if the code calls anything that is known to be vulnerable.
 	*'DB updated: '*) $(GOVULNCHECK) -db '$(GOVULNDB)' ./... ;; \
 	*) echo 'vulncheck: SKIPPED: $(GOVULNDB) cannot be reached; nothing was checked' ;; \
 	esac
+
+# The second build has a cache of its own, or it would be handed the packages that the
+# first one compiled.
+.PHONY: reproducible
+reproducible: ## Fail unless HEAD gives the same binary in two places.
+	@rm -rf $(TWICE)
+	@git clone -q . $(TWICE)/here && git clone -q . $(TWICE)/over/there
+	@$(MAKE) --no-print-directory -C $(TWICE)/here build
+	@GOCACHE=$(CURDIR)/.build/twice-cache $(MAKE) --no-print-directory -C $(TWICE)/over/there build
+	@set -e; cd $(TWICE); mv here/bin/quash 1; mv over/there/bin/quash 2; sha256sum 1 2; \
+	if cmp -s 1 2; then exit; fi; \
+	echo 'reproducible: two builds of HEAD differ, $(TWICE)/1 and 2.'; \
+	for n in 1 2; do go version -m $$n | sed 1d >$$n.txt; done; \
+	diff 1.txt 2.txt && echo 'Their build information is the same: look for a path or a time in the code.'; \
+	exit 1
