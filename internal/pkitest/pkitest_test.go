@@ -1,0 +1,58 @@
+package pkitest_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"testing"
+	"time"
+
+	"github.com/quashdev/quash/internal/pkitest"
+)
+
+// What the tests elsewhere rely on: a peer that trusts the authority takes exactly
+// the certificates that are meant to be good.
+func TestIssue(t *testing.T) {
+	t.Parallel()
+	ca := pkitest.NewCA("the authority")
+	named := &x509.Certificate{DNSNames: []string{"quash.example.org"}, URIs: pkitest.URIs("spiffe://example.org/quash")}
+	for name, tt := range map[string]struct {
+		pair tls.Certificate
+		good bool
+	}{
+		"of the authority":    {ca.Issue(named), true},
+		"of one in between":   {ca.NewIntermediate("another").Issue(named), true},
+		"of a namesake":       {pkitest.NewCA("the authority").Issue(named), false},
+		"of nobody":           {pkitest.SelfSigned(named), false},
+		"for another name":    {ca.Issue(&x509.Certificate{Subject: pkix.Name{CommonName: "quash.example.org"}}), false},
+		"for a while ago":     {ca.Issue(&x509.Certificate{DNSNames: named.DNSNames, NotAfter: time.Now().Add(-time.Minute)}), false},
+		"for later":           {ca.Issue(&x509.Certificate{DNSNames: named.DNSNames, NotBefore: time.Now().Add(time.Minute)}), false},
+		"for another purpose": {ca.Issue(&x509.Certificate{DNSNames: named.DNSNames, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}), false},
+	} {
+		// As its peer gets it, by way of files.
+		pair, err := tls.X509KeyPair(pkitest.PEM(tt.pair))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		along := x509.NewCertPool()
+		for _, der := range pair.Certificate[1:] {
+			cert, err := x509.ParseCertificate(der)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			along.AddCert(cert)
+		}
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM(ca.PEM())
+		if !roots.Equal(pkitest.Pool(ca)) {
+			t.Error("the authority's PEM is not the authority")
+		}
+		_, err = pair.Leaf.Verify(x509.VerifyOptions{
+			Roots: roots, Intermediates: along, DNSName: "quash.example.org",
+			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		})
+		if (err == nil) != tt.good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
