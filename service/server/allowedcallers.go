@@ -113,11 +113,14 @@ func fold(identity string) string {
 }
 
 // identitiesOf are the URIs and the DNS names that a certificate was issued for.
-// Its common name is none, nor is a DNS name that could be taken for a URI.
+// Its common name is none, nor is a DNS name that could be taken for a URI, nor a
+// URI without a scheme, which could be taken for a DNS name.
 func identitiesOf(cert *x509.Certificate) []string {
 	var identities []string
 	for _, uri := range cert.URIs {
-		identities = append(identities, fold(uri.String()))
+		if uri.IsAbs() {
+			identities = append(identities, fold(uri.String()))
+		}
 	}
 	for _, name := range cert.DNSNames {
 		if isDNSName(name) {
