@@ -97,19 +97,19 @@ func isDNSName(text string) bool {
 // fold writes in lower case what of an identity is the same in either: a DNS name,
 // and the scheme and host of a URI.
 func fold(identity string) string {
-	scheme, rest, isURL := strings.Cut(identity, "://")
-	if !isURL {
-		if strings.Contains(identity, ":") {
-			return identity
-		}
+	scheme, rest, isURI := strings.Cut(identity, ":")
+	if !isURI {
 		return strings.ToLower(identity)
 	}
-	host, path, hasPath := strings.Cut(rest, "/")
-	folded := strings.ToLower(scheme + "://" + host)
-	if hasPath {
-		folded += "/" + path
+	authority := ""
+	if strings.HasPrefix(rest, "//") {
+		authority = rest
+		if end := strings.IndexAny(rest[2:], "/?#"); end >= 0 {
+			authority = rest[:2+end]
+		}
 	}
-	return folded
+	user := authority[:strings.LastIndex(authority, "@")+1]
+	return strings.ToLower(scheme) + ":" + user + strings.ToLower(authority[len(user):]) + rest[len(authority):]
 }
 
 // identitiesOf are the URIs and the DNS names that a certificate was issued for.
