@@ -1,6 +1,7 @@
 package filewatch_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -43,12 +44,90 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// parsePair takes two words that are the same.
+func parsePair(first, second []byte) (string, error) {
+	if !bytes.Equal(first, second) {
+		return "", errors.New("they do not belong together")
+	}
+	return parseWord(first)
+}
+
+func TestLoadPairSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	one, other := filepath.Join(dir, "one"), filepath.Join(dir, "other")
+	write(t, one, "one")
+	write(t, other, "other")
+	for _, tt := range []struct{ first, second, want string }{
+		{one, other, one + " and " + other + ": they do not belong together"},
+		{one, "/nowhere", "/nowhere: no such file or directory"},
+		{"/nowhere", one, "/nowhere: no such file or directory"},
+		{dir, one, dir + ": is a directory"},
+	} {
+		if _, err := filewatch.LoadPair(tt.first, tt.second, parsePair); err == nil || err.Error() != tt.want {
+			t.Errorf("LoadPair: %v, want %q", err, tt.want)
+		}
+	}
+}
+
+// step is something that happens to files, and what must come of it.
+type step struct {
+	what     string
+	change   func()
+	wantWord string
+	wantTold string
+}
+
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "word")
 	write(t, path, "one\n")
+	load := func() (*filewatch.File[string], error) { return filewatch.Load(path, parseWord) }
+	testWatch(t, load, []step{
+		{"nothing", func() {}, "one", ""},
+		{"a new word", func() { write(t, path, "two") }, "two", "ok"},
+		{"the same word", func() { write(t, path, "two") }, "two", ""},
+		{"a bad file keeps the old word", func() { write(t, path, " ") }, "two", path + ": it is empty"},
+		{"a good one again", func() { write(t, path, "three") }, "three", "ok"},
+		{"no file keeps the old word", func() { _ = os.Remove(path) }, "three", path + ": no such file or directory"},
+		{"the same file back", func() { write(t, path, "three") }, "three", ""},
+		{"another file", func() { write(t, path, "four") }, "four", "ok"},
+	})
+}
+
+// Two files are never replaced at once. What stands in between keeps the old pair,
+// whichever of them comes first.
+func TestWatchPair(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
+	write(t, first, "one")
+	write(t, second, "one")
+	load := func() (*filewatch.File[string], error) { return filewatch.LoadPair(first, second, parsePair) }
+	apart := first + " and " + second + ": they do not belong together"
+	testWatch(t, load, []step{
+		{"nothing", func() {}, "one", ""},
+		{"the first alone", func() { write(t, first, "two") }, "one", apart},
+		{"the second after it", func() { write(t, second, "two") }, "two", "ok"},
+		{"the second alone", func() { write(t, second, "three") }, "two", apart},
+		{"the first after it", func() { write(t, first, "three") }, "three", "ok"},
+		{"both between two looks", func() { write(t, first, "four"); write(t, second, "four") }, "four", "ok"},
+		{"the first alone, and then another", func() { write(t, first, "five") }, "four", apart},
+		{"which does not belong there either", func() { write(t, first, "six") }, "four", apart},
+		{"the old one back", func() { write(t, first, "four") }, "four", "ok"},
+		{"one is removed", func() { _ = os.Remove(second) }, "four", second + ": no such file or directory"},
+		{"the other one too", func() { _ = os.Remove(first) }, "four", first + ": no such file or directory"},
+		{"a new one, of which one is missing", func() { write(t, second, "seven") }, "four", ""},
+		{"which comes", func() { write(t, first, "seven") }, "seven", "ok"},
+		{"both are bad", func() { write(t, first, ""); write(t, second, "") }, "seven", first + " and " + second + ": it is empty"},
+	})
+}
+
+// testWatch takes a file that is loaded with load through the steps.
+func testWatch(t *testing.T, load func() (*filewatch.File[string], error), steps []step) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		f, err := filewatch.Load(path, parseWord)
+		f, err := load()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,23 +139,9 @@ func TestWatch(t *testing.T) {
 				told <- "ok"
 				return
 			}
-			told <- strings.TrimPrefix(err.Error(), path+": ")
+			told <- err.Error()
 		})
-		for _, step := range []struct {
-			what     string
-			change   func()
-			wantWord string
-			wantTold string
-		}{
-			{"nothing", func() {}, "one", ""},
-			{"a new word", func() { write(t, path, "two") }, "two", "ok"},
-			{"the same word", func() { write(t, path, "two") }, "two", ""},
-			{"a bad file keeps the old word", func() { write(t, path, " ") }, "two", "it is empty"},
-			{"a good one again", func() { write(t, path, "three") }, "three", "ok"},
-			{"no file keeps the old word", func() { _ = os.Remove(path) }, "three", "no such file or directory"},
-			{"the same file back", func() { write(t, path, "three") }, "three", ""},
-			{"another file", func() { write(t, path, "four") }, "four", "ok"},
-		} {
+		for _, step := range steps {
 			step.change()
 			// Several looks, so that what is told once is not told again.
 			time.Sleep(5 * time.Second)

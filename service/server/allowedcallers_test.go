@@ -26,6 +26,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -49,12 +50,12 @@ Audit.Example.org
 
 // The servers that callers come to.
 const (
-	withList          = "list"
-	withoutList       = "no list"
-	withEveryone      = "list of *"
-	withTLS12         = "list, TLS 1.2"
-	askingForNothing  = "list, no client CA"
-	servingPlaintext  = "list, plaintext"
+	withList         = "list"
+	withoutList      = "no list"
+	withEveryone     = "list of *"
+	withTLS12        = "list, TLS 1.2"
+	askingForNothing = "list, no client CA"
+	servingPlaintext = "list, plaintext"
 )
 
 type verdict int
@@ -90,23 +91,19 @@ func TestAllowedCallers(t *testing.T) {
 	servers := startServers(t, ca)
 	everybody := identities(ca)
 	rows := make([]string, len(everybody))
-	t.Run("who", func(t *testing.T) {
-		for i, id := range everybody {
-			t.Run(id.who, func(t *testing.T) {
-				t.Parallel()
-				if id.at == "" {
-					id.at = withList
-				}
-				rows[i] = servers[id.at].meet(t, id, fmt.Sprint("caller-", i))
-			})
-		}
+	t.Cleanup(func() {
+		t.Logf("the list:\n%s\nwho may call:\n| caller | server | %s |\n|%s\n%s", allowedCallersList,
+			strings.Join(doorNames(), " | "), strings.Repeat(" --- |", 2+len(doors)), strings.Join(rows, ""))
 	})
-	var table strings.Builder
-	fmt.Fprintf(&table, "| caller | server | %s |\n|%s\n", strings.Join(doorNames(), " | "), strings.Repeat(" --- |", 2+len(doors)))
-	for _, row := range rows {
-		table.WriteString(row)
+	for i, id := range everybody {
+		t.Run(id.who, func(t *testing.T) {
+			t.Parallel()
+			if id.at == "" {
+				id.at = withList
+			}
+			rows[i] = servers[id.at].meet(t, id, fmt.Sprint("caller-", i))
+		})
 	}
-	t.Logf("the list:\n%s\nwho may call:\n%s", allowedCallersList, &table)
 }
 
 func identities(ca *pkitest.CA) []identity {
@@ -317,39 +314,61 @@ func allowedCallers(t *testing.T, list string) func() server.AllowedCallers {
 // meet takes a caller through every door, and returns a row of the table.
 func (s *tlsServer) meet(t *testing.T, id identity, token string) string {
 	t.Helper()
-	row := fmt.Sprintf("| %s | %s |", id.who, id.at)
+	visits := s.visits(t, id)
+	row := []string{id.who, id.at}
 	for i, d := range doors {
-		v := &visit{tlsServer: s, identity: id, token: fmt.Sprintf("%s-%d", token, i)}
-		answer, got := d.call(v, t)
+		v := visits[d.by]
+		v.token = fmt.Sprintf("%s-%d", token, i)
+		answer, got := d.call(t, v)
 		if got != id.want {
 			t.Errorf("%s: %s", d.name, answer)
 		}
 		_, revoked := s.revoked.Load(v.token)
-		if want := d.revokes && id.want == mayCall; revoked != want {
+		if want := d.revokes && answer != "" && id.want == mayCall; revoked != want {
 			t.Errorf("%s: the token is revoked: %t", d.name, revoked)
 		}
-		if id.want == noHandshake {
-			s.log.await(t, fmt.Sprintf(`TLS handshake.*%s\b.*(%s)`, regexp.QuoteMeta(v.from(t)), id.why))
-		}
-		row += fmt.Sprintf(" %s |", answer)
+		row = append(row, answer)
 	}
-	return row + "\n"
+	if id.want == noHandshake {
+		for _, v := range visits {
+			s.awaitFailure(t, v, id.why)
+		}
+	}
+	return "| " + strings.Join(row, " | ") + " |\n"
 }
 
+// awaitFailure waits for what the server logs of the handshake of v.
+func (s *tlsServer) awaitFailure(t *testing.T, v *visit, why string) {
+	t.Helper()
+	s.log.await(t, fmt.Sprintf(`TLS handshake.*%s\b.*(%s)`, regexp.QuoteMeta(v.from(t)), why))
+}
+
+// protocol is what a connection speaks.
+type protocol int
+
+const (
+	byGRPC protocol = iota
+	byHTTP1
+	byHTTP2
+)
+
 // doors are every way to call.
-var doors = []struct {
+var doors = []door{
+	{"gRPC", byGRPC, true, grpcCall(revoke)},
+	{"gRPC health Check", byGRPC, false, grpcCall(checkHealth)},
+	{"gRPC health Watch", byGRPC, false, grpcCall(watchHealth)},
+	{"gRPC reflection", byGRPC, false, grpcCall(listServices)},
+	{"native, HTTP/1.1", byHTTP1, true, restCall(nativePath)},
+	{"native, HTTP/2", byHTTP2, true, restCall(nativePath)},
+	{"drop-in, HTTP/1.1", byHTTP1, true, restCall(dropInPath)},
+	{"drop-in, HTTP/2", byHTTP2, true, restCall(dropInPath)},
+}
+
+type door struct {
 	name    string
+	by      protocol
 	revokes bool
-	call    func(*visit, *testing.T) (answer string, got verdict)
-}{
-	{"gRPC", true, overGRPC(revoke)},
-	{"gRPC health Check", false, overGRPC(checkHealth)},
-	{"gRPC health Watch", false, overGRPC(watchHealth)},
-	{"gRPC reflection", false, overGRPC(listServices)},
-	{"native, HTTP/1.1", true, overREST(nativePath, 1)},
-	{"native, HTTP/2", true, overREST(nativePath, 2)},
-	{"drop-in, HTTP/1.1", true, overREST(dropInPath, 1)},
-	{"drop-in, HTTP/2", true, overREST(dropInPath, 2)},
+	call    func(*testing.T, *visit) (answer string, got verdict)
 }
 
 func doorNames() (names []string) {
@@ -359,19 +378,37 @@ func doorNames() (names []string) {
 	return names
 }
 
-// visit is one caller at one door, on a connection of its own.
+// visit is a caller on a connection of its own, for one of the protocols.
 type visit struct {
-	*tlsServer
 	identity
 
+	by   protocol
+	addr string
+	grpc *grpc.ClientConn
+	http *http.Transport
+	// token is what it calls with.
 	token string
+	// state is that of the connection, as of the last revocation that was answered.
+	state tls.ConnectionState
 
-	mu    sync.Mutex
-	local string // the address that it comes from
+	mu     sync.Mutex
+	locals []string // the addresses that it came from
 }
 
-func (v *visit) tlsConfig() *tls.Config {
-	cfg := &tls.Config{RootCAs: v.roots}
+// visits returns one for each protocol.
+func (s *tlsServer) visits(t *testing.T, id identity) []*visit {
+	t.Helper()
+	visits := make([]*visit, 3)
+	for i := range visits {
+		visits[i] = &visit{identity: id, by: protocol(i), addr: s.addrs.HTTP.String(), token: "a.b.c"}
+		visits[i].open(t, s)
+	}
+	return visits
+}
+
+func (v *visit) open(t *testing.T, s *tlsServer) {
+	t.Helper()
+	cfg := &tls.Config{RootCAs: s.roots}
 	if v.cert != nil {
 		// Left to itself crypto/tls keeps back what the server has not asked for.
 		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return v.cert, nil }
@@ -379,79 +416,92 @@ func (v *visit) tlsConfig() *tls.Config {
 	if v.change != nil {
 		v.change(cfg)
 	}
-	return cfg
+	if v.by != byGRPC {
+		var protocols http.Protocols
+		protocols.SetHTTP1(v.by == byHTTP1)
+		protocols.SetHTTP2(v.by == byHTTP2 && !v.plaintext)
+		protocols.SetUnencryptedHTTP2(v.by == byHTTP2 && v.plaintext)
+		v.http = &http.Transport{DialContext: v.dial, Protocols: &protocols, TLSClientConfig: cfg}
+		t.Cleanup(v.http.CloseIdleConnections)
+		return
+	}
+	creds := credentials.NewTLS(cfg)
+	if v.plaintext {
+		creds = insecure.NewCredentials()
+	}
+	v.addr = s.addrs.GRPC.String()
+	var err error
+	v.grpc, err = grpc.NewClient(v.addr, grpc.WithTransportCredentials(creds),
+		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) { return v.dial(ctx, "tcp", addr) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = v.grpc.Close() })
 }
 
 func (v *visit) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 	if err == nil {
 		v.mu.Lock()
-		v.local = conn.LocalAddr().String()
+		v.locals = append(v.locals, conn.LocalAddr().String())
 		v.mu.Unlock()
 	}
 	return conn, err
 }
 
+// from is the address that it came from first. A client may try again, and give up
+// in the middle of that.
 func (v *visit) from(t *testing.T) string {
 	t.Helper()
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.local == "" {
-		t.Error("it has not even connected")
+	if len(v.locals) == 0 {
+		t.Fatal("it has not even connected")
 	}
-	return v.local
+	return v.locals[0]
 }
 
-// connect returns a gRPC connection that the caller of connect closes.
-func (v *visit) connect(t *testing.T) *grpc.ClientConn {
-	t.Helper()
-	creds := insecure.NewCredentials()
-	if !v.plaintext {
-		creds = credentials.NewTLS(v.tlsConfig())
-	}
-	conn, err := grpc.NewClient(v.addrs.GRPC.String(), grpc.WithTransportCredentials(creds),
-		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) { return v.dial(ctx, "tcp", addr) }))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return conn
+func (v *visit) dials() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.locals)
 }
 
-// overGRPC is the door of one of the calls over gRPC.
-func overGRPC(call func(ctx context.Context, conn *grpc.ClientConn, token string) error) func(*visit, *testing.T) (string, verdict) {
-	return func(v *visit, t *testing.T) (string, verdict) {
+// grpcCall is the door of one of the calls over gRPC.
+func grpcCall(call func(ctx context.Context, v *visit) error) func(*testing.T, *visit) (string, verdict) {
+	return func(t *testing.T, v *visit) (string, verdict) {
 		t.Helper()
-		conn := v.connect(t)
-		defer conn.Close()
-		return grpcVerdict(call(metadata.NewOutgoingContext(t.Context(), metadata.New(v.claims)), conn, v.token))
+		st := status.Convert(call(metadata.NewOutgoingContext(t.Context(), metadata.New(v.claims)), v))
+		switch {
+		case st.Code() == codes.OK:
+			return "OK", mayCall
+		case isRefusal(st):
+			return "PERMISSION_DENIED", mayNot
+		case st.Code() == codes.Unavailable && len(st.Details()) == 0:
+			return "no handshake", noHandshake
+		}
+		return st.String(), -1
 	}
 }
 
-func grpcVerdict(err error) (string, verdict) {
-	st := status.Convert(err)
-	switch {
-	case st.Code() == codes.OK:
-		return "OK", mayCall
-	case isRefusal(st):
-		return "PERMISSION_DENIED", mayNot
-	case st.Code() == codes.Unavailable && len(st.Details()) == 0:
-		return "no handshake", noHandshake
+func revoke(ctx context.Context, v *visit) error {
+	var server peer.Peer
+	_, err := quashv1.NewTokenServiceClient(v.grpc).Revoke(ctx, &quashv1.RevokeRequest{Token: v.token}, grpc.Peer(&server))
+	if info, ok := server.AuthInfo.(credentials.TLSInfo); ok {
+		v.state = info.State
 	}
-	return st.String(), -1
-}
-
-func revoke(ctx context.Context, conn *grpc.ClientConn, token string) error {
-	_, err := quashv1.NewTokenServiceClient(conn).Revoke(ctx, &quashv1.RevokeRequest{Token: token})
 	return err
 }
 
-func checkHealth(ctx context.Context, conn *grpc.ClientConn, _ string) error {
-	_, err := healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{})
+func checkHealth(ctx context.Context, v *visit) error {
+	_, err := healthv1.NewHealthClient(v.grpc).Check(ctx, &healthv1.HealthCheckRequest{})
 	return err
 }
 
-func watchHealth(ctx context.Context, conn *grpc.ClientConn, _ string) error {
-	stream, err := healthv1.NewHealthClient(conn).Watch(ctx, &healthv1.HealthCheckRequest{})
+func watchHealth(ctx context.Context, v *visit) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := healthv1.NewHealthClient(v.grpc).Watch(ctx, &healthv1.HealthCheckRequest{})
 	if err != nil {
 		return err
 	}
@@ -459,8 +509,10 @@ func watchHealth(ctx context.Context, conn *grpc.ClientConn, _ string) error {
 	return err
 }
 
-func listServices(ctx context.Context, conn *grpc.ClientConn, _ string) error {
-	stream, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
+func listServices(ctx context.Context, v *visit) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := reflectionv1.NewServerReflectionClient(v.grpc).ServerReflectionInfo(ctx)
 	if err != nil {
 		return err
 	}
@@ -482,34 +534,53 @@ func isRefusal(st *status.Status) bool {
 	return info.GetReason() == "CALLER_NOT_ALLOWED" && failure.GetState() == quashv1.RevocationState_REVOCATION_STATE_NOT_APPLIED
 }
 
-// overREST is one of the doors there, over a version of HTTP.
-func overREST(path string, version int) func(*visit, *testing.T) (string, verdict) {
-	return func(v *visit, t *testing.T) (string, verdict) {
+// restCall is one of the doors of REST.
+func restCall(path string) func(*testing.T, *visit) (string, verdict) {
+	return func(t *testing.T, v *visit) (string, verdict) {
 		t.Helper()
-		if v.at == servingPlaintext && version == 2 {
+		if v.at == servingPlaintext && v.by == byHTTP2 {
 			return "", v.want // there is no such door
 		}
-		transport := v.transport(version)
-		defer transport.CloseIdleConnections()
-		resp, body, err := v.post(t, transport, path)
-		switch {
-		case err != nil, v.plaintext && string(body) == "Client sent an HTTP request to an HTTPS server.\n":
+		resp, body, err := v.post(t, path)
+		if err != nil || v.plaintext && string(body) == "Client sent an HTTP request to an HTTPS server.\n" {
 			return "no handshake", noHandshake
-		case resp.ProtoMajor != version:
-			return resp.Proto, -1
 		}
-		return restVerdict(path, resp, body)
+		if resp.TLS != nil {
+			v.state = *resp.TLS
+		}
+		switch {
+		case protocol(resp.ProtoMajor) != v.by:
+			return resp.Proto, -1
+		case path == nativePath && resp.StatusCode == http.StatusOK, path == dropInPath && resp.StatusCode == http.StatusNoContent:
+			return resp.Status[:3], mayCall
+		case resp.StatusCode == http.StatusForbidden && isRESTRefusal(path, resp.Header, body):
+			return resp.Status[:3], mayNot
+		}
+		return fmt.Sprintf("%s %s", resp.Status, body), -1
 	}
 }
 
-func restVerdict(path string, resp *http.Response, body []byte) (string, verdict) {
-	switch {
-	case path == nativePath && resp.StatusCode == http.StatusOK, path == dropInPath && resp.StatusCode == http.StatusNoContent:
-		return resp.Status[:3], mayCall
-	case resp.StatusCode == http.StatusForbidden && isRESTRefusal(path, resp.Header, body):
-		return resp.Status[:3], mayNot
+func (v *visit) post(t *testing.T, path string) (*http.Response, []byte, error) {
+	t.Helper()
+	scheme := "https://"
+	if v.plaintext {
+		scheme = "http://"
 	}
-	return fmt.Sprintf("%s %s", resp.Status, body), -1
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, scheme+v.addr+path, strings.NewReader(`{"token":"`+v.token+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range v.claims {
+		req.Header.Set(name, value)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := v.http.RoundTrip(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp, body, err
 }
 
 func isRESTRefusal(path string, header http.Header, body []byte) bool {
@@ -518,38 +589,6 @@ func isRESTRefusal(path string, header http.Header, body []byte) bool {
 	}
 	var st statuspb.Status
 	return protojson.Unmarshal(body, &st) == nil && isRefusal(status.FromProto(&st))
-}
-
-// transport is for one version of HTTP.
-func (v *visit) transport(version int) *http.Transport {
-	var protocols http.Protocols
-	protocols.SetHTTP1(version == 1)
-	protocols.SetHTTP2(version == 2 && !v.plaintext)
-	protocols.SetUnencryptedHTTP2(version == 2 && v.plaintext)
-	return &http.Transport{DialContext: v.dial, Protocols: &protocols, TLSClientConfig: v.tlsConfig()}
-}
-
-func (v *visit) post(t *testing.T, transport *http.Transport, path string) (*http.Response, []byte, error) {
-	t.Helper()
-	scheme := "https://"
-	if v.plaintext {
-		scheme = "http://"
-	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, scheme+v.addrs.HTTP.String()+path, strings.NewReader(`{"token":"`+v.token+`"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, value := range v.claims {
-		req.Header.Set(name, value)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return resp, body, err
 }
 
 // growingLog is a log that a test can wait for.
