@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/quashdev/quash/internal/pkitest"
+	"github.com/quashdev/quash/service/server"
+)
+
+// tlsFolder has the files that the flags of TLS name.
+type tlsFolder struct{ cert, key, cas, list string }
+
+func newTLSFolder(t *testing.T) tlsFolder {
+	t.Helper()
+	dir := t.TempDir()
+	f := tlsFolder{
+		filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"),
+		filepath.Join(dir, "cas.pem"), filepath.Join(dir, "list"),
+	}
+	cert, key := pkitest.PEM(newServerPair(time.Time{}))
+	put(t, f.cert, cert)
+	put(t, f.key, key)
+	put(t, f.cas, pkitest.NewCA("authority of callers").PEM())
+	put(t, f.list, []byte("spiffe://example.org/billing\n"))
+	return f
+}
+
+func (f tlsFolder) flags() *tlsFlags {
+	return &tlsFlags{CertFile: f.cert, KeyFile: f.key, ClientCAFile: f.cas, AllowedCallersFile: f.list}
+}
+
+func newServerPair(notAfter time.Time) tls.Certificate {
+	return pkitest.NewCA("authority of quash").Issue(&x509.Certificate{
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore:   time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: notAfter,
+	})
+}
+
+func put(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// held is what an access says at one moment.
+type held struct {
+	cert    *tls.Certificate
+	cas     *x509.CertPool
+	allowed server.AllowedCallers
+}
+
+func holding(a access) held { return held{a.tls.Certificate(), a.tls.ClientCAs(), a.allowed()} }
+
+// equal compares what they let in.
+func (h held) equal(other held) bool {
+	return h.cert.Leaf.Equal(other.cert.Leaf) && h.cas.Equal(other.cas) && reflect.DeepEqual(h.allowed, other.allowed)
+}
+
+// A file that is replaced by a good one is used from then on, and said to be. One
+// that is replaced by a bad one changes nothing, and is one ERROR.
+func TestFilesAreReplaced(t *testing.T) {
+	t.Parallel()
+	const (
+		certificate = "the TLS certificate"
+		authorities = "the authorities of client certificates"
+		list        = "the list of allowed callers"
+	)
+	cert, key := pkitest.PEM(newServerPair(time.Time{}))
+	// Fake time begins with the year 2000.
+	expired, expiredKey := pkitest.PEM(newServerPair(time.Date(1999, 12, 31, 0, 0, 0, 0, time.UTC)))
+	cas := pkitest.NewCA("another authority of callers").PEM()
+	for name, tt := range map[string]struct {
+		replace func(t *testing.T, f tlsFolder)
+		what    string
+		problem string // how the error begins, "" for a good one
+	}{
+		"certificate and key": {func(t *testing.T, f tlsFolder) { put(t, f.cert, cert); put(t, f.key, key) }, certificate, ""},
+		"authorities":         {func(t *testing.T, f tlsFolder) { put(t, f.cas, cas) }, authorities, ""},
+		"list":                {func(t *testing.T, f tlsFolder) { put(t, f.list, []byte("*\n")) }, list, ""},
+
+		"certificate, empty":            {func(t *testing.T, f tlsFolder) { put(t, f.cert, nil) }, certificate, "CERT and KEY: tls: failed to find any PEM data"},
+		"certificate, truncated":        {func(t *testing.T, f tlsFolder) { put(t, f.cert, cert[:len(cert)/2]) }, certificate, "CERT and KEY: tls: failed to find any PEM data"},
+		"certificate, of another key":   {func(t *testing.T, f tlsFolder) { put(t, f.cert, cert) }, certificate, "CERT and KEY: tls: private key does not match public key"},
+		"certificate, expired":          {func(t *testing.T, f tlsFolder) { put(t, f.cert, expired); put(t, f.key, expiredKey) }, certificate, "CERT and KEY: the certificate expired on 1999-12-31T00:00:00Z"},
+		"certificate, in fact the key":  {func(t *testing.T, f tlsFolder) { put(t, f.cert, key) }, certificate, "CERT and KEY: tls: failed to find certificate PEM data"},
+		"certificate, no certificate":   {func(t *testing.T, f tlsFolder) { put(t, f.cert, junk("CERTIFICATE")) }, certificate, "CERT and KEY: x509: malformed certificate"},
+		"certificate, gone":             {func(t *testing.T, f tlsFolder) { remove(t, f.cert) }, certificate, "CERT: no such file or directory"},
+		"key, empty":                    {func(t *testing.T, f tlsFolder) { put(t, f.key, nil) }, certificate, "CERT and KEY: tls: failed to find any PEM data"},
+		"key, truncated":                {func(t *testing.T, f tlsFolder) { put(t, f.key, key[:len(key)/2]) }, certificate, "CERT and KEY: tls: failed to find any PEM data"},
+		"key, of another certificate":   {func(t *testing.T, f tlsFolder) { put(t, f.key, key) }, certificate, "CERT and KEY: tls: private key does not match public key"},
+		"key, in fact the certificate":  {func(t *testing.T, f tlsFolder) { put(t, f.key, cert) }, certificate, "CERT and KEY: tls: found a certificate rather than a key"},
+		"key, no key":                   {func(t *testing.T, f tlsFolder) { put(t, f.key, junk("PRIVATE KEY")) }, certificate, "CERT and KEY: tls: failed to parse private key"},
+		"key, gone":                     {func(t *testing.T, f tlsFolder) { remove(t, f.key) }, certificate, "KEY: no such file or directory"},
+		"authorities, empty":            {func(t *testing.T, f tlsFolder) { put(t, f.cas, nil) }, authorities, "CAS: it holds no PEM certificate"},
+		"authorities, truncated":        {func(t *testing.T, f tlsFolder) { put(t, f.cas, cas[:len(cas)/2]) }, authorities, "CAS: it holds no PEM certificate"},
+		"authorities, in fact a key":    {func(t *testing.T, f tlsFolder) { put(t, f.cas, key) }, authorities, "CAS: it holds no PEM certificate"},
+		"authorities, gone":             {func(t *testing.T, f tlsFolder) { remove(t, f.cas) }, authorities, "CAS: no such file or directory"},
+		"list, empty":                   {func(t *testing.T, f tlsFolder) { put(t, f.list, nil) }, list, "LIST: it names nobody, so nobody could call; give an identity a line, or leave the flag out"},
+		"list, all of it commented out": {func(t *testing.T, f tlsFolder) { put(t, f.list, []byte("# spiffe://example.org/*\n")) }, list, "LIST: it names nobody, so nobody could call; give an identity a line, or leave the flag out"},
+		"list, with a mistake":          {func(t *testing.T, f tlsFolder) { put(t, f.list, []byte("*\n*.example.org\n")) }, list, "LIST: line 2 has a * that is not its last character"},
+		"list, gone":                    {func(t *testing.T, f tlsFolder) { remove(t, f.list) }, list, "LIST: no such file or directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			folder := newTLSFolder(t)
+			a, problems := folder.flags().access()
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			before := holding(a)
+			logged := a.watchedInFakeTime(t, func() {
+				tt.replace(t, folder)
+				severalLooks()
+			})
+			if changed := !holding(a).equal(before); changed != (tt.problem == "") {
+				t.Errorf("it has changed who may call, or what quash shows: %t", changed)
+			}
+			want := fmt.Sprintf("level=INFO msg=%q\n", tt.what+" is replaced")
+			if tt.problem != "" {
+				path := strings.NewReplacer("CERT", folder.cert, "KEY", folder.key, "CAS", folder.cas, "LIST", folder.list)
+				want = fmt.Sprintf("level=ERROR msg=%q err=\"%s", tt.what+" is not replaced", path.Replace(tt.problem))
+			}
+			if !strings.HasPrefix(logged, want) || strings.Count(logged, "\n") != 1 {
+				t.Errorf("logged\n%s, want one line:\n%s", logged, want)
+			}
+		})
+	}
+}
+
+// Nobody can replace a certificate and its key at once.
+func TestCertificateAndKeyAreReplacedOneByOne(t *testing.T) {
+	t.Parallel()
+	for _, keyFirst := range []bool{false, true} {
+		t.Run(fmt.Sprintf("key first: %t", keyFirst), func(t *testing.T) {
+			t.Parallel()
+			folder := newTLSFolder(t)
+			a, problems := folder.flags().access()
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			before, pair := holding(a), newServerPair(time.Time{})
+			cert, key := pkitest.PEM(pair)
+			steps := []func(){func() { put(t, folder.cert, cert) }, func() { put(t, folder.key, key) }}
+			if keyFirst {
+				slices.Reverse(steps)
+			}
+			logged := a.watchedInFakeTime(t, func() {
+				steps[0]()
+				severalLooks()
+				if !holding(a).equal(before) {
+					t.Error("a certificate is used with the key of another")
+				}
+				steps[1]()
+				severalLooks()
+			})
+			if !a.tls.Certificate().Leaf.Equal(pair.Leaf) {
+				t.Error("the new certificate is not used")
+			}
+			want := fmt.Sprintf("level=ERROR msg=\"the TLS certificate is not replaced\" err=\"%s and %s: tls: private key does not match public key\"\n"+
+				"level=INFO msg=\"the TLS certificate is replaced\"\n", folder.cert, folder.key)
+			if logged != want {
+				t.Errorf("logged\n%s, want\n%s", logged, want)
+			}
+		})
+	}
+}
+
+// watchedInFakeTime runs run while the files are watched as serve does, and returns
+// what was logged, without the time.
+func (a access) watchedInFakeTime(t *testing.T, run func()) string {
+	t.Helper()
+	logged := newOutput()
+	logger := slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{ReplaceAttr: func(_ []string, attr slog.Attr) slog.Attr {
+		if attr.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return attr
+	}}))
+	synctest.Test(t, func(t *testing.T) {
+		err := watching(t.Context(), logger, a.watched, func(context.Context) error { run(); return nil })
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	return logged.String()
+}
+
+// severalLooks lets the files be looked at more than once, so that what is told once
+// is not told again. It returns between two looks.
+func severalLooks() {
+	time.Sleep(5 * reloadInterval)
+	synctest.Wait()
+}
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// junk is PEM of something else than it says.
+func junk(blockType string) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: blockType, Bytes: []byte("not what it says")})
+}
+
+// Whatever is wrong with the files, no line of a key is told.
+func TestProblemsTellNothingOfTheKey(t *testing.T) {
+	t.Parallel()
+	good := newTLSFolder(t)
+	_, secret := pkitest.PEM(newServerPair(time.Time{}))
+	dir := t.TempDir()
+	var files []string
+	for i, content := range [][]byte{
+		secret, secret[:len(secret)/2], secret[40:], []byte(strings.ReplaceAll(string(secret), "PRIVATE KEY", "CERTIFICATE")),
+		[]byte(strings.ReplaceAll(string(secret), "PRIVATE", "ENCRYPTED PRIVATE")), []byte(strings.ReplaceAll(string(secret), "\n", " ")),
+	} {
+		file := filepath.Join(dir, fmt.Sprint("file", i))
+		put(t, file, content)
+		files = append(files, file)
+	}
+	body := strings.Split(string(secret), "\n")[1]
+	for _, file := range files {
+		for name, flags := range map[string]*tlsFlags{
+			"certificate": {CertFile: file, KeyFile: good.key},
+			"key":         {CertFile: good.cert, KeyFile: file},
+			"both":        {CertFile: file, KeyFile: file},
+			"authorities": {CertFile: good.cert, KeyFile: good.key, ClientCAFile: file},
+			"list":        {CertFile: good.cert, KeyFile: good.key, ClientCAFile: good.cas, AllowedCallersFile: file},
+		} {
+			_, problems := flags.access()
+			if len(problems) != 1 {
+				t.Errorf("%s: %q, want one problem", name, problems)
+			}
+			for i := 0; i+6 <= len(body); i++ {
+				if run := body[i : i+6]; strings.Contains(strings.Join(problems, "\n"), run) {
+					t.Errorf("%s: %q tells %q of the key", name, problems, run)
+				}
+			}
+		}
+	}
+}
+
+func TestParseTLSVersion(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]tlsVersion{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13} {
+		if got, err := parseTLSVersion(text); got != want || err != nil {
+			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "1.1", "1.0", "1.4", "1", "3", "TLS1.3", "1.30", " 1.3", "0x0304"} {
+		if got, err := parseTLSVersion(text); err == nil {
+			t.Errorf("%q is taken for %v", text, got)
+		}
+	}
+}
