@@ -47,7 +47,7 @@ func (f *tlsFlags) access() (a access, problems []string) {
 			problems = append(problems, fmt.Sprintf("--tls-client-ca-file %s", err))
 		} else if a.tls != nil {
 			a.tls.ClientCAs = cas.Get
-			a.watched = append(a.watched, watchedFile{"the authorities of client certificates", cas.Watch})
+			a.watched = append(a.watched, watchedFile{"the list of client authorities", cas.Watch})
 		}
 	}
 	if f.AllowedCallersFile != "" {
