@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
@@ -32,17 +34,26 @@ import (
 )
 
 func callHTTP(ts *testscript.TestScript, neg bool, args []string) {
-	if neg {
-		ts.Fatalf("usage: http [-H 'KEY: VALUE']… METHOD URL [BODY]")
+	secure, args := tlsOptions(ts, args)
+	if len(args) < 2 {
+		ts.Fatalf("usage: [!] http [TLS OPTION]… [-H 'KEY: VALUE']… METHOD URL [BODY]")
 	}
-	_, text, err := exchange(args)
+	_, text, err := exchange(secure, args)
+	if neg {
+		if err == nil {
+			ts.Fatalf("it was answered:\n%s", text)
+		}
+		fmt.Fprintln(ts.Stderr(), err)
+		return
+	}
 	ts.Check(err)
 	fmt.Fprint(ts.Stdout(), text)
 }
 
 func until(ts *testscript.TestScript, neg bool, args []string) {
+	secure, args := tlsOptions(ts, args)
 	if neg || len(args) != 3 {
-		ts.Fatalf("usage: until STATUS URL REGEXP")
+		ts.Fatalf("usage: until [TLS OPTION]… STATUS URL REGEXP")
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -50,7 +61,7 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for ctx.Err() == nil {
-		got, text, err := exchange([]string{http.MethodGet, args[1]})
+		got, text, err := exchange(secure, []string{http.MethodGet, args[1]})
 		ts.Check(err)
 		if got == want && re.MatchString(text) {
 			return
@@ -61,8 +72,8 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 
 // exchange makes the call that the arguments of http describe, and returns the
 // status and the whole answer as text. It follows no redirect, and its connection
-// ends with it.
-func exchange(args []string) (code int, text string, err error) {
+// ends with it. secure is for https.
+func exchange(secure *tls.Config, args []string) (code int, text string, err error) {
 	header := http.Header{"Content-Type": {"application/json"}}
 	for len(args) > 2 && args[0] == "-H" {
 		key, value, _ := strings.Cut(args[1], ": ")
@@ -79,7 +90,7 @@ func exchange(args []string) (code int, text string, err error) {
 		return 0, "", err
 	}
 	req.Header = header
-	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	resp, err := (&http.Transport{DisableKeepAlives: true, TLSClientConfig: secure}).RoundTrip(req)
 	if err != nil {
 		return 0, "", err
 	}
@@ -98,14 +109,15 @@ func exchange(args []string) (code int, text string, err error) {
 }
 
 func callRPC(ts *testscript.TestScript, neg bool, args []string) {
+	secure, args := tlsOptions(ts, args)
 	if len(args) != 2 {
-		ts.Fatalf("usage: [!] rpc ADDR JSON")
+		ts.Fatalf("usage: [!] rpc [TLS OPTION]… ADDR JSON")
 	}
 	var req quashv1.RevokeRequest
 	ts.Check(protojson.Unmarshal([]byte(args[1]), &req))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := dial(args[0])
+	conn, err := dial(secure, args[0])
 	ts.Check(err)
 	defer conn.Close()
 	resp, err := quashv1.NewTokenServiceClient(conn).Revoke(ctx, &req)
@@ -131,12 +143,13 @@ func callRPC(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func services(ts *testscript.TestScript, neg bool, args []string) {
+	secure, args := tlsOptions(ts, args)
 	if len(args) != 1 {
-		ts.Fatalf("usage: [!] services ADDR")
+		ts.Fatalf("usage: [!] services [TLS OPTION]… ADDR")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := dial(args[0])
+	conn, err := dial(secure, args[0])
 	ts.Check(err)
 	defer conn.Close()
 	stream, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
@@ -166,7 +179,7 @@ func services(ts *testscript.TestScript, neg bool, args []string) {
 func awaitGRPC(addr string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := dial(addr)
+	conn, err := dial(nil, addr)
 	if err != nil {
 		return err
 	}
@@ -175,8 +188,13 @@ func awaitGRPC(addr string) error {
 	return err
 }
 
-func dial(addr string) (*grpc.ClientConn, error) {
-	return grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+// dial speaks plaintext where secure is nil.
+func dial(secure *tls.Config, addr string) (*grpc.ClientConn, error) {
+	creds := insecure.NewCredentials()
+	if secure != nil {
+		creds = credentials.NewTLS(secure)
+	}
+	return grpc.NewClient(addr, grpc.WithTransportCredentials(creds))
 }
 
 func serveHTTPS(ts *testscript.TestScript, neg bool, args []string) {

@@ -64,11 +64,12 @@ func begin(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 || args[1] != "http" {
 		ts.Fatalf("usage: begin NAME http …")
 	}
+	secure, rest := tlsOptions(ts, args[2:])
 	call := &pendingCall{done: make(chan struct{})}
 	sceneOf(ts).calls[args[0]] = call
 	go func() {
 		defer close(call.done)
-		_, call.text, call.err = exchange(args[2:])
+		_, call.text, call.err = exchange(secure, rest)
 	}()
 }
 

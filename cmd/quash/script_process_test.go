@@ -49,7 +49,11 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 		if i := re.SubexpIndex("GRPC"); i > 0 {
-			ts.Check(awaitGRPC(match[i]))
+			ready := awaitGRPC
+			if slices.Contains(args, "--tls-cert-file") {
+				ready = awaitTLS
+			}
+			ts.Check(ready(match[i]))
 		}
 	}
 	fmt.Fprint(ts.Stdout(), p.stdout)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+
+	"github.com/quashdev/quash/internal/pkitest"
 )
 
 // The scripts in testdata/script run the real command: testscript starts this
@@ -43,6 +45,13 @@ import (
 //	rpc ADDR JSON          calls Revoke over gRPC; writes the response to stdout, or fails with the error on stderr
 //	services ADDR          lists the services over gRPC reflection
 //	https VAR URL          serves URL over TLS, with a certificate in the file VAR.pem
+//
+//	certificates CA NAME=FOR,…   makes the authority CA if there is none, and certificates of it: CA.pem,
+//	                       NAME.pem and NAME-key.pem; FOR is an IP address, a DNS name, a URI, or expired
+//
+// http, until, rpc and services take TLS options first: --cacert FILE, which says whom
+// to trust, --cert FILE, which has a certificate as certificates writes it, and
+// --tls-max 1.2. With ! http requires that there is no answer.
 //
 // A server that logs a token, anything that identifies one, or a data race, fails
 // its script; so does one that writes a token to stdout, unless it is quash dev.
@@ -81,6 +90,8 @@ func TestScripts(t *testing.T) {
 			"rpc":      callRPC,
 			"services": services,
 			"https":    serveHTTPS,
+
+			"certificates": certificates,
 		},
 	})
 }
@@ -111,6 +122,7 @@ type scene struct {
 	processes map[string]*process
 	upstreams map[string]slowUpstream
 	calls     map[string]*pendingCall
+	cas       map[string]*pkitest.CA
 	// tokens are those that the script has seen.
 	tokens []string
 }
@@ -124,6 +136,7 @@ func setScene(env *testscript.Env) error {
 		processes: map[string]*process{},
 		upstreams: map[string]slowUpstream{},
 		calls:     map[string]*pendingCall{},
+		cas:       map[string]*pkitest.CA{},
 	}
 	env.Values[sceneKey{}] = s
 	// By default a process built with -race sleeps for a second before it exits.

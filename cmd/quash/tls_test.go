@@ -77,7 +77,7 @@ func TestFilesAreReplaced(t *testing.T) {
 	t.Parallel()
 	const (
 		certificate = "the TLS certificate"
-		authorities = "the authorities of client certificates"
+		authorities = "the list of client authorities"
 		list        = "the list of allowed callers"
 	)
 	cert, key := pkitest.PEM(newServerPair(time.Time{}))

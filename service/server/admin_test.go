@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/quashdev/quash/service"
@@ -30,6 +31,34 @@ func TestAdmin(t *testing.T) {
 		resp, body := f.do(t, req)
 		if resp.StatusCode != want.status || string(body) != want.body {
 			t.Errorf("%s: %d %q, want %d %q", path, resp.StatusCode, body, want.status, want.body)
+		}
+	}
+}
+
+// Profiles are for whoever can reach the admin listener; the command line is for
+// nobody there.
+func TestProfiles(t *testing.T) {
+	t.Parallel()
+	f := startFacade(t, revokesAll)
+	for path, want := range map[string]struct {
+		status int
+		body   string // a part of it
+	}{
+		"/debug/pprof/":                  {http.StatusOK, "goroutine"},
+		"/debug/pprof/goroutine?debug=1": {http.StatusOK, "TestProfiles"},
+		"/debug/pprof/heap":              {http.StatusOK, "\x1f\x8b"}, // gzip
+		"/debug/pprof/symbol":            {http.StatusOK, "num_symbols: 1"},
+		"/debug/pprof/cmdline":           {http.StatusNotFound, "Unknown profile"},
+		"/debug/vars":                    {http.StatusNotFound, ""},
+		"/debug/requests":                {http.StatusNotFound, ""},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.adminURL(path), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, body := f.do(t, req)
+		if resp.StatusCode != want.status || !strings.Contains(string(body), want.body) {
+			t.Errorf("%s: %d %q, want %d and %q", path, resp.StatusCode, body, want.status, want.body)
 		}
 	}
 }
