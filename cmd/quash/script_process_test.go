@@ -69,29 +69,34 @@ func launch(ts *testscript.TestScript, neg bool, args []string) {
 	if s.processes[name] != nil {
 		ts.Fatalf("%s is running", name)
 	}
-	p := &process{
-		cmd:    exec.Command(argv[0], argv[1:]...), // killed at the end of the script
-		stdout: newOutput(),
-		stderr: newOutput(),
-		ended:  make(chan struct{}),
-	}
-	if i := slices.Index(argv, "quash"); i >= 0 && i+1 < len(argv) {
-		p.subcommand = argv[i+1]
-	}
-	p.cmd.Dir = ts.MkAbs(".")
+	cmd := exec.Command(argv[0], argv[1:]...) // killed at the end of the script
+	cmd.Dir = ts.MkAbs(".")
 	// What the script has changed of its environment does not come here: see
 	// launch NAME env QUASH_X=y quash …
-	p.cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "GORACE=" + ts.Getenv("GORACE"), "HOME=" + ts.Getenv("HOME")}
+	cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "GORACE=" + ts.Getenv("GORACE"), "HOME=" + ts.Getenv("HOME")}
 	if dir := ts.Getenv("GOCOVERDIR"); dir != "" {
-		p.cmd.Env = append(p.cmd.Env, "GOCOVERDIR="+dir)
+		cmd.Env = append(cmd.Env, "GOCOVERDIR="+dir)
 	}
-	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
-	ts.Check(p.cmd.Start())
+	p, err := startProcess(cmd)
+	ts.Check(err)
 	s.processes[name] = p
+}
+
+// startProcess starts a command that is to be killed.
+func startProcess(cmd *exec.Cmd) (*process, error) {
+	p := &process{cmd: cmd, stdout: newOutput(), stderr: newOutput(), ended: make(chan struct{})}
+	if i := slices.Index(cmd.Args, "quash"); i >= 0 && i+1 < len(cmd.Args) {
+		p.subcommand = cmd.Args[i+1]
+	}
+	cmd.Stdout, cmd.Stderr = p.stdout, p.stderr
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
 	go func() {
 		defer close(p.ended)
-		_ = p.cmd.Wait() // the state has it all
+		_ = cmd.Wait() // the state has it all
 	}()
+	return p, nil
 }
 
 func await(ts *testscript.TestScript, neg bool, args []string) {

@@ -127,6 +127,10 @@ type scene struct {
 	tokens []string
 }
 
+// gorace is GORACE for processes: by default one that is built with -race sleeps
+// for a second before it exits.
+var gorace = strings.TrimSpace(os.Getenv("GORACE") + " atexit_sleep_ms=0")
+
 type sceneKey struct{}
 
 func sceneOf(ts *testscript.TestScript) *scene { return ts.Value(sceneKey{}).(*scene) }
@@ -139,8 +143,7 @@ func setScene(env *testscript.Env) error {
 		cas:       map[string]*pkitest.CA{},
 	}
 	env.Values[sceneKey{}] = s
-	// By default a process built with -race sleeps for a second before it exits.
-	env.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
+	env.Setenv("GORACE", gorace)
 	env.Defer(func() {
 		for name, p := range s.processes {
 			p.kill()
