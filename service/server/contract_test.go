@@ -478,7 +478,7 @@ func TestContractIsComplete(t *testing.T) {
 		"OVERLOADED",            // TestTooManyInFlight of package service
 		"UPSTREAM_CIRCUIT_OPEN", // TestBreaker of package service
 		"CALLER_CANCELLED",      // TestCallerGoes of package service
-		"SHUTTING_DOWN",         // TestShutdownOrder
+		"SHUTTING_DOWN",         // TestDrain of package service
 		"CALLER_NOT_ALLOWED",    // TestAllowedCallers
 		"INTERNAL",              // TestPanic
 	}

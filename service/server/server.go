@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -128,7 +129,7 @@ func (s *Server) Addrs() Addrs {
 }
 
 // Run serves until ctx ends or a listener fails, then shuts down in order: not
-// ready, DrainDelay while still serving, REST, gRPC, revocations that go on
+// ready, DrainDelay while still serving, REST and gRPC, revocations that go on
 // without their callers, admin. It returns the
 // listener's failure, or that calls had to be cut off.
 func (s *Server) Run(ctx context.Context) error {
@@ -173,14 +174,17 @@ func (s *Server) shutDown(ctx context.Context) error {
 	s.ready.Store(false)
 	s.health.Shutdown()
 	time.Sleep(s.cfg.DrainDelay)
-	// From here on callers are sent elsewhere. Else gRPC would take new calls of
-	// two minutes while REST, which goes first, waits for its last one.
-	s.cfg.Service.Drain()
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTimeout)
 	defer cancel()
 	s.endStreams()
-	stopHTTP(ctx, s.rest)
-	stopGRPC(ctx, s.grpc)
+	// Both at once: each lets its callers go now, and not after the other's last
+	// call, which may take two minutes. A call that comes before they know is served
+	// rather than refused, for who is refused has to wait, and some do not try again.
+	var doors sync.WaitGroup
+	doors.Go(func() { stopHTTP(ctx, s.rest) })
+	doors.Go(func() { stopGRPC(ctx, s.grpc) })
+	doors.Wait()
+	s.cfg.Service.Drain()
 	// Whatever was cut off by that is a revocation in progress, and counted here.
 	err := s.cfg.Service.Wait(ctx)
 	stopHTTP(ctx, s.admin)
