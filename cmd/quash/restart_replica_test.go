@@ -54,7 +54,7 @@ func startReplica(ctx context.Context, t *testing.T, slashid *sandbox.Server, fl
 	if err := awaitGRPC(r.grpcAddr); err != nil {
 		t.Fatalf("%v\n%s", err, r)
 	}
-	if r.conn, err = dial(r.grpcAddr); err != nil {
+	if r.conn, err = dial(nil, r.grpcAddr); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.conn.Close() })

@@ -71,8 +71,8 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // exchange makes the call that the arguments of http describe, and returns the
-// status and the whole answer as text. It follows no redirect, and its connection
-// ends with it. secure is for https.
+// status and the whole answer as text. It follows no redirect, and ends its
+// connection, but leaves it to the server to ask for that. secure is for https.
 func exchange(secure *tls.Config, args []string) (code int, text string, err error) {
 	header := http.Header{"Content-Type": {"application/json"}}
 	for len(args) > 2 && args[0] == "-H" {
@@ -90,11 +90,16 @@ func exchange(secure *tls.Config, args []string) (code int, text string, err err
 		return 0, "", err
 	}
 	req.Header = header
-	resp, err := (&http.Transport{DisableKeepAlives: true, TLSClientConfig: secure}).RoundTrip(req)
+	transport := &http.Transport{TLSClientConfig: secure}
+	defer transport.CloseIdleConnections()
+	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return 0, "", err
 	}
 	defer resp.Body.Close()
+	if resp.Close {
+		resp.Header.Set("Connection", "close") // net/http has taken it away
+	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return 0, "", err

@@ -109,7 +109,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	streams, endStreams := context.WithCancel(context.Background())
 	s.endStreams = endStreams
 	s.grpc, s.health = newGRPC(streams, cfg, arriving) //nolint:contextcheck // the server's life
-	s.rest = newHTTPServer(rest, cfg.Limits, cfg.Logger)
+	s.rest = newHTTPServer(s.letGo(rest), cfg.Limits, cfg.Logger)
 	s.admin = newHTTPServer(newAdmin(&s.ready, cfg.Build), cfg.Limits, cfg.Logger)
 	return s, nil
 }
@@ -171,7 +171,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) shutDown(ctx context.Context) error {
-	s.ready.Store(false)
+	s.ready.Store(false) // which letGo tells callers of REST
 	s.health.Shutdown()
 	time.Sleep(s.cfg.DrainDelay)
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTimeout)
