@@ -248,7 +248,7 @@ func detail[T any](st *status.Status) (found T) {
 // newHTTPServer returns a server for h. It has no timeout for reading a whole
 // request, because that one ends waiting calls; newREST sets its own.
 func newHTTPServer(h http.Handler, limits Limits, logger *slog.Logger) *http.Server {
-	return &http.Server{
+	s := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: limits.HeaderTimeout,
 		// From the header on: a call takes that long before its answer is there.
@@ -267,6 +267,8 @@ func newHTTPServer(h http.Handler, limits Limits, logger *slog.Logger) *http.Ser
 		},
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
+	closeUnusedAtShutdown(s)
+	return s
 }
 
 type connectionBegun struct{}
