@@ -98,7 +98,7 @@ func (r *replica) retire(ctx context.Context, t *testing.T, callers *callers) {
 	r.awaitEnd(ctx, t, len(leftBehind))
 	for _, token := range leftBehind {
 		if everywhere, _ := callers.revoked(t, token); !everywhere {
-			t.Errorf("a revocation was sent, its caller went, and it was lost\n%s", r)
+			t.Errorf("it has ended before a revocation that its caller had left to it was done\n%s", r)
 		}
 	}
 }

@@ -6,6 +6,8 @@
 //	allowedcallers.go who of those may call
 //	limits.go         how much a client can make the server hold, and how long
 //	arrivals.go       requests that have begun to arrive
+//	letgo.go          connections that should take no more calls
+//	unused.go         connections that have had no request yet
 //	interceptors.go   the one chain that every call of every door runs through
 //	grpc.go           the gRPC door: TokenService, health, reflection
 //	rest.go           the REST listener: what both doors there have in common

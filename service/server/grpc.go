@@ -29,6 +29,7 @@ func newGRPC(streams context.Context, cfg Config, arriving *arrivals) (*grpc.Ser
 		grpc.MaxConcurrentStreams(uint32(limits.StreamsPerConnection)), //nolint:gosec // likewise
 		grpc.StaticStreamWindowSize(receiveWindow),
 		grpc.StaticConnWindowSize(1 << 20),
+		// GracefulStop, too, waits that long for connections that are being set up.
 		grpc.ConnectionTimeout(limits.HeaderTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle:     limits.IdleTimeout,

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -78,9 +77,6 @@ func newREST(ctx context.Context, cfg Config, arriving *arrivals) (http.Handler,
 	return recoverREST(cfg.Logger, func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		if tooOld(r, cfg.Limits.ConnectionAge) {
-			w.Header().Set("Connection", "close")
-		}
 		// Until the body is there; see readBody.
 		_ = http.NewResponseController(w).SetReadDeadline(begun.Add(cfg.Limits.TransferTimeout))
 		d, ok := doors[r.URL.Path]
@@ -262,19 +258,9 @@ func newHTTPServer(h http.Handler, limits Limits, logger *slog.Logger) *http.Ser
 			PingTimeout:               pingTimeout,
 			WriteByteTimeout:          limits.TransferTimeout,
 		},
-		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
-			return context.WithValue(ctx, connectionBegun{}, time.Now())
-		},
-		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		ConnContext: withConnectionBegun,
+		ErrorLog:    slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
 	closeUnusedAtShutdown(s)
 	return s
-}
-
-type connectionBegun struct{}
-
-// tooOld reports whether the connection of r has taken calls long enough.
-func tooOld(r *http.Request, age time.Duration) bool {
-	begun, ok := r.Context().Value(connectionBegun{}).(time.Time)
-	return ok && time.Since(begun) > age
 }

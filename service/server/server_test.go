@@ -211,6 +211,24 @@ func TestStalledBody(t *testing.T) {
 	}
 }
 
+// A client that connects and keeps silent does not hold up the shutdown either, by the
+// two minutes that gRPC would give it.
+func TestSilentConnection(t *testing.T) {
+	t.Parallel()
+	f := startFacade(t, neverCalled(t), func(_ *service.Config, cfg *server.Config) { cfg.Limits.HeaderTimeout = 50 * time.Millisecond })
+	conn, err := net.Dial("tcp", f.addrs.GRPC.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, conn); err != nil { // until the server closes it
+		t.Error(err)
+	}
+}
+
 // The patience with bodies is none with calls: one may take its two minutes.
 func TestPatienceDoesNotEndCalls(t *testing.T) {
 	t.Parallel()
