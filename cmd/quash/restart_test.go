@@ -18,7 +18,7 @@ import (
 )
 
 // Three replicas are restarted one by one, twice over, while callers go on calling
-// through every door; see restart_callers_test.go for what those do about a replica
+// through every door; serviceConfig and balancer say what those do about a replica
 // that goes away. No call may be lost:
 //
 //   - Each is answered, with OK, because callers try again where they are told to.
@@ -44,11 +44,9 @@ func TestRollingRestart(t *testing.T) {
 	}
 	callers.use(fleet)
 	callers.begin(ctx, t)
-	retired := 0
 	for _, drainDelay := range []string{"250ms", "0s"} {
 		for i, old := range fleet {
 			old.retire(ctx, t, callers)
-			retired++
 			fleet[i] = startReplica(ctx, t, slashid, "--drain-delay", drainDelay)
 			callers.use(fleet)
 		}
@@ -61,7 +59,6 @@ func TestRollingRestart(t *testing.T) {
 		r.signal(t, syscall.SIGTERM)
 		r.awaitEnd(ctx, t, 0)
 	}
-	t.Logf("%d replicas were restarted", retired)
 	callers.account(t)
 }
 
