@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quashdev/quash/service/internal/secrettest"
+	"github.com/quashdev/quash/internal/secrettest"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"

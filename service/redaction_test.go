@@ -16,7 +16,7 @@ import (
 	"text/template"
 	"time"
 
-	"github.com/quashdev/quash/service/internal/secrettest"
+	"github.com/quashdev/quash/internal/secrettest"
 
 	"go.yaml.in/yaml/v4"
 	"google.golang.org/protobuf/encoding/protojson"

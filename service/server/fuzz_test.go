@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quashdev/quash/service/internal/secrettest"
+	"github.com/quashdev/quash/internal/secrettest"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"

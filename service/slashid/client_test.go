@@ -18,7 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/quashdev/quash/service/internal/secrettest"
+	"github.com/quashdev/quash/internal/secrettest"
 
 	"github.com/google/go-cmp/cmp"
 

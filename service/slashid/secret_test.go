@@ -15,7 +15,7 @@ import (
 	"testing"
 	"text/template"
 
-	"github.com/quashdev/quash/service/internal/secrettest"
+	"github.com/quashdev/quash/internal/secrettest"
 
 	"github.com/quashdev/quash/service/slashid"
 )
