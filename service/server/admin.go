@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/pprof" // it registers itself on a mux that nobody serves
@@ -16,34 +17,52 @@ type BuildInfo struct {
 	Go       string `json:"go"`
 }
 
-// newAdmin builds the handler of the admin listener.
-//
-//	/livez         200 while the process serves at all
-//	/readyz        200 while calls should come here, 503 from the moment of shutdown
-//	/version       BuildInfo as JSON
-//	/debug/pprof/  the profiles of package runtime, but not the command line
+func (b BuildInfo) serve(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", jsonType)
+	_ = json.NewEncoder(w).Encode(b) //nolint:errchkjson // whoever asked has gone then
+}
+
+// adminPage is one thing that the admin listener serves.
+type adminPage struct {
+	// path is also its pattern: what ends in a slash has more below it.
+	path, what string
+	serve      http.HandlerFunc
+}
+
+// newAdmin builds the handler of the admin listener. At / it lists what else there
+// is; whoever adds a page adds it to that list, which is how the tests that look
+// for secrets come to read it.
 //
 // Neither probe asks SlashID: its outage must not have our pods restarted or
 // taken out of rotation, for there is nothing better to send callers to.
 func newAdmin(ready *atomic.Bool, build BuildInfo) http.Handler {
+	pages := []adminPage{
+		{"/livez", "200 while the process serves at all", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "ok\n")
+		}},
+		{"/readyz", "200 while calls should come here, 503 from the moment of shutdown", func(w http.ResponseWriter, _ *http.Request) {
+			if !ready.Load() {
+				http.Error(w, "not serving", http.StatusServiceUnavailable)
+				return
+			}
+			_, _ = io.WriteString(w, "ok\n")
+		}},
+		{"/version", "which quash this is, as JSON", build.serve},
+		{"/debug/pprof/", "the profiles of package runtime, but not the command line", pprof.Index},
+		{"/debug/pprof/profile", "a CPU profile, of ?seconds=30", pprof.Profile},
+		{"/debug/pprof/trace", "an execution trace, of ?seconds=1", pprof.Trace},
+		{"/debug/pprof/symbol", "names of functions, for go tool pprof", pprof.Symbol},
+	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "ok\n")
-	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !ready.Load() {
-			http.Error(w, "not serving", http.StatusServiceUnavailable)
-			return
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, "<!DOCTYPE html><title>quash</title>\n")
+		for _, p := range pages {
+			_, _ = fmt.Fprintf(w, "<p><a href=\"%s\">%[1]s</a> %s\n", p.path, p.what)
 		}
-		_, _ = io.WriteString(w, "ok\n")
 	})
-	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", jsonType)
-		_ = json.NewEncoder(w).Encode(build)
-	})
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	for _, p := range pages {
+		mux.HandleFunc("GET "+p.path, p.serve)
+	}
 	return mux
 }

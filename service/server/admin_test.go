@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,7 +23,7 @@ func TestAdmin(t *testing.T) {
 		"/livez":        {http.StatusOK, "ok\n"},
 		"/readyz":       {http.StatusOK, "ok\n"},
 		"/version":      {http.StatusOK, `{"version":"v1.2.3","revision":"abc","time":"2026-01-02T03:04:05Z","go":"go1.26"}` + "\n"},
-		"/":             {http.StatusNotFound, "404 page not found\n"},
+		"/nowhere":      {http.StatusNotFound, "404 page not found\n"},
 		"/token/revoke": {http.StatusNotFound, "404 page not found\n"},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.adminURL(path), nil)
@@ -60,5 +62,38 @@ func TestProfiles(t *testing.T) {
 		if resp.StatusCode != want.status || !strings.Contains(string(body), want.body) {
 			t.Errorf("%s: %d %q, want %d and %q", path, resp.StatusCode, body, want.status, want.body)
 		}
+	}
+}
+
+// The first page leads to all others, and they are there.
+func TestAdminIndex(t *testing.T) {
+	t.Parallel()
+	f := startFacade(t, revokesAll)
+	get := func(path string) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.adminURL(path), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, body := f.do(t, req)
+		return resp.StatusCode, string(body)
+	}
+	_, index := get("/")
+	var paths []string
+	for _, link := range regexp.MustCompile(`<a href="(.+?)">`).FindAllStringSubmatch(index, -1) {
+		paths = append(paths, link[1])
+		path := link[1]
+		switch path {
+		case "/debug/pprof/profile":
+			continue // it takes a second at least
+		case "/debug/pprof/trace":
+			path += "?seconds=0.01"
+		}
+		if code, body := get(path); code != http.StatusOK || body == "" {
+			t.Errorf("%s: %d, %d bytes", path, code, len(body))
+		}
+	}
+	want := []string{"/livez", "/readyz", "/version", "/debug/pprof/", "/debug/pprof/profile", "/debug/pprof/trace", "/debug/pprof/symbol"}
+	if !slices.Equal(paths, want) {
+		t.Errorf("the index leads to %q, want %q", paths, want)
 	}
 }
