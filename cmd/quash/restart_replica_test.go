@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"regexp"
 	"sync"
 	"testing"
@@ -38,18 +37,19 @@ func startReplica(ctx context.Context, t *testing.T, slashid *sandbox.Server, fl
 	r := &replica{upstream: newGate(slashid), restClosing: make(chan struct{})}
 	upstream := httptest.NewServer(r.upstream)
 	t.Cleanup(upstream.Close)
-	cmd := exec.Command("quash", append([]string{
-		"serve", "--upstream-url", upstream.URL, "--upstream-api-key-file", write(t, sandbox.DefaultAPIKey),
+	r.process = newProcess(append([]string{
+		"quash", "serve", "--upstream-url", upstream.URL, "--upstream-api-key-file", write(t, sandbox.DefaultAPIKey),
 		"--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0",
-	}, flags...)...)
-	cmd.Env = []string{"GORACE=" + gorace, "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")}
-	p, err := startProcess(cmd)
+	}, flags...))
+	r.cmd.Env = []string{"GORACE=" + gorace, "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")}
+	if err := r.start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.kill)
+	addrs, err := r.awaitServing()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.kill)
-	r.process = p
-	addrs := r.awaitLog(ctx, t, serving)
 	r.listeners = &listeners{addrs["GRPC"], addrs["HTTP"], addrs["ADMIN"]}
 	if err := awaitGRPC(r.grpcAddr); err != nil {
 		t.Fatalf("%v\n%s", err, r)
@@ -99,20 +99,12 @@ func (r *replica) awaitRESTClosing(ctx context.Context, t *testing.T) {
 	}
 }
 
-// awaitLog waits for complete lines of the log that match, and returns what the
-// named groups match.
-func (r *replica) awaitLog(ctx context.Context, t *testing.T, pattern string) map[string]string {
+// awaitLog waits for complete lines of the log that match.
+func (r *replica) awaitLog(t *testing.T, pattern string) {
 	t.Helper()
-	re := regexp.MustCompile(pattern)
-	match, err := r.stderr.await(ctx, re, r.ended)
-	if err != nil {
-		t.Fatalf("no match for %#q in the log: %v\n%s", pattern, err, r)
+	if _, err := r.await("stderr", regexp.MustCompile(pattern)); err != nil {
+		t.Fatal(err)
 	}
-	groups := map[string]string{}
-	for i, name := range re.SubexpNames() {
-		groups[name] = match[i]
-	}
-	return groups
 }
 
 func (r *replica) signal(t *testing.T, sig os.Signal) {

@@ -76,7 +76,7 @@ func (r *replica) retire(ctx context.Context, t *testing.T, callers *callers) {
 	})
 	t.Logf("held in progress at SIGTERM: %s", r.upstream.held)
 	r.signal(t, syscall.SIGTERM)
-	r.awaitLog(ctx, t, `"shutting down"`)
+	r.awaitLog(t, `"shutting down"`)
 	for r.ready(ctx, t) {
 	}
 	callers.balancer.remove(r)
@@ -132,7 +132,7 @@ func (r *replica) desert(ctx context.Context, t *testing.T, callers *callers) (t
 		}
 	}
 	noticed := `"reason":"CALLER_CANCELLED","state":"UNKNOWN"`
-	r.awaitLog(ctx, t, `(?s)`+noticed+`.*`+noticed)
+	r.awaitLog(t, `(?s)`+noticed+`.*`+noticed)
 	return tokens
 }
 
