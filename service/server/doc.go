@@ -14,6 +14,7 @@
 //	native.go         POST /v1/tokens:revoke, grpc-gateway's usual manners
 //	dropin.go         POST /token/revoke, SlashID's own contract
 //	body.go           request bodies, and what is wrong with them
+//	errorlog.go       what net/http has to say, and what of it is told
 //	admin.go          liveness, readiness, build info, profiles
 //
 // REST is grpc-gateway in front of an in-process channel to the same service

@@ -259,7 +259,7 @@ func newHTTPServer(h http.Handler, limits Limits, logger *slog.Logger) *http.Ser
 			WriteByteTimeout:          limits.TransferTimeout,
 		},
 		ConnContext: withConnectionBegun,
-		ErrorLog:    slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		ErrorLog:    newHTTPErrorLog(logger),
 	}
 	closeUnusedAtShutdown(s)
 	return s
