@@ -4,10 +4,12 @@ import (
 	"context"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/status"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
@@ -42,6 +44,7 @@ func newGRPC(streams context.Context, cfg Config, arriving *arrivals) (*grpc.Ser
 			MinTime:             limits.PingInterval,
 			PermitWithoutStream: true,
 		}),
+		grpc.UnknownServiceHandler(noSuchMethod),
 		// Stop returns only after the last handler has: what they use is closed
 		// after it.
 		grpc.WaitForHandlers(true),
@@ -51,11 +54,17 @@ func newGRPC(streams context.Context, cfg Config, arriving *arrivals) (*grpc.Ser
 	}
 	s := grpc.NewServer(options...)
 	quashv1.RegisterTokenServiceServer(s, cfg.Service)
-	status := health.NewServer()
-	status.SetServingStatus(quashv1.TokenService_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
-	healthv1.RegisterHealthServer(s, status)
+	serving := health.NewServer()
+	serving.SetServingStatus(quashv1.TokenService_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
+	healthv1.RegisterHealthServer(s, serving)
 	if cfg.Reflection {
 		reflection.Register(s)
 	}
-	return s, status
+	return s, serving
+}
+
+// noSuchMethod answers calls of what there is not. grpc-go's own answer repeats the
+// name, and a name that is none may be anything: a token, for instance.
+func noSuchMethod(any, grpc.ServerStream) error {
+	return status.Error(codes.Unimplemented, "there is no such method; "+quashv1.TokenService_Revoke_FullMethodName+" is one")
 }

@@ -75,3 +75,18 @@ func TestLargestMessage(t *testing.T) {
 		t.Errorf("64 KiB of token: %v", status.Code(err))
 	}
 }
+
+// A caller of what there is not is told so, without the name that he used.
+func TestNoSuchMethod(t *testing.T) {
+	t.Parallel()
+	f := startFacade(t, neverCalled(t))
+	for _, method := range []string{
+		"/quash.v1.TokenService/header.claims.signature", "/header.claims.signature/Revoke",
+		"/quash.v1.TokenService/Revoke/header.claims.signature", "/quash.v1.TokenService/Revoke?token=header.claims.signature",
+	} {
+		err := f.conn.Invoke(t.Context(), method, &quashv1.RevokeRequest{}, &quashv1.RevokeResponse{})
+		if got, want := status.Convert(err).Message(), "there is no such method; /quash.v1.TokenService/Revoke is one"; status.Code(err) != codes.Unimplemented || got != want {
+			t.Errorf("%s: %v, want Unimplemented: %s", method, err, want)
+		}
+	}
+}
