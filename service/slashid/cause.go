@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"syscall"
@@ -14,15 +15,15 @@ import (
 var errWithheld = errors.New("an error of HTTP's, such as a broken answer or a stream refused; its text is withheld, for it may repeat the request")
 
 // publicCause is the part of an error of net/http's that holds nothing of what a
-// peer sent once it had the request: net/http quotes a broken answer, and a peer
-// can answer with what it got. Errors from below HTTP come from the operating
-// system, or from TLS before there was a request.
+// peer sent: net/http quotes a broken answer, and a peer can answer with what it
+// got, or put it into a certificate for the next connection. Errors from below HTTP
+// come from the operating system, or are TLS's own words.
 func publicCause(err error) error {
 	for _, known := range []func(error) error{
 		is(errKeptBack), is(context.Canceled), is(context.DeadlineExceeded),
+		certificateCause,
 		as[*net.OpError], as[*net.DNSError], as[syscall.Errno],
-		as[*tls.CertificateVerificationError], as[tls.AlertError], as[tls.RecordHeaderError],
-		as[x509.UnknownAuthorityError], as[x509.HostnameError], as[x509.CertificateInvalidError],
+		as[tls.AlertError], as[tls.RecordHeaderError],
 		is(io.ErrUnexpectedEOF), is(io.EOF),
 	} {
 		if cause := known(err); cause != nil {
@@ -33,6 +34,27 @@ func publicCause(err error) error {
 		return timeout
 	}
 	return errWithheld
+}
+
+// certificateCause is what is wrong with a peer's certificate, without the names
+// that stand in it.
+func certificateCause(err error) error {
+	if wrong, ok := errors.AsType[x509.HostnameError](err); ok {
+		return fmt.Errorf("x509: the certificate is for other names than %s", wrong.Host)
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return x509.UnknownAuthorityError{} // its hint is such a name
+	}
+	if wrong, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		if wrong.Reason != x509.Expired { // which tells times
+			wrong.Detail = "see the certificate"
+		}
+		return x509.CertificateInvalidError{Reason: wrong.Reason, Detail: wrong.Detail}
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return errors.New("tls: the certificate cannot be verified")
+	}
+	return nil
 }
 
 func is(target error) func(error) error {

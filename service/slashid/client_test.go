@@ -2,7 +2,11 @@ package slashid_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -763,6 +767,41 @@ func TestRevokeErrorsHoldNoSecretOverHTTP2(t *testing.T) {
 	checkNoAnswer(t, got, slashid.ConnectionLost, true)
 	if text := fmt.Sprintf("%+v %#v", got, got.Err); tellsToken(text) {
 		t.Errorf("the token is told in %q", text)
+	}
+}
+
+// A certificate is shown before there is a request, but perhaps not before the last
+// one: what stands in it is not told.
+func TestRevokeErrorsHoldNoNameOfACertificate(t *testing.T) {
+	t.Parallel()
+	expired := "current time 2026-11-23T00:00:00Z is after 2026-11-22T00:00:00Z"
+	for want, wrong := range map[string]error{
+		"x509: the certificate is for other names than slashid.test": x509.HostnameError{
+			Certificate: &x509.Certificate{DNSNames: []string{token}}, Host: "slashid.test",
+		},
+		"x509: certificate signed by unknown authority": x509.UnknownAuthorityError{
+			Cert: &x509.Certificate{Subject: pkix.Name{CommonName: token}},
+		},
+		"x509: a root or intermediate certificate is not authorized to sign for this name: see the certificate": x509.CertificateInvalidError{
+			Reason: x509.CANotAuthorizedForThisName, Detail: token,
+		},
+		"x509: certificate has expired or is not yet valid: " + expired: x509.CertificateInvalidError{
+			Cert: &x509.Certificate{DNSNames: []string{token}}, Reason: x509.Expired, Detail: expired,
+		},
+		"tls: the certificate cannot be verified": errors.New(token),
+	} {
+		client, _ := newPeer(t, func(*peerConn) {})
+		client.DialThrough(func(context.Context, string, string) (net.Conn, error) {
+			return nil, &tls.CertificateVerificationError{Err: wrong}
+		})
+		got := revoke(t, client, aRequest())
+		checkNoAnswer(t, got, slashid.NotConnected, false)
+		if got.Err.Error() != want {
+			t.Errorf("the cause is %q, want %q", got.Err, want)
+		}
+		if text := fmt.Sprintf("%+v %#v", got, got.Err); tellsToken(text) {
+			t.Errorf("the token is told in %q", text)
+		}
 	}
 }
 
