@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -55,6 +56,7 @@ func (c *sandboxServeCmd) Run(ctx context.Context, std streams, unreadable *usag
 	if problems = append(unreadable.problems, problems...); len(problems) > 0 {
 		return &usageError{problems}
 	}
+	withholdForeignLogs(slog.New(slog.NewTextHandler(std.err, nil)))
 	bound, err := listen(ctx, s, "--addr", c.Addr)
 	if err != nil {
 		return err
