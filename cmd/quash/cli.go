@@ -81,6 +81,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		}
 	}()
 	unread := &unreadable{readings: map[*kong.Value][]string{}}
+	parser := newParser(unread, stdout, stderr)
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		return complain(stderr, &usageError{[]string{advise(err)}})
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	command.Bind(streams{stdout, stderr}, &usageError{unread.of(command)})
+	return complain(stderr, command.Run())
+}
+
+// newParser returns what reads the grammar.
+func newParser(unread *unreadable, stdout, stderr io.Writer) *kong.Kong {
 	parser, err := kong.New(&grammar{},
 		kong.Name("quash"),
 		kong.Description("quash revokes SlashID user tokens, and tells the truth about what became of them."),
@@ -99,16 +114,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	if err != nil {
 		panic(err) // a mistake in the grammar, which any run shows
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
-	command, err := parser.Parse(args)
-	if err != nil {
-		return complain(stderr, &usageError{[]string{advise(err)}})
-	}
-	command.BindTo(ctx, (*context.Context)(nil))
-	command.Bind(streams{stdout, stderr}, &usageError{unread.of(command)})
-	return complain(stderr, command.Run())
+	return parser
 }
 
 // complain writes what went wrong, a line each, and returns the exit code.

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"io"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+// What is an argument of a process stands in the process list, for everyone on the
+// machine to read, and in the history of the shell. So no command has a place for a
+// token there: tokens come over standard input, or out of files.
+
+// notTokens are the flags of texts whose names do not say already that they are no
+// place for a token.
+var notTokens = map[string]string{
+	"regions": "names of the sandbox's regions",
+}
+
+func TestNoArgumentTakesAToken(t *testing.T) {
+	t.Parallel()
+	parser := newParser(&unreadable{readings: map[*kong.Value][]string{}}, io.Discard, io.Discard)
+	var commands, flags int
+	err := kong.Visit(parser.Model, func(node kong.Visitable, next kong.Next) error {
+		switch node := node.(type) {
+		case *kong.Node:
+			commands++
+			for _, argument := range node.Positional {
+				t.Errorf("%s takes the argument %s: make it a flag, and let tokens come over standard input", node.FullPath(), argument.Summary())
+			}
+			if node.Argument != nil {
+				t.Errorf("%s takes an argument", node.FullPath())
+			}
+		case *kong.Flag:
+			flags++
+			if canHoldAToken(node.Name, node.Target.Type()) && notTokens[node.Name] == "" {
+				t.Errorf("--%s takes a text: if that may be a token, let it come over standard input, and else say so in notTokens", node.Name)
+			}
+		}
+		return next(nil)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if commands < 7 || flags < 60 {
+		t.Errorf("there are but %d commands and %d flags", commands, flags)
+	}
+	t.Logf("%d flags of %d commands", flags, commands)
+}
+
+// canHoldAToken reports whether a flag is for any text, and not for an address, a
+// URL or a file.
+func canHoldAToken(name string, kind reflect.Type) bool {
+	for kind.Kind() == reflect.Slice || kind.Kind() == reflect.Pointer {
+		kind = kind.Elem()
+	}
+	// A type of its own knows its few values.
+	isText := kind.Kind() == reflect.String && kind.Name() == "string"
+	return isText && !regexp.MustCompile(`(^|-)(addr|url|file)$`).MatchString(name)
+}
+
+func TestCanHoldAToken(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"token": true, "jwt": true, "api-key": true, "api-key-file": false, "file": false, "grpc-addr": false, "profile": true, "curl": true,
+	} {
+		for _, kind := range []reflect.Type{reflect.TypeFor[string](), reflect.TypeFor[[]string](), reflect.TypeFor[*string]()} {
+			if got := canHoldAToken(name, kind); got != want {
+				t.Errorf("--%s of %s: %t, want %t", name, kind, got, want)
+			}
+		}
+	}
+	if canHoldAToken("token", reflect.TypeFor[int]()) || canHoldAToken("token", reflect.TypeFor[logFormat]()) {
+		t.Error("a number or a log format is taken for a token")
+	}
+}
+
+// argumentsWithTokens returns the commands of a text for a shell in which a token, or
+// the variable that holds one, is an argument of a process. To printf it is none:
+// shells have that built in.
+func argumentsWithTokens(text string) (commands []string) {
+	for command := range strings.FieldsFuncSeq(strings.ReplaceAll(text, "|\n", "|"), func(r rune) bool { return r == '|' || r == '\n' }) {
+		told := anyToken.MatchString(command) || strings.Contains(command, "$TOKEN") || strings.Contains(command, "${TOKEN")
+		if told && !strings.HasPrefix(strings.TrimLeft(command, "$ "), "printf ") {
+			commands = append(commands, strings.TrimSpace(command))
+		}
+	}
+	return commands
+}
+
+// What people copy from becomes a habit. The greeting of quash dev is in TestCanary.
+func TestReadmeKeepsTokensOutOfArguments(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), "TOKEN") {
+		t.Error("the README has no command with a token: look elsewhere")
+	}
+	if got := argumentsWithTokens(string(text)); got != nil {
+		t.Errorf("the README has tokens for arguments: %q", got)
+	}
+}
+
+func TestArgumentsWithTokens(t *testing.T) {
+	t.Parallel()
+	const token = "eyJhbGciOiJub25lIn0.eyJqdGkiOiJhYmMtMTIzIn0.c2ln"
+	for text, want := range map[string]int{
+		"  printf '{\"token\":\"%s\"}' '" + token + "' |\n    curl -d @- localhost\n": 0,
+		"  printf '%s' x |\n    curl -d '" + token + "' localhost\n":                  1,
+		"curl -H 'Authorization: Bearer " + token + "' localhost":                     1,
+		"printf '%s' '" + token + "' | grpcurl -d @ | tee " + token:                   1,
+		"/usr/bin/printf '" + token + "'\necho '" + token + "'":                       2,
+		"$ printf '%s' \"$TOKEN\" | curl -d @-":                                       0,
+		"$ curl -d \"$TOKEN\"\n$ curl -d \"${TOKEN}\"":                                2,
+		"no token at all": 0,
+	} {
+		if got := argumentsWithTokens(text); len(got) != want {
+			t.Errorf("%q: %q, want %d", text, got, want)
+		}
+	}
+}
