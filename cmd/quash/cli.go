@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -117,12 +118,16 @@ func newParser(unread *unreadable, stdout, stderr io.Writer) *kong.Kong {
 	return parser
 }
 
+// tokenLike is a token that was given where none belongs. A complaint names what it
+// is about, and may end up in a log.
+var tokenLike = regexp.MustCompile(`\beyJ[\w-]{10,}\.[\w.-]*`)
+
 // complain writes what went wrong, a line each, and returns the exit code.
 func complain(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitOK
 	}
-	for line := range strings.Lines(err.Error()) {
+	for line := range strings.Lines(tokenLike.ReplaceAllString(err.Error(), "[redacted]")) {
 		fmt.Fprintln(stderr, "quash:", strings.TrimSuffix(line, "\n"))
 	}
 	if _, usage := errors.AsType[*usageError](err); usage {

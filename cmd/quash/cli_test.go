@@ -20,6 +20,8 @@ func TestComplain(t *testing.T) {
 		"several failures":      {errors.Join(errors.New("it broke"), errors.New("so did that")), 1, "quash: it broke\nquash: so did that\n"},
 		"a failure of lines":    {errors.New("it broke\nhere"), 1, "quash: it broke\nquash: here\n"},
 		"a misuse":              {usage, 2, "quash: --a is wrong\nquash: --b is worse\n"},
+		"a token, misplaced":    {errors.New(`unexpected argument eyJhbGciOiJub25lIn0.eyJqdGkiOiJhIn0.c-_; not "eyJhbGciOiJub25lIn0.e"`), 1, "quash: unexpected argument [redacted]; not \"[redacted]\"\n"},
+		"nothing like a token":  {errors.New("no host eyJ.example.com, heyJuliaAndRomeo.example.com"), 1, "quash: no host eyJ.example.com, heyJuliaAndRomeo.example.com\n"},
 		"a misuse, found later": {fmt.Errorf("start: %w", usage), 2, "quash: start: --a is wrong\nquash: --b is worse\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
