@@ -97,7 +97,7 @@ func TestScripts(t *testing.T) {
 }
 
 func TestMain(m *testing.M) {
-	testscript.Main(leakTested{m}, map[string]func(){"quash": main})
+	testscript.Main(leakTested{m}, map[string]func(){"quash": main, "defective": defective})
 }
 
 // leakTested fails a run that leaves goroutines behind. goleak.VerifyTestMain

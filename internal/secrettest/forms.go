@@ -99,18 +99,21 @@ func alignments(s string) []string {
 
 // eachByte writes every byte in the same way.
 func eachByte(name, format, separator string) form {
+	var texts [256]string
+	for b := range texts {
+		texts[b] = fmt.Sprintf(format, b)
+	}
 	write := func(s string) []string {
 		var b strings.Builder
 		for i := range len(s) {
 			if i > 0 {
 				b.WriteString(separator)
 			}
-			fmt.Fprintf(&b, format, s[i])
+			b.WriteString(texts[s[i]])
 		}
 		return []string{b.String()}
 	}
-	// The shortest that a byte of ASCII can be; a decimal of less than three digits
-	// is one of two.
-	unit := len(fmt.Sprintf(format, '0')) + len(separator)
+	// The shortest that a byte of a text can be: in decimal it has two digits.
+	unit := len(texts[' ']) + len(separator)
 	return form{name, write, TellingRun*unit - len(separator)}
 }

@@ -76,7 +76,7 @@ func TestLargestMessage(t *testing.T) {
 	}
 }
 
-// A caller of what there is not is told so, without the name that he used.
+// A caller of what there is not is told so, without the name that it used.
 func TestNoSuchMethod(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, neverCalled(t))
