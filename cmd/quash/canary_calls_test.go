@@ -28,17 +28,6 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-const (
-	doorGRPC   = "gRPC"
-	doorNative = "native"
-	doorDropIn = "drop-in"
-)
-
-var doors = []string{doorGRPC, doorNative, doorDropIn}
-
-// paths are those of the REST doors.
-var paths = map[string]string{doorNative: "/v1/tokens:revoke", doorDropIn: "/token/revoke"}
-
 // target is a façade that runs, and a client of each of its doors.
 type target struct {
 	*child

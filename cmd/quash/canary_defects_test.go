@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 )
 
 // defective is a command like quash serve, but that its service panics, with values
-// made of the request: as there is no way to have quash itself do that.
+// made of the request, or takes no more calls: as there is no way to have quash itself
+// do that.
 func defective() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	err := serveDefective(ctx)
@@ -38,9 +40,14 @@ func serveDefective(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	drained, err := service.New(service.Config{Upstream: defectiveUpstream{}, Logger: logger})
+	if err != nil {
+		return err
+	}
+	drained.Drain()
 	const free = "127.0.0.1:0"
 	s, err := server.New(ctx, server.Config{
-		Service: defectiveService{svc}, GRPCAddr: free, HTTPAddr: free, AdminAddr: free,
+		Service: defectiveService{svc, drained}, GRPCAddr: free, HTTPAddr: free, AdminAddr: free,
 		DrainTimeout: time.Minute, Logger: logger,
 	})
 	if err != nil {
@@ -71,11 +78,21 @@ var defects = map[string]func(*quashv1.RevokeRequest){
 	},
 }
 
-type defectiveService struct{ *service.TokenService }
+// drainedScene is for calls of the service that takes none.
+const drainedScene = "drained"
+
+type defectiveService struct {
+	*service.TokenService
+
+	drained *service.TokenService
+}
 
 func (s defectiveService) Revoke(ctx context.Context, req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	for _, version := range md.Get("slashid-sdkversion") {
+		if strings.HasPrefix(version, drainedScene) {
+			return s.drained.Revoke(ctx, req)
+		}
 		for name, defect := range defects {
 			if len(version) >= len(name) && version[:len(name)] == name {
 				defect(req)

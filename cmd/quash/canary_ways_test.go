@@ -127,35 +127,8 @@ func (h *hunt) overMutualTLS(t *testing.T) {
 	if err := h.lookAtProcess(c); err != nil {
 		t.Error(err)
 	}
-	// Requests whose bodies come only when quash takes no more.
-	late := map[string]*lateBody{}
-	for _, door := range []string{doorNative, doorDropIn} {
-		one, err := h.beginBody(t, hostOf(f.base), billing, paths[door])
-		if err != nil {
-			t.Fatal(err)
-		}
-		late[door] = one
-	}
 	if err := c.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
-	}
-	for {
-		got, err := f.ask(t.Context(), call{door: doorGRPC})
-		if err == nil && got.row == rowOverloaded {
-			continue // it has not noticed yet
-		}
-		if err != nil || got.row != rowShuttingDown {
-			t.Errorf("gRPC at shutdown: %v, %v", got, err)
-		}
-		h.reach(doorGRPC, got.row)
-		break
-	}
-	for door, one := range late {
-		got, err := one.finish(door)
-		if err != nil || !got.is(door, rowShuttingDown) {
-			t.Errorf("%s at shutdown: %v, %v", door, got, err)
-		}
-		h.reach(door, rowShuttingDown)
 	}
 	upstream.release()
 	held.Wait()
@@ -225,7 +198,7 @@ func (h *hunt) unreachable(t *testing.T) {
 	h.end(t, c, nil)
 }
 
-// inDefects is a service that panics.
+// inDefects is a service that panics, and one that takes no calls any more.
 func (h *hunt) inDefects(t *testing.T) {
 	c := h.launch(t, "defective", nil, "defective")
 	c.subcommand = "serve" // it says so as that does
@@ -235,6 +208,7 @@ func (h *hunt) inDefects(t *testing.T) {
 			f.expect(t, call{door: door, scene: name}, rowDefect)
 		}
 		f.expect(t, call{door: door, scene: "upstream"}, rowDefect)
+		f.expect(t, call{door: door, scene: drainedScene}, rowShuttingDown)
 	}
 	if err := h.crawl(t.Context(), c.name, f.addrs["ADMIN"]); err != nil {
 		t.Error(err)

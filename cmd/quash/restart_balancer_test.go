@@ -88,7 +88,7 @@ func (b *balancer) pick(next *int, tried []string) string {
 	return ""
 }
 
-func (b *balancer) make(ctx context.Context, c *call) {
+func (b *balancer) make(ctx context.Context, c *madeCall) {
 	if c.door == doorDropIn {
 		transport := b.kept
 		if c.newcomer {
@@ -110,7 +110,7 @@ func (b *balancer) make(ctx context.Context, c *call) {
 }
 
 // try makes a call once, and reports whether it is to be repeated.
-func (b *balancer) try(ctx context.Context, c *call, transport *http.Transport, addr string) (again bool) {
+func (b *balancer) try(ctx context.Context, c *madeCall, transport *http.Transport, addr string) (again bool) {
 	c.attempts.Add(1)
 	var answered atomic.Bool
 	req := c.httpRequest(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -128,7 +128,7 @@ func (b *balancer) try(ctx context.Context, c *call, transport *http.Transport, 
 
 // httpRequest is the call as a request to that address, by the drop-in door where it
 // is of that one.
-func (c *call) httpRequest(ctx context.Context, addr string) *http.Request {
+func (c *madeCall) httpRequest(ctx context.Context, addr string) *http.Request {
 	path, body := "/v1/tokens:revoke", fmt.Sprintf(`{"token":%q,"consistency":%q}`, c.token, c.consistency())
 	if c.door == doorDropIn {
 		path, body = "/token/revoke", fmt.Sprintf(`{"token":%q}`, c.token)

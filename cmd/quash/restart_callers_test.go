@@ -22,16 +22,9 @@ import (
 	"github.com/quashdev/quash/sandbox"
 )
 
-// The doors, and how the calls through them are told apart upstream, where they
-// arrive as the version of an SDK.
-const (
-	doorGRPC   = "grpc"
-	doorNative = "native"
-	doorDropIn = "drop-in"
-	gone       = "gone" // whose caller is not there any more, whatever door it came by
-)
-
-var doors = []string{doorGRPC, doorNative, doorDropIn}
+// gone is for callers who are not there any more, whatever door they came by. Upstream
+// calls are told apart by that and by their doors, as versions of an SDK.
+const gone = "gone"
 
 const (
 	// A call begins every pace, as long as there are not more than crowd in progress.
@@ -52,14 +45,14 @@ type callers struct {
 	calls   sync.WaitGroup
 
 	mu   sync.Mutex
-	made []*call
+	made []*madeCall
 }
 
 // stateOK is the state of a call that succeeded.
 const stateOK = "OK"
 
-// call is a revocation to be made, and then what became of it.
-type call struct {
+// madeCall is a revocation to be made, and then what became of it.
+type madeCall struct {
 	door, token string
 	allRegions  bool
 	newcomer    bool // whose caller has no connection yet
@@ -143,7 +136,7 @@ func (c *callers) begin(ctx context.Context, t *testing.T) {
 			if inProgress.Load() == crowd {
 				continue
 			}
-			made := &call{door: doors[i%len(doors)], token: c.mint(t), allRegions: i/len(doors)%2 == 0, newcomer: i%5 == 0}
+			made := &madeCall{door: doors[i%len(doors)], token: c.mint(t), allRegions: i/len(doors)%2 == 0, newcomer: i%5 == 0}
 			c.mu.Lock()
 			c.made = append(c.made, made)
 			c.mu.Unlock()
@@ -164,7 +157,7 @@ func (c *callers) end() {
 	c.calls.Wait()
 }
 
-func (c *callers) make(ctx context.Context, made *call) {
+func (c *callers) make(ctx context.Context, made *madeCall) {
 	// Far more than any call takes: one that hangs runs into it.
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -190,18 +183,18 @@ func (c *callers) make(ctx context.Context, made *call) {
 	}
 }
 
-func (c *call) consistency() quashv1.Consistency {
+func (c *madeCall) consistency() quashv1.Consistency {
 	if c.allRegions {
 		return quashv1.Consistency_CONSISTENCY_ALL_REGIONS
 	}
 	return quashv1.Consistency_CONSISTENCY_LOCAL_REGION
 }
 
-func (c *call) request() *quashv1.RevokeRequest {
+func (c *madeCall) request() *quashv1.RevokeRequest {
 	return &quashv1.RevokeRequest{Token: c.token, Consistency: c.consistency()}
 }
 
-func (c *call) outgoing(ctx context.Context) context.Context {
+func (c *madeCall) outgoing(ctx context.Context) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "slashid-sdkversion", c.door)
 }
 

@@ -106,21 +106,21 @@ func (r *replica) desert(ctx context.Context, t *testing.T, callers *callers) (t
 	t.Helper()
 	leaving, leave := context.WithCancel(ctx)
 	defer leave()
-	overGRPC := func(c *call) (answered bool) {
+	overGRPC := func(c *madeCall) (answered bool) {
 		_, err := quashv1.NewTokenServiceClient(r.conn).Revoke(c.outgoing(leaving), c.request())
 		return status.Code(err) != codes.Canceled
 	}
-	overREST := func(c *call) (answered bool) {
+	overREST := func(c *madeCall) (answered bool) {
 		resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(c.httpRequest(leaving, r.httpAddr))
 		if err == nil {
 			_ = resp.Body.Close()
 		}
 		return err == nil
 	}
-	ways := []func(*call) bool{overGRPC, overREST}
+	ways := []func(*madeCall) bool{overGRPC, overREST}
 	ends := make(chan bool, len(ways))
 	for _, way := range ways {
-		c := &call{door: gone, token: callers.mint(t), allRegions: true}
+		c := &madeCall{door: gone, token: callers.mint(t), allRegions: true}
 		tokens = append(tokens, c.token)
 		go func() { ends <- way(c) }()
 	}
