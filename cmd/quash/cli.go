@@ -46,16 +46,16 @@ type unreadable struct{ readings map[*kong.Value][]string }
 
 // of returns what is wrong with the flags of the command that was chosen.
 func (u *unreadable) of(command *kong.Context) (problems []string) {
-	set := map[*kong.Value]bool{}
+	given := map[*kong.Value]int{}
 	for _, element := range command.Path {
 		if element.Flag != nil {
-			set[element.Flag.Value] = true
+			given[element.Flag.Value]++
 		}
 	}
 	for _, flag := range command.Flags() {
 		readings := u.readings[flag.Value]
-		if set[flag.Value] && len(readings) > 0 {
-			readings = readings[:1]
+		if n := given[flag.Value]; n > 0 {
+			readings = readings[:min(n, len(readings))]
 		}
 		for _, problem := range readings {
 			if problem != "" {

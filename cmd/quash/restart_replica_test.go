@@ -32,7 +32,7 @@ type replica struct {
 
 type listeners struct{ grpcAddr, httpAddr, adminAddr string }
 
-func startReplica(ctx context.Context, t *testing.T, slashid *sandbox.Server, flags ...string) *replica {
+func startReplica(t *testing.T, slashid *sandbox.Server, flags ...string) *replica {
 	t.Helper()
 	r := &replica{upstream: newGate(slashid), restClosing: make(chan struct{})}
 	upstream := httptest.NewServer(r.upstream)

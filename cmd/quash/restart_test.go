@@ -40,14 +40,14 @@ func TestRollingRestart(t *testing.T) {
 	// until they are known to go.
 	var fleet []*replica
 	for range 3 {
-		fleet = append(fleet, startReplica(ctx, t, slashid, "--drain-delay", "0s"))
+		fleet = append(fleet, startReplica(t, slashid, "--drain-delay", "0s"))
 	}
 	callers.use(fleet)
 	callers.begin(ctx, t)
 	for _, drainDelay := range []string{"250ms", "0s"} {
 		for i, old := range fleet {
 			old.retire(ctx, t, callers)
-			fleet[i] = startReplica(ctx, t, slashid, "--drain-delay", drainDelay)
+			fleet[i] = startReplica(t, slashid, "--drain-delay", drainDelay)
 			callers.use(fleet)
 		}
 	}
