@@ -43,9 +43,6 @@ const (
 	bodyPatience = 5 * time.Second
 	// dialTimeout bounds the making of a connection, and then its TLS handshake.
 	dialTimeout = 10 * time.Second
-	// maxCorrelationID is the longest correlation id that is passed on; SlashID's
-	// are UUIDs.
-	maxCorrelationID = 128
 	// maxIdleConns is how many unused connections are kept for the next calls.
 	maxIdleConns = 512
 	idleTimeout  = 90 * time.Second
@@ -276,24 +273,4 @@ func withoutAnswer(ctx context.Context, out *outgoing, err error) Result {
 		result.Kind = NotConnected
 	}
 	return result
-}
-
-// correlationID returns SlashID's id for the request, or nothing when what came
-// under that name is too long, not printable, or repeats something secret.
-func (r Request) correlationID(h http.Header) string {
-	id := h.Get(HeaderCorrelationID)
-	if len(id) > maxCorrelationID {
-		return ""
-	}
-	for _, secret := range []Secret{r.Token, r.Credentials.APIKey, r.Credentials.Authorization} {
-		if secret.OccursIn(id) {
-			return ""
-		}
-	}
-	for i := range len(id) {
-		if id[i] <= ' ' || id[i] > '~' {
-			return ""
-		}
-	}
-	return id
 }

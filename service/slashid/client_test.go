@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -349,6 +351,10 @@ func TestRevokePassesOnlyASafeCorrelationID(t *testing.T) {
 		{"the token's header", "id-" + tokenHeader, ""},
 		{"the token's claims", tokenClaims, ""},
 		{"the token's signature", tokenSignature + "-id", ""},
+		{"in hex", "a" + hex.EncodeToString([]byte(tokenClaims[:20])), ""},
+		{"in base64", "ab" + base64.StdEncoding.EncodeToString([]byte(tokenClaims[3:20])), ""},
+		{"in base64 for URLs", base64.URLEncoding.EncodeToString([]byte(tokenHeader[:18])), ""},
+		{"a claim", `"sub":"person-1"`, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
