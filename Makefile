@@ -11,6 +11,8 @@ VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null 
 AGAINST ?= main
 # Where `make vulncheck` looks. A copy that is named here, file:///… say, must be there.
 GOVULNDB ?= https://vuln.go.dev
+# How long `make soak` takes.
+DURATION ?= 30m
 
 IMPORTS := .build/proto-imports
 TWICE   := .build/twice
@@ -30,6 +32,10 @@ test: ## Run the tests.
 .PHONY: race
 race: ## Run the tests with the race detector, in random order.
 	go test -race -shuffle=on ./...
+
+.PHONY: soak
+soak: ## Run mixed load and faults for DURATION (30m), and fail on anything that grows.
+	go run ./bench/soak -duration $(DURATION) -out .build/soak
 
 .PHONY: build
 build: ## Build bin/quash.
