@@ -99,6 +99,10 @@ func (c *devCmd) greet(w io.Writer, upstream *boundSandbox, addrs server.Addrs) 
 	rest, admin, curlFlags, grpcurlFlags := "http", "http", "", "-plaintext"
 	if c.enabled() {
 		rest, curlFlags, grpcurlFlags = "https", " --cacert CA.pem", "-cacert CA.pem"
+		if c.ClientCAFile != "" {
+			curlFlags += " --cert CERT.pem --key KEY.pem"
+			grpcurlFlags += " -cert CERT.pem -key KEY.pem"
+		}
 		if !isLoopback(c.AdminAddr) {
 			admin = "https"
 		}

@@ -92,26 +92,29 @@ func TestReadCertificates(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(upstream.Close)
+	const none = "it holds no PEM certificate"
 	certificate := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: upstream.Certificate().Raw}))
 	for name, tt := range map[string]struct {
-		text string
-		ok   bool
+		text, problem string
 	}{
-		"a certificate":        {certificate, true},
-		"with words around it": {"# the company's\n" + certificate + "# that was it\n", true},
-		"a chain":              {certificate + certificate, true},
-		"empty":                {"", false},
-		"no PEM":               {"not a certificate\n", false},
-		"a certificate cut":    {certificate[:len(certificate)/2], false},
-		"another kind of PEM":  {strings.ReplaceAll(certificate, "CERTIFICATE", "PUBLIC KEY"), false},
-		"DER":                  {string(upstream.Certificate().Raw), false},
+		"a certificate":                    {certificate, ""},
+		"with words around it":             {"# the company's\n" + certificate + "# that was it\n", ""},
+		"a chain":                          {certificate + certificate, ""},
+		"another kind of PEM before it":    {strings.ReplaceAll(certificate, "CERTIFICATE", "PUBLIC KEY") + certificate, ""},
+		"empty":                            {"", none},
+		"no PEM":                           {"not a certificate\n", none},
+		"a certificate cut":                {certificate[:len(certificate)/2], none},
+		"another kind of PEM":              {strings.ReplaceAll(certificate, "CERTIFICATE", "PUBLIC KEY"), none},
+		"DER":                              {string(upstream.Certificate().Raw), none},
+		"one that is cut after another":    {certificate + certificate[:len(certificate)/2], "what follows its certificate 1 is cut off or broken"},
+		"what is no certificate after one": {certificate + strings.ReplaceAll(certificate, "MII", "AII"), "its certificate 2 is broken: x509: malformed certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			file := write(t, tt.text)
 			pool, err := load(file, parseCertificates)
-			if !tt.ok {
-				if err == nil || err.Error() != file+": it holds no PEM certificate" {
+			if tt.problem != "" {
+				if err == nil || err.Error() != file+": "+tt.problem {
 					t.Errorf("the error is %v", err)
 				}
 				return

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"time"
@@ -94,10 +96,27 @@ func parseKeyPair(certPEM, keyPEM []byte) (*tls.Certificate, error) {
 	return &cert, nil
 }
 
+// parseCertificates reads all certificates of a bundle: one that is left out would
+// be missed later.
 func parseCertificates(content []byte) (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(content) {
+	pool, n := x509.NewCertPool(), 0
+	block, rest := pem.Decode(content)
+	for ; block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("its certificate %d is broken: %w", n+1, err)
+		}
+		pool.AddCert(cert)
+		n++
+	}
+	switch {
+	case n == 0:
 		return nil, errors.New("it holds no PEM certificate")
+	case bytes.Contains(rest, []byte("-----BEGIN")):
+		return nil, fmt.Errorf("what follows its certificate %d is cut off or broken", n)
 	}
 	return pool, nil
 }

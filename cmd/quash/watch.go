@@ -16,10 +16,12 @@ type watchedFile struct {
 	watch func(ctx context.Context, interval time.Duration, changed func(error))
 }
 
-// watching runs run while the files are watched. What became of a file that was
-// replaced goes to the log: a bad one leaves things as they were, and is an error.
+// watching runs run while the files are watched, to its very end: a caller that is
+// taken off the list during a long shutdown is out all the same. What became of a file
+// that was replaced goes to the log: a bad one leaves things as they were, and is an
+// error.
 func watching(ctx context.Context, logger *slog.Logger, files []watchedFile, run func(context.Context) error) error {
-	watchCtx, stop := context.WithCancel(ctx)
+	watchCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var watches sync.WaitGroup
 	for _, f := range files {
 		watches.Go(func() {

@@ -29,6 +29,21 @@ type adminPage struct {
 	serve      http.HandlerFunc
 }
 
+// atOnce is room for some requests, so that others find the listener answering.
+type atOnce chan struct{}
+
+func (room atOnce) serve(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case room <- struct{}{}:
+			defer func() { <-room }()
+			h(w, r)
+		default:
+			http.Error(w, "enough of these are being made; ask again when one is done", http.StatusTooManyRequests)
+		}
+	}
+}
+
 // newAdmin builds the handler of the admin listener. At / it lists what else there
 // is; whoever adds a page adds it to that list, which is how the tests that look
 // for secrets come to read it.
@@ -36,6 +51,7 @@ type adminPage struct {
 // Neither probe asks SlashID: its outage must not have our pods restarted or
 // taken out of rotation, for there is nothing better to send callers to.
 func newAdmin(ready *atomic.Bool, build BuildInfo) http.Handler {
+	profiling := make(atOnce, profilesAtOnce)
 	pages := []adminPage{
 		{"/livez", "200 while the process serves at all", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "ok\n")
@@ -48,10 +64,10 @@ func newAdmin(ready *atomic.Bool, build BuildInfo) http.Handler {
 			_, _ = io.WriteString(w, "ok\n")
 		}},
 		{"/version", "which quash this is, as JSON", build.serve},
-		{"/debug/pprof/", "the profiles of package runtime, but not the command line", pprof.Index},
-		{"/debug/pprof/profile", "a CPU profile, of ?seconds=30", pprof.Profile},
-		{"/debug/pprof/trace", "an execution trace, of ?seconds=1", pprof.Trace},
-		{"/debug/pprof/symbol", "names of functions, for go tool pprof", pprof.Symbol},
+		{"/debug/pprof/", "the profiles of package runtime, but not the command line", profiling.serve(pprof.Index)},
+		{"/debug/pprof/profile", "a CPU profile, of ?seconds=30", profiling.serve(pprof.Profile)},
+		{"/debug/pprof/trace", "an execution trace, of ?seconds=1", profiling.serve(pprof.Trace)},
+		{"/debug/pprof/symbol", "names of functions, for go tool pprof", profiling.serve(pprof.Symbol)},
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
@@ -172,10 +173,12 @@ func onlyAllowed(list func() AllowedCallers) grpc.UnaryServerInterceptor {
 	}
 }
 
-// onlyAllowedStreams does the same for health's and reflection's streams.
-func onlyAllowedStreams(list func() AllowedCallers) grpc.StreamServerInterceptor {
+// onlyAllowedStreams does the same for health's and reflection's streams, when they
+// begin.
+func onlyAllowedStreams(list func() AllowedCallers, logger *slog.Logger) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 		if err := list().admit(stream.Context()); err != nil {
+			logger.Info("stream refused", "cause", errors.Unwrap(err).Error())
 			return err
 		}
 		return handler(srv, stream)

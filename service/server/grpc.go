@@ -20,7 +20,7 @@ func newGRPC(streams context.Context, cfg Config, arriving *arrivals) (*grpc.Ser
 	limits := cfg.Limits
 	stream := []grpc.StreamServerInterceptor{endWith(streams)}
 	if cfg.AllowedCallers != nil {
-		stream = append(stream, onlyAllowedStreams(cfg.AllowedCallers)) //nolint:contextcheck // it has each stream's own
+		stream = append(stream, onlyAllowedStreams(cfg.AllowedCallers, cfg.Logger)) //nolint:contextcheck // it has each stream's own
 	}
 	options := []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(arrived, interceptors(cfg)),

@@ -72,8 +72,11 @@ func (l Limits) orDefaults() Limits {
 
 // What no deployment needs otherwise, and so is no limit of the above.
 const (
-	// adminConnections is enough for a probe, a scrape, and some engineers.
-	adminConnections = 64
+	// adminConnections is far more than probes, scrapes and engineers make.
+	adminConnections = 1000
+	// profilesAtOnce is how many profiles are taken at a time: each costs something,
+	// and may take as long as whoever asks for it likes.
+	profilesAtOnce = 4
 	// receiveWindow is how much of a request HTTP/2 lets a client send ahead. It is
 	// the protocol's own; left to itself grpc-go lets it grow to 16 MiB.
 	receiveWindow = 64 << 10

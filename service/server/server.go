@@ -61,6 +61,18 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// callers is who may call, for the log.
+func (c Config) callers() string {
+	switch {
+	case c.AllowedCallers != nil:
+		return "those on the list"
+	case c.TLS != nil && c.TLS.ClientCAs != nil:
+		return "whoever has a certificate of the client authorities"
+	default:
+		return "everyone"
+	}
+}
+
 // Server is a quash whose listeners are bound. Run releases them at its end;
 // without it Close must be called.
 type Server struct {
@@ -153,6 +165,7 @@ func (s *Server) Run(ctx context.Context) error {
 		"grpc", s.grpcListener.Addr().String(),
 		"http", s.restListener.Addr().String(),
 		"admin", s.adminListener.Addr().String(),
+		"callers", s.cfg.callers(),
 	)
 	var failures []error
 	running := 3
