@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/tap"
 )
 
@@ -15,43 +16,61 @@ import (
 //
 // Beyond the number the one that has been longest is given up, and not the newest:
 // an honest request is there within milliseconds of its header, so that one who
-// fills the places with requests that never come keeps nobody out.
+// fills the places with requests that never come keeps nobody out. Who begins them
+// faster than that would push honest ones out all the same; so only a connection
+// that has its share of the places loses one.
 type arrivals struct {
 	limit    int
 	patience time.Duration
 
 	mu      sync.Mutex
 	pending list.List // of *arrival, the longest first
+	// connections are those that have any of them, and how many.
+	connections map[any]int
 }
 
 // arrival is a request on its way in.
 type arrival struct {
-	all    *arrivals
-	place  *list.Element // nil once it is over
-	giveUp func()
-	timer  *time.Timer
+	all        *arrivals
+	connection any
+	place      *list.Element // nil once it is over
+	giveUp     func()
+	timer      *time.Timer
 }
 
 func newArrivals(limits Limits) *arrivals {
-	return &arrivals{limit: limits.Arriving, patience: limits.TransferTimeout}
+	return &arrivals{limit: limits.Arriving, patience: limits.TransferTimeout, connections: map[any]int{}}
 }
 
-// begin counts a request in. giveUp ends it; it is called at most once, never
-// after over, and must not block.
-func (a *arrivals) begin(giveUp func()) *arrival {
+// begin counts a request in that arrives on a connection, which is told from others
+// by ==. giveUp ends it; it is called at most once, never after over, and must not
+// block.
+func (a *arrivals) begin(connection any, giveUp func()) *arrival {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.pending.Len() >= a.limit {
-		a.pending.Front().Value.(*arrival).end() //nolint:forcetypeassert // nothing else is in it
+		a.longest().end()
 	}
-	r := &arrival{all: a, giveUp: giveUp}
+	r := &arrival{all: a, connection: connection, giveUp: giveUp}
 	r.place = a.pending.PushBack(r)
+	a.connections[connection]++
 	r.timer = time.AfterFunc(a.patience, func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		r.end()
 	})
 	return r
+}
+
+// longest is the one to give up: there is one, since not every connection can have
+// less than the average. The caller holds the lock.
+func (a *arrivals) longest() *arrival {
+	for place := a.pending.Front(); ; place = place.Next() {
+		r := place.Value.(*arrival) //nolint:forcetypeassert // nothing else is in it
+		if a.connections[r.connection]*len(a.connections) >= a.pending.Len() {
+			return r
+		}
+	}
 }
 
 // over says that the request is there, or gone.
@@ -76,6 +95,10 @@ func (r *arrival) leave() bool {
 	}
 	r.all.pending.Remove(r.place)
 	r.place = nil
+	r.all.connections[r.connection]--
+	if r.all.connections[r.connection] == 0 {
+		delete(r.all.connections, r.connection)
+	}
 	r.timer.Stop()
 	return true
 }
@@ -85,8 +108,9 @@ type arrivalKey struct{}
 // tap begins the arrival of a gRPC request, at its header. grpc-go itself would
 // wait for the message as long as the client likes.
 func (a *arrivals) tap(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	connection, _ := peer.FromContext(ctx) // each has a peer of its own, whatever the address
 	ctx, cancel := context.WithCancel(ctx)
-	r := a.begin(cancel)
+	r := a.begin(connection, cancel)
 	context.AfterFunc(ctx, r.over)
 	return context.WithValue(ctx, arrivalKey{}, r), nil
 }

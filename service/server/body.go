@@ -47,7 +47,7 @@ func (*requestBody) Close() error { return nil }
 // an answer.
 func (d *door) readBody(w http.ResponseWriter, r *http.Request) (*requestBody, error) {
 	connection := http.NewResponseController(w)
-	arrival := d.arriving.begin(func() { _ = connection.SetReadDeadline(time.Unix(1, 0)) })
+	arrival := d.arriving.begin(connectionOf(r), func() { _ = connection.SetReadDeadline(time.Unix(1, 0)) })
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(d.limits.RequestBytes)))
 	arrival.over()
 	if err == nil {

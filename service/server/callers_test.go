@@ -3,8 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -14,54 +12,14 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/test/bufconn"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
-	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/slashid"
 )
 
 // The tests here are of real gRPC clients in fake time, so that what they show
 // does not depend on how busy the machine is.
-
-type upstreamFunc func(ctx context.Context, req slashid.Request) slashid.Result
-
-func (f upstreamFunc) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
-	return f(ctx, req)
-}
-
-// dialInMemory serves upstream's façade over pipes, and returns a client of it.
-// Call it within a synctest bubble.
-func dialInMemory(t *testing.T, margin time.Duration, upstream service.Upstream, options ...grpc.DialOption) quashv1.TokenServiceClient {
-	t.Helper()
-	svc, err := service.New(service.Config{Upstream: upstream, DeadlineMargin: margin})
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener := bufconn.Listen(1 << 20)
-	cfg := Config{Service: svc, Limits: DefaultLimits, Logger: slog.New(slog.DiscardHandler)}
-	s, _ := newGRPC(t.Context(), cfg, newArrivals(cfg.Limits))
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = s.Serve(listener) })
-	conn, err := grpc.NewClient("passthrough:quash", append(options,
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
-		grpc.WithTransportCredentials(insecure.NewCredentials()))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = conn.Close()
-		s.Stop()
-		serving.Wait()
-		svc.Drain()
-		if err := svc.Wait(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
-		}
-	})
-	return quashv1.NewTokenServiceClient(conn)
-}
 
 // With a margin the answer is given before the caller's clock ends the call: of 200
 // callers whose deadlines pass while SlashID is silent, each is told what is known,

@@ -17,24 +17,31 @@ import (
 // right away, in the same manner.
 func (s *Server) letGo(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.ready.Load() || connectionAge(r.Context()) > s.cfg.Limits.ConnectionAge {
+		if !s.ready.Load() || tooOld(r, s.cfg.Limits.ConnectionAge) {
 			w.Header().Set("Connection", "close")
 		}
 		h.ServeHTTP(w, r)
 	})
 }
 
-type connectionBegun struct{}
+// connection is what is known of a connection.
+type connection struct{ begun time.Time }
 
-// withConnectionBegun is an http.Server's ConnContext.
-func withConnectionBegun(ctx context.Context, _ net.Conn) context.Context {
-	return context.WithValue(ctx, connectionBegun{}, time.Now())
+type connectionKey struct{}
+
+// withConnection is an http.Server's ConnContext.
+func withConnection(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, connectionKey{}, &connection{begun: time.Now()})
 }
 
-func connectionAge(ctx context.Context) time.Duration {
-	begun, ok := ctx.Value(connectionBegun{}).(time.Time)
-	if !ok {
-		return 0
-	}
-	return time.Since(begun)
+// connectionOf returns nil where r came over none.
+func connectionOf(r *http.Request) *connection {
+	c, _ := r.Context().Value(connectionKey{}).(*connection)
+	return c
+}
+
+// tooOld reports whether the connection of r has taken calls long enough.
+func tooOld(r *http.Request, age time.Duration) bool {
+	c := connectionOf(r)
+	return c != nil && time.Since(c.begun) > age
 }

@@ -16,8 +16,9 @@ type Limits struct {
 	// StreamsPerConnection is how many calls a client may have open on one HTTP/2
 	// connection; it waits, or opens another connection.
 	StreamsPerConnection int
-	// Arriving is how many requests may be on their way in. The one that has been
-	// longest is given up for a new one beyond.
+	// Arriving is how many requests may be on their way in, at both together. The one
+	// that has been longest is given up for a new one beyond, but none of a connection
+	// that has fewer than others.
 	Arriving int
 	// HeaderBytes is the largest header of a request.
 	HeaderBytes int

@@ -258,7 +258,7 @@ func newHTTPServer(h http.Handler, limits Limits, logger *slog.Logger) *http.Ser
 			PingTimeout:               pingTimeout,
 			WriteByteTimeout:          limits.TransferTimeout,
 		},
-		ConnContext: withConnectionBegun,
+		ConnContext: withConnection,
 		ErrorLog:    newHTTPErrorLog(logger),
 	}
 	closeUnusedAtShutdown(s)

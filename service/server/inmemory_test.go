@@ -1,0 +1,188 @@
+package server
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/service"
+	"github.com/quashdev/quash/service/slashid"
+)
+
+type upstreamFunc func(ctx context.Context, req slashid.Request) slashid.Result
+
+func (f upstreamFunc) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
+	return f(ctx, req)
+}
+
+// revokesAll revokes every token at once.
+var revokesAll = upstreamFunc(func(_ context.Context, req slashid.Request) slashid.Result {
+	req.Commit()
+	return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: true}
+})
+
+// slowly revokes every token, a minute after it was asked to.
+var slowly = upstreamFunc(func(ctx context.Context, req slashid.Request) slashid.Result {
+	time.Sleep(time.Minute)
+	return revokesAll(ctx, req)
+})
+
+// inMemory is a façade that is served over pipes, so that it runs in fake time.
+type inMemory struct {
+	grpc   *bufconn.Listener
+	rest   pipeListener
+	secure bool // REST over TLS, and so over HTTP/2
+	// dials is how often a client of REST or gRPC has connected.
+	dials atomic.Int32
+}
+
+// serveInMemory is for use within a synctest bubble.
+func serveInMemory(t *testing.T, margin time.Duration, upstream service.Upstream, limits Limits, secure bool) *inMemory {
+	t.Helper()
+	svc, err := service.New(service.Config{Upstream: upstream, DeadlineMargin: margin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &inMemory{grpc: bufconn.Listen(1 << 20), rest: newPipeListener(), secure: secure}
+	cfg := Config{Service: svc, Limits: limits.orDefaults(), Logger: slog.New(slog.DiscardHandler)}
+	if secure {
+		certificate := selfSigned(t)
+		cfg.TLS = &TLS{Certificate: func() *tls.Certificate { return certificate }}
+	}
+	arriving := newArrivals(cfg.Limits)
+	handler, err := newREST(t.Context(), cfg, arriving)
+	if err != nil {
+		t.Fatal(err)
+	}
+	overREST := newHTTPServer(handler, cfg.Limits, cfg.Logger)
+	restTLS := cfg.TLS
+	cfg.TLS = nil
+	overGRPC, _ := newGRPC(t.Context(), cfg, arriving)
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = overGRPC.Serve(m.grpc) })
+	serving.Go(func() { _ = restTLS.serveHTTP(overREST, m.rest) })
+	t.Cleanup(func() {
+		_ = overREST.Close()
+		overGRPC.Stop()
+		serving.Wait()
+		svc.Drain()
+		if err := svc.Wait(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+func (m *inMemory) dialGRPC(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:quash", append(options,
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			m.dials.Add(1)
+			return m.grpc.DialContext(ctx)
+		}),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func (m *inMemory) dialREST(t *testing.T) *http.Client {
+	t.Helper()
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			m.dials.Add(1)
+			return m.rest.dial(ctx)
+		},
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+		ForceAttemptHTTP2: true,
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+func (m *inMemory) url(path string) string {
+	if m.secure {
+		return "https://quash" + path
+	}
+	return "http://quash" + path
+}
+
+// pipeListener is for REST: net/http sets deadlines and takes them back, which a
+// bufconn forgets now and then.
+type pipeListener struct {
+	accept chan net.Conn
+	closed chan struct{}
+	close  func()
+}
+
+func newPipeListener() pipeListener {
+	closed := make(chan struct{})
+	return pipeListener{make(chan net.Conn), closed, sync.OnceFunc(func() { close(closed) })}
+}
+
+func (l pipeListener) dial(ctx context.Context) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case l.accept <- server:
+		return client, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (l pipeListener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.accept:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l pipeListener) Close() error {
+	l.close()
+	return nil
+}
+
+func (l pipeListener) Addr() net.Addr { return new(net.UnixAddr) }
+
+func selfSigned(t *testing.T) *tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// dialInMemory serves upstream's façade over pipes, and returns a client of it.
+// Call it within a synctest bubble.
+func dialInMemory(t *testing.T, margin time.Duration, upstream service.Upstream, options ...grpc.DialOption) quashv1.TokenServiceClient {
+	t.Helper()
+	return quashv1.NewTokenServiceClient(serveInMemory(t, margin, upstream, DefaultLimits, false).dialGRPC(t, options...))
+}
