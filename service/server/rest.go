@@ -254,6 +254,7 @@ func newHTTPServer(h http.Handler, limits Limits, logger *slog.Logger) *http.Ser
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:      limits.StreamsPerConnection,
 			MaxReceiveBufferPerStream: receiveWindow,
+			MaxReadFrameSize:          readFrame,
 			SendPingTimeout:           pingAfter,
 			PingTimeout:               pingTimeout,
 			WriteByteTimeout:          limits.TransferTimeout,
