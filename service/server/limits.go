@@ -81,6 +81,10 @@ const (
 	// receiveWindow is how much of a request HTTP/2 lets a client send ahead. It is
 	// the protocol's own; left to itself grpc-go lets it grow to 16 MiB.
 	receiveWindow = 64 << 10
+	// connectionWindow is how much a client may send ahead on all streams of an HTTP/2
+	// connection together, over REST: grpc-go does not hold back with it. Left to
+	// itself net/http takes 1 MiB.
+	connectionWindow = 4 * receiveWindow
 	// readFrame is the largest frame of HTTP/2, and the least that it can be: a
 	// connection keeps the room for the largest that it has had. Left to itself
 	// net/http takes 1 MiB.
