@@ -15,6 +15,7 @@
 //	dropin.go         POST /token/revoke, SlashID's own contract
 //	body.go           request bodies, and what is wrong with them
 //	errorlog.go       what net/http has to say, and what of it is told
+//	queue/            bounds what a client makes grpc-go queue for it
 //	admin.go          liveness, readiness, build info, profiles
 //
 // REST is grpc-gateway in front of an in-process channel to the same service
