@@ -70,7 +70,9 @@ func serveInMemory(t *testing.T, margin time.Duration, upstream service.Upstream
 	if err != nil {
 		t.Fatal(err)
 	}
-	overREST := newHTTPServer(handler, cfg.Limits, cfg.Logger)
+	var ready atomic.Bool
+	ready.Store(true)
+	overREST := newHTTPServer(letGo(handler, &ready, cfg.Limits.ConnectionAge), cfg.Limits, cfg.Logger)
 	restTLS := cfg.TLS
 	cfg.TLS = nil
 	overGRPC, _ := newGRPC(t.Context(), cfg, arriving)

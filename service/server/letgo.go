@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,9 +16,9 @@ import (
 //
 // It is not done with Server.SetKeepAlivesEnabled, which would close what is idle
 // right away, in the same manner.
-func (s *Server) letGo(h http.Handler) http.Handler {
+func letGo(h http.Handler, ready *atomic.Bool, age time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.ready.Load() || tooOld(r, s.cfg.Limits.ConnectionAge) {
+		if !ready.Load() || tooOld(r, age) {
 			w.Header().Set("Connection", "close")
 		}
 		h.ServeHTTP(w, r)

@@ -121,7 +121,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	streams, endStreams := context.WithCancel(context.Background())
 	s.endStreams = endStreams
 	s.grpc, s.health = newGRPC(streams, cfg, arriving) //nolint:contextcheck // the server's life
-	s.rest = newHTTPServer(s.letGo(rest), cfg.Limits, cfg.Logger)
+	s.rest = newHTTPServer(letGo(rest, &s.ready, cfg.Limits.ConnectionAge), cfg.Limits, cfg.Logger)
 	s.admin = newHTTPServer(newAdmin(&s.ready, cfg.Build), cfg.Limits, cfg.Logger)
 	return s, nil
 }
