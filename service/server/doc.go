@@ -2,6 +2,7 @@
 //
 //	server.go         New binds everything, Run serves until told to stop
 //	listen.go         TCP listeners
+//	connections.go    how many connections they accept
 //	tls.go            what a listener proves itself with, and whom it lets in
 //	allowedcallers.go who of those may call
 //	limits.go         how much a client can make the server hold, and how long

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 
@@ -109,7 +108,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 			failures = append(failures, err)
 			return nil
 		}
-		return netutil.LimitListener(l, connections)
+		return limitConnections(l, connections)
 	}
 	s.grpcListener = bind("--grpc-addr", cfg.GRPCAddr, cfg.Limits.Connections)
 	s.restListener = bind("--http-addr", cfg.HTTPAddr, cfg.Limits.Connections)
