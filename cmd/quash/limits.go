@@ -60,11 +60,13 @@ func (f *limitFlags) limits() server.Limits {
 	}
 }
 
-// The least that requests need: the longest token, and what goes with it.
+// The least that requests need: the longest token, and what goes with it, and some
+// time.
 const (
 	leastRequestBytes = 20 << 10
 	leastHeaderBytes  = 4 << 10
 	mostBytes         = 16 << 20
+	leastTime         = 100 * time.Millisecond
 )
 
 // check returns what is wrong with the flags.
@@ -95,8 +97,8 @@ func (f *limitFlags) check() (problems []string) {
 		{"--transfer-timeout", f.TransferTimeout},
 		{"--min-ping-interval", f.MinPingInterval},
 	} {
-		if d.value <= 0 {
-			problems = append(problems, fmt.Sprintf("%s must be positive, and is %s", d.flag, d.value))
+		if d.value < leastTime {
+			problems = append(problems, fmt.Sprintf("%s must be at least %s, and is %s", d.flag, leastTime, d.value))
 		}
 	}
 	return problems
