@@ -108,6 +108,7 @@ func newParser(unread *unreadable, stdout, stderr io.Writer) *kong.Kong {
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), collect(unread, "a duration such as 20ms, 5s or 2m10s", time.ParseDuration)),
 		kong.TypeMapper(reflect.TypeFor[slog.Level](), collect(unread, "debug, info, warn or error", parseLevel)),
 		kong.TypeMapper(reflect.TypeFor[logFormat](), collect(unread, "json or text", parseLogFormat)),
+		kong.TypeMapper(reflect.TypeFor[fileName](), collect(unread, "the name of a file", parseFileName)),
 		kong.TypeMapper(reflect.TypeFor[tlsVersion](), collect(unread, "1.2 or 1.3", parseTLSVersion)),
 		kong.TypeMapper(reflect.TypeFor[int](), collect(unread, "a whole number", parseInt)),
 		kong.KindMapper(reflect.Bool, boolMapper{collect(unread, "true or false", strconv.ParseBool)}),

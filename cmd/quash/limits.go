@@ -79,7 +79,7 @@ func (f *limitFlags) check() (problems []string) {
 		{"--max-in-flight", f.MaxInFlight, 1, 1_000_000},
 		{"--max-connections", f.MaxConnections, 1, 1_000_000},
 		{"--max-streams-per-connection", f.MaxStreamsPerConnection, 1, 1_000_000},
-		{"--max-arriving", f.MaxArriving, 1, 1_000_000},
+		{"--max-arriving", f.MaxArriving, 1, 10_000},
 		{"--max-header-bytes", f.MaxHeaderBytes, leastHeaderBytes, mostBytes},
 		{"--max-request-bytes", f.MaxRequestBytes, leastRequestBytes, mostBytes},
 	} {

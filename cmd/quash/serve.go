@@ -13,9 +13,9 @@ import (
 )
 
 type serveCmd struct {
-	UpstreamURL        string `name:"upstream-url" help:"SlashID's base URL, for instance https://api.slashid.com. Required." placeholder:"URL"`
-	UpstreamCAFile     string `name:"upstream-ca-file" help:"PEM certificates that vouch for the upstream, instead of the system's." placeholder:"FILE"`
-	UpstreamAPIKeyFile string `name:"upstream-api-key-file" help:"A file with quash's API key for SlashID, read again when it changes. Unset, the caller's credentials are forwarded." placeholder:"FILE"`
+	UpstreamURL        string   `name:"upstream-url" help:"SlashID's base URL, for instance https://api.slashid.com. Required." placeholder:"URL"`
+	UpstreamCAFile     fileName `name:"upstream-ca-file" help:"PEM certificates that vouch for the upstream, instead of the system's." placeholder:"FILE"`
+	UpstreamAPIKeyFile fileName `name:"upstream-api-key-file" help:"A file with quash's API key for SlashID, read again when it changes. Unset, the caller's credentials are forwarded." placeholder:"FILE"`
 
 	serverFlags `embed:"" set:"host=" set:"drain_delay=5s" set:"reflection=false" set:"log_format=json"`
 }
@@ -51,14 +51,14 @@ func (c *serveCmd) upstream() (cfg slashid.Config, apiKey *filewatch.File[slashi
 	}
 	cfg.BaseURL = base
 	if c.UpstreamCAFile != "" {
-		if cas, err := filewatch.Load(c.UpstreamCAFile, parseCertificates); err != nil {
+		if cas, err := filewatch.Load(string(c.UpstreamCAFile), parseCertificates); err != nil {
 			problems = append(problems, fmt.Sprintf("--upstream-ca-file %s", err))
 		} else {
 			cfg.RootCAs = cas.Get()
 		}
 	}
 	if c.UpstreamAPIKeyFile != "" {
-		if apiKey, err = filewatch.Load(c.UpstreamAPIKeyFile, parseAPIKey); err != nil {
+		if apiKey, err = filewatch.Load(string(c.UpstreamAPIKeyFile), parseAPIKey); err != nil {
 			problems = append(problems, fmt.Sprintf("--upstream-api-key-file %s", err))
 		}
 	}

@@ -106,7 +106,7 @@ func TestReadCertificates(t *testing.T) {
 		"a certificate cut":                {certificate[:len(certificate)/2], none},
 		"another kind of PEM":              {strings.ReplaceAll(certificate, "CERTIFICATE", "PUBLIC KEY"), none},
 		"DER":                              {string(upstream.Certificate().Raw), none},
-		"one that is cut after another":    {certificate + certificate[:len(certificate)/2], "what follows its certificate 1 is cut off or broken"},
+		"one that is cut after another":    {certificate + certificate[:len(certificate)/2], "one of its certificates is cut off or broken"},
 		"what is no certificate after one": {certificate + strings.ReplaceAll(certificate, "MII", "AII"), "its certificate 2 is broken: x509: malformed certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {

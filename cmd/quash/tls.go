@@ -15,12 +15,12 @@ import (
 
 // tlsFlags say what quash proves itself with to its callers, and who they may be.
 type tlsFlags struct {
-	CertFile     string     `name:"tls-cert-file" placeholder:"FILE" help:"A PEM file with the certificate to serve gRPC and REST with, and those between it and its authority. Like the other files here it is read again when it changes."`
-	KeyFile      string     `name:"tls-key-file" placeholder:"FILE" help:"A PEM file with its private key."`
-	ClientCAFile string     `name:"tls-client-ca-file" placeholder:"FILE" help:"PEM certificates of the authorities that vouch for callers: who has no certificate of theirs is not let in."`
+	CertFile     fileName   `name:"tls-cert-file" placeholder:"FILE" help:"A PEM file with the certificate to serve gRPC and REST with, and those between it and its authority. Like the other files here it is read again when it changes."`
+	KeyFile      fileName   `name:"tls-key-file" placeholder:"FILE" help:"A PEM file with its private key."`
+	ClientCAFile fileName   `name:"tls-client-ca-file" placeholder:"FILE" help:"PEM certificates of the authorities that vouch for callers: who has no certificate of theirs is not let in."`
 	MinVersion   tlsVersion `name:"tls-min-version" default:"1.3" help:"The least version of TLS to speak: 1.2 or 1.3."`
 
-	AllowedCallersFile string `placeholder:"FILE" help:"A file with an identity a line, of those who alone may call: a URI such as a SPIFFE ID, or a DNS name, of the client certificate. A * at the end matches any rest, # begins a comment."`
+	AllowedCallersFile fileName `placeholder:"FILE" help:"A file with an identity a line, of those who alone may call: a URI such as a SPIFFE ID, or a DNS name, of the client certificate. A * at the end matches any rest, # begins a comment."`
 }
 
 // access is what those flags lead to. Its zero value lets everyone in, in
@@ -35,7 +35,7 @@ type access struct {
 func (f *tlsFlags) access() (a access, problems []string) {
 	problems = f.missing()
 	if f.CertFile != "" && f.KeyFile != "" {
-		cert, err := filewatch.LoadPair(f.CertFile, f.KeyFile, parseKeyPair)
+		cert, err := filewatch.LoadPair(string(f.CertFile), string(f.KeyFile), parseKeyPair)
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("--tls-cert-file, --tls-key-file: %s", err))
 		} else {
@@ -44,7 +44,7 @@ func (f *tlsFlags) access() (a access, problems []string) {
 		}
 	}
 	if f.ClientCAFile != "" {
-		cas, err := filewatch.Load(f.ClientCAFile, parseCertificates)
+		cas, err := filewatch.Load(string(f.ClientCAFile), parseCertificates)
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("--tls-client-ca-file %s", err))
 		} else if a.tls != nil {
@@ -53,7 +53,7 @@ func (f *tlsFlags) access() (a access, problems []string) {
 		}
 	}
 	if f.AllowedCallersFile != "" {
-		allowed, err := filewatch.Load(f.AllowedCallersFile, server.ParseAllowedCallers)
+		allowed, err := filewatch.Load(string(f.AllowedCallersFile), server.ParseAllowedCallers)
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("--allowed-callers-file %s", err))
 		} else {
@@ -100,8 +100,7 @@ func parseKeyPair(certPEM, keyPEM []byte) (*tls.Certificate, error) {
 // be missed later.
 func parseCertificates(content []byte) (*x509.CertPool, error) {
 	pool, n := x509.NewCertPool(), 0
-	block, rest := pem.Decode(content)
-	for ; block != nil; block, rest = pem.Decode(rest) {
+	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
 			continue
 		}
@@ -115,10 +114,21 @@ func parseCertificates(content []byte) (*x509.CertPool, error) {
 	switch {
 	case n == 0:
 		return nil, errors.New("it holds no PEM certificate")
-	case bytes.Contains(rest, []byte("-----BEGIN")):
-		return nil, fmt.Errorf("what follows its certificate %d is cut off or broken", n)
+	case bytes.Count(content, []byte("-----BEGIN CERTIFICATE-----")) != n:
+		return nil, errors.New("one of its certificates is cut off or broken")
 	}
 	return pool, nil
+}
+
+// fileName is the name of a file. A flag or a variable that is there and empty is a
+// mistake, of a template for instance, and must not mean that everyone may call.
+type fileName string
+
+func parseFileName(text string) (fileName, error) {
+	if text == "" {
+		return "", errors.New("empty")
+	}
+	return fileName(text), nil
 }
 
 type tlsVersion uint16

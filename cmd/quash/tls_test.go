@@ -40,7 +40,7 @@ func newTLSFolder(t *testing.T) tlsFolder {
 }
 
 func (f tlsFolder) flags() *tlsFlags {
-	return &tlsFlags{CertFile: f.cert, KeyFile: f.key, ClientCAFile: f.cas, AllowedCallersFile: f.list}
+	return &tlsFlags{CertFile: fileName(f.cert), KeyFile: fileName(f.key), ClientCAFile: fileName(f.cas), AllowedCallersFile: fileName(f.list)}
 }
 
 func newServerPair(notAfter time.Time) tls.Certificate {
@@ -237,11 +237,11 @@ func TestProblemsTellNothingOfTheKey(t *testing.T) {
 	body := strings.Split(string(secret), "\n")[1]
 	for _, file := range files {
 		for name, flags := range map[string]*tlsFlags{
-			"certificate": {CertFile: file, KeyFile: good.key},
-			"key":         {CertFile: good.cert, KeyFile: file},
-			"both":        {CertFile: file, KeyFile: file},
-			"authorities": {CertFile: good.cert, KeyFile: good.key, ClientCAFile: file},
-			"list":        {CertFile: good.cert, KeyFile: good.key, ClientCAFile: good.cas, AllowedCallersFile: file},
+			"certificate": {CertFile: fileName(file), KeyFile: fileName(good.key)},
+			"key":         {CertFile: fileName(good.cert), KeyFile: fileName(file)},
+			"both":        {CertFile: fileName(file), KeyFile: fileName(file)},
+			"authorities": {CertFile: fileName(good.cert), KeyFile: fileName(good.key), ClientCAFile: fileName(file)},
+			"list":        {CertFile: fileName(good.cert), KeyFile: fileName(good.key), ClientCAFile: fileName(good.cas), AllowedCallersFile: fileName(file)},
 		} {
 			_, problems := flags.access()
 			if len(problems) != 1 {

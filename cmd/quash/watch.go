@@ -36,6 +36,14 @@ func watching(ctx context.Context, logger *slog.Logger, files []watchedFile, run
 	}
 	err := run(ctx)
 	stop()
-	watches.Wait()
+	ended := make(chan struct{})
+	go func() {
+		watches.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(reloadInterval): // a file system that hangs must not keep quash from ending
+	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"google.golang.org/grpc"
@@ -140,8 +141,8 @@ func (a AllowedCallers) allow(identity string) bool {
 // admit returns the error for a call whose caller may not make it.
 func (a AllowedCallers) admit(ctx context.Context) error {
 	cert := callerCertificate(ctx)
-	if cert == nil {
-		return service.CallerNotAllowed(errors.New("there is no verified client certificate"))
+	if cert == nil || time.Now().After(cert.NotAfter) {
+		return service.CallerNotAllowed(errors.New("there is no client certificate that is verified and has not expired"))
 	}
 	identities := identitiesOf(cert)
 	if slices.ContainsFunc(identities, a.allow) {

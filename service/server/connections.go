@@ -35,7 +35,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	tcp := conn.(*net.TCPConn) //nolint:forcetypeassert // so it says above
-	return limitedConn{tcp, sync.OnceFunc(func() { <-l.open })}, nil
+	return &limitedConn{tcp, sync.OnceFunc(func() { <-l.open })}, nil
 }
 
 func (l *limitedListener) Close() error {
@@ -49,7 +49,7 @@ type limitedConn struct {
 	release func()
 }
 
-func (c limitedConn) Close() error {
+func (c *limitedConn) Close() error {
 	err := c.TCPConn.Close()
 	c.release()
 	return err

@@ -12,7 +12,7 @@ func TestHTTPErrorLog(t *testing.T) {
 		level string
 		told  bool
 	}{
-		"http: TLS handshake error from 127.0.0.1:1: EOF":                                       {"INFO", true},
+		"http: TLS handshake error from [::1]:1: tls: header.claims.signature":                  {"INFO", false},
 		"http: Accept error: accept tcp: too many open files; retrying in 5ms":                  {"WARN", true},
 		"http: panic serving 127.0.0.1:1: header.claims.signature":                              {"WARN", false},
 		"http2: received GOAWAY &{debugData:[104 101 97 100 101 114]}, starting":                {"WARN", false},

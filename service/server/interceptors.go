@@ -8,7 +8,9 @@ import (
 	"strconv"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/quashdev/quash/service"
 )
@@ -86,12 +88,34 @@ type endingStream struct {
 
 func (s endingStream) Context() context.Context { return s.ctx }
 
-// RecvMsg ends the arrival of the stream with its first message. For calls that is
-// what arrived does.
+// RecvMsg ends the arrival of the stream with its first message; for calls that is
+// what arrived does. grpc-go's own does not hear of the end of ctx: reflection would
+// wait for its client's next question to the end of the shutdown.
 func (s endingStream) RecvMsg(m any) error {
-	err := s.ServerStream.RecvMsg(m)
-	arrivalOver(s.ctx)
-	return err
+	received := make(chan error, 1)
+	go func() { received <- s.ServerStream.RecvMsg(m) }()
+	select {
+	case err := <-received:
+		arrivalOver(s.ctx)
+		return err
+	case <-s.ctx.Done():
+		return status.FromContextError(s.ctx.Err()).Err()
+	}
+}
+
+// atMostStreams refuses streams beyond so many. Each may last as long as its
+// connection, and takes no place among the calls in flight.
+func atMostStreams(n int) grpc.StreamServerInterceptor {
+	places := make(chan struct{}, n)
+	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			return handler(srv, stream)
+		default:
+			return status.Error(codes.ResourceExhausted, "too many streams of health and reflection are open")
+		}
+	}
 }
 
 // pushbackTrailer tells a retrying gRPC client when to come back, in milliseconds;

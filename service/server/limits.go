@@ -73,6 +73,9 @@ func (l Limits) orDefaults() Limits {
 
 // What no deployment needs otherwise, and so is no limit of the above.
 const (
+	// streamsAtOnce is how many streams of health and reflection may be open: one for
+	// each client that watches.
+	streamsAtOnce = 2000
 	// adminConnections is far more than probes, scrapes and engineers make.
 	adminConnections = 1000
 	// profilesAtOnce is how many profiles are taken at a time: each costs something,

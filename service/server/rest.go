@@ -247,8 +247,8 @@ func newHTTPServer(h http.Handler, limits Limits, logger *slog.Logger) *http.Ser
 	s := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: limits.HeaderTimeout,
-		// From the header on: a call takes that long before its answer is there.
-		WriteTimeout:   service.LongestCall + limits.TransferTimeout,
+		// From the header on: a request takes that long before its answer is there.
+		WriteTimeout:   limits.TransferTimeout + service.LongestCall + limits.TransferTimeout,
 		IdleTimeout:    limits.IdleTimeout,
 		MaxHeaderBytes: limits.HeaderBytes,
 		HTTP2: &http.HTTP2Config{

@@ -199,6 +199,9 @@ func (s *Server) shutDown(ctx context.Context) error {
 	s.cfg.Service.Drain()
 	// Whatever was cut off by that is a revocation in progress, and counted here.
 	err := s.cfg.Service.Wait(ctx)
+	// A profile that is being taken is not worth the wait.
+	ctx, cancel = context.WithTimeout(ctx, time.Second)
+	defer cancel()
 	stopHTTP(ctx, s.admin)
 	if err == nil {
 		s.cfg.Logger.Info("shut down")

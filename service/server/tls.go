@@ -79,7 +79,7 @@ type loggedCredentials struct {
 func (c loggedCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	secure, info, err := c.TransportCredentials.ServerHandshake(conn)
 	if err != nil {
-		c.logger.Info("TLS handshake failed", "peer", conn.RemoteAddr().String(), "err", err.Error())
+		c.logger.Info("TLS handshake failed", "peer", conn.RemoteAddr().String(), "cause", handshakeCause(err.Error()))
 	}
 	return secure, info, err
 }

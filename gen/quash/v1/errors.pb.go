@@ -93,8 +93,8 @@ func (RevocationState) EnumDescriptor() ([]byte, []int) {
 // correlation id. RetryInfo is there when repeating the call can help.
 //
 // gRPC itself answers what never becomes a call: a message that is too large
-// (RESOURCE_EXHAUSTED) or no protobuf (INTERNAL), a method that does not exist
-// (UNIMPLEMENTED). Those statuses have no details; nothing was done.
+// (RESOURCE_EXHAUSTED), no protobuf (INTERNAL) or late (CANCELLED), a method that
+// does not exist (UNIMPLEMENTED). Those statuses have no details; nothing was done.
 type ErrorReason int32
 
 const (
