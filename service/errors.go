@@ -132,10 +132,10 @@ func (e *Error) State() string {
 func outcomeName(o quashv1.Outcome) string { return strings.TrimPrefix(o.String(), "OUTCOME_") }
 
 // Pushback is what a retrying caller is told to wait: RetryInfo's delay, in whole
-// milliseconds, as every way to say it can. It reports false for an error that a
-// repetition of the call cannot help.
+// seconds, as every way to say it can, the header Retry-After too. It reports false for
+// an error that a repetition of the call cannot help.
 func (e *Error) Pushback() (time.Duration, bool) {
-	return (e.retryDelay + time.Millisecond - 1).Truncate(time.Millisecond), e.row.retryDelay > 0
+	return (e.retryDelay + time.Second - 1).Truncate(time.Second), e.row.retryDelay > 0
 }
 
 // LogLevel tells what somebody has to do about from what callers bring about.
