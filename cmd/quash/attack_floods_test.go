@@ -13,7 +13,7 @@ import (
 // queued an answer to each, or remembered each, would grow by a hundred bytes or so
 // for every one of them: 800 MB for the eight million of the table.
 func floodSieges() []*siege {
-	const anyEnd = wasTaken + "|" + notTaken + "|" + wasClosed
+	const anyEnd = wasTaken + "|" + notTaken + "|" + wasClosed + "|" + wasLeftOpen // while there is still some to read
 	ping := func(c *rawHTTP2, _ int) error { return c.WritePing(false, [8]byte{}) }
 	settings := func(c *rawHTTP2, _ int) error { return c.WriteSettings() }
 	reset := func(c *rawHTTP2, _ int) error {
@@ -42,7 +42,7 @@ func floodSieges() []*siege {
 	plain := &siege{name: "floods", bound: 128}
 	// Of streams that are reset before their handlers have begun, net/http keeps up to
 	// five times as many as may be open: 5,000 of 8 KB on each connection.
-	secure := &siege{name: "floods, over TLS", secure: true, bound: int64(pick(256, 500))}
+	secure := &siege{name: "floods, over TLS", secure: true, bound: int64(pick(256, 600))}
 	for _, f := range floods {
 		do := func(a *attacker) string { return a.flood(f.frame, f.deaf) }
 		plain.attacks = append(plain.attacks, attack{name: f.name, door: overGRPC, do: do, fates: f.grpc})
