@@ -125,7 +125,9 @@ func TestModel(t *testing.T) {
 	for i, c := range m.calls {
 		answers[strings.TrimSpace(c.outcome+c.reason+" "+c.state)]++
 		wrong := c.judge(s)
-		if i >= certain && c.state == "UNKNOWN" {
+		// A machine that is busy elsewhere is a fault of its own, which takes an answer
+		// past the time it is due.
+		if i >= certain && c.state == "UNKNOWN" && c.reason != "UPSTREAM_TIMEOUT" {
 			wrong = "UNKNOWN, though nothing but refusals was met"
 		}
 		if wrong != "" {
