@@ -66,7 +66,11 @@ func (c *call) attempt(ctx context.Context) verdict {
 	ctx, cancel := context.WithTimeout(ctx, timeout+c.svc.cfg.AnswerGrace)
 	defer cancel()
 	var result slashid.Result // as it is, should Revoke panic
-	defer func() { c.svc.report(result.Kind) }()
+	begun := time.Now()
+	defer func() {
+		c.svc.report(result.Kind)
+		c.svc.metrics.attempt(ctx, result.Kind, c.cmd.consistency, time.Since(begun))
+	}()
 	result = c.svc.cfg.Upstream.Revoke(ctx, slashid.Request{
 		Token:       c.cmd.token,
 		Consistency: upstreamConsistency(c.cmd.consistency),
@@ -154,14 +158,27 @@ func (c *call) leave(s situation) answer {
 		if c.cancel != nil {
 			c.cancel()
 		}
+		return failed(err)
 	}
-	return answer{err: err}
+	c.svc.background.add(c)
+	return failed(err)
 }
 
-// answer is what a caller is told: one of the two.
+// answer is what a caller is told, one of the first two, and what the log is.
 type answer struct {
-	resp *quashv1.RevokeResponse
-	err  *Error
+	resp    *quashv1.RevokeResponse
+	err     *Error
+	summary Summary
+}
+
+func failed(err *Error) answer { return answer{err: err, summary: err.summary()} }
+
+// tookSince says when the work on the call began.
+func (a *answer) tookSince(begun time.Time) {
+	a.summary.Elapsed = time.Since(begun)
+	if a.err != nil {
+		a.err.TookSince(begun)
+	}
 }
 
 // end is what the outcome table has for the call as a whole. The caller holds
@@ -172,10 +189,10 @@ func (c *call) end() answer {
 		if rest := c.svc.breaker.RemainingDelay(); rest > 0 {
 			err.retryDelay = rest
 		}
-		return answer{err: err}
+		return failed(err)
 	}
 	if c.attempts == 0 {
-		return answer{err: c.newError(deadlineTooShort)} // there was some left, a moment ago
+		return failed(c.newError(deadlineTooShort)) // there was some left, a moment ago
 	}
 	s := situationOf(c.last.Kind, c.own, c.cmd.allowInvalid)
 	if s == tokenRejected && c.ambiguous {
@@ -186,7 +203,13 @@ func (c *call) end() answer {
 		if s == revoked {
 			resp.Consistency = c.cmd.consistency
 		}
-		return answer{resp: resp}
+		return answer{resp: resp, summary: Summary{
+			Consistency:    c.cmd.consistency,
+			Timeout:        c.timeout,
+			Attempts:       c.attempts,
+			UpstreamStatus: c.status,
+			CorrelationID:  c.id,
+		}}
 	}
 	err := c.newError(s)
 	if c.last.RetryAfterSet {
@@ -198,7 +221,7 @@ func (c *call) end() answer {
 	if err.failure.GetState() == stateNotApplied && c.ambiguous {
 		err.failure.State = stateUnknown
 	}
-	return answer{err: err}
+	return failed(err)
 }
 
 // newError is the error of row s, with what is known of the call. The caller

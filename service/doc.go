@@ -8,7 +8,9 @@
 //	call.go         one revocation through its attempts, with or without its caller
 //	resilience.go   retries, their budget, the circuit breaker
 //	flights.go      what is in progress, and how much may be
-//	late.go         what became of revocations whose callers had gone
+//	background.go   revocations whose callers have gone
+//	metrics.go      what is measured of the work with SlashID
+//	summary.go      what the log is told of a call
 //	outcomes.go     the outcome table: what each end of a call is told as
 //	errors.go       Error, the one error that leaves this package
 //	panics.go       what a panic may tell the log

@@ -129,6 +129,10 @@ func (e *Error) State() string {
 	return strings.TrimPrefix(e.failure.GetState().String(), "REVOCATION_STATE_")
 }
 
+func consistencyName(c quashv1.Consistency) string {
+	return strings.TrimPrefix(c.String(), "CONSISTENCY_")
+}
+
 func outcomeName(o quashv1.Outcome) string { return strings.TrimPrefix(o.String(), "OUTCOME_") }
 
 // Pushback is what a retrying caller is told to wait: RetryInfo's delay, in whole
@@ -150,19 +154,24 @@ func (e *Error) LogLevel() slog.Level {
 
 // Attrs are the error's attributes for a log. They tell the cause, and no token.
 func (e *Error) Attrs() []slog.Attr {
-	attrs := []slog.Attr{
+	attrs := append([]slog.Attr{
 		slog.String("code", e.Code().String()),
 		slog.String("reason", e.Reason()),
 		slog.String("state", e.State()),
-		slog.Int("attempts", int(e.failure.GetAttempts())),
-		slog.Int("upstream_status", int(e.failure.GetUpstreamStatus())),
-		slog.Duration("elapsed", e.failure.GetElapsed().AsDuration()),
-	}
-	if e.correlationID != "" {
-		attrs = append(attrs, slog.String("correlation_id", e.correlationID))
-	}
+	}, e.summary().Attrs()...)
 	if e.cause != nil {
 		attrs = append(attrs, slog.String("cause", e.cause.Error()))
 	}
 	return attrs
+}
+
+func (e *Error) summary() Summary {
+	return Summary{
+		Consistency:    e.failure.GetConsistency(),
+		Timeout:        e.failure.GetTimeout().AsDuration(),
+		Attempts:       int(e.failure.GetAttempts()),
+		UpstreamStatus: int(e.failure.GetUpstreamStatus()),
+		CorrelationID:  e.correlationID,
+		Elapsed:        e.failure.GetElapsed().AsDuration(),
+	}
 }

@@ -10,6 +10,8 @@ import (
 	"buf.build/go/protovalidate"
 	"github.com/failsafe-go/failsafe-go"
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 	"google.golang.org/grpc/metadata"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
@@ -41,6 +43,8 @@ type Config struct {
 	// probes. 0 means 5 s.
 	BreakerRest time.Duration
 	Logger      *slog.Logger
+	// Meter is for the metrics; nil measures nothing.
+	Meter metric.Meter
 }
 
 // DefaultMaxInFlight is Config.MaxInFlight unless it says otherwise.
@@ -51,12 +55,13 @@ const DefaultMaxInFlight = 10_000
 type TokenService struct {
 	quashv1.UnimplementedTokenServiceServer
 
-	cfg       Config
-	validator protovalidate.Validator
-	flights   *flights
-	retries   failsafe.Executor[verdict]
-	breaker   circuitbreaker.CircuitBreaker[any]
-	late      lateOutcomes
+	cfg        Config
+	validator  protovalidate.Validator
+	flights    *flights
+	retries    failsafe.Executor[verdict]
+	breaker    circuitbreaker.CircuitBreaker[any]
+	background background
+	metrics    *metrics
 
 	// cut ends when the revocations in progress must not go on any longer.
 	cut    context.Context //nolint:containedctx // it is the service's life
@@ -79,6 +84,9 @@ func New(cfg Config) (*TokenService, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Meter == nil {
+		cfg.Meter = noop.Meter{}
+	}
 	s := &TokenService{
 		cfg:       cfg,
 		validator: validator,
@@ -87,6 +95,10 @@ func New(cfg Config) (*TokenService, error) {
 		breaker:   newBreaker(cfg.BreakerRest),
 	}
 	s.cut, s.cutOff = context.WithCancel(context.Background())
+	s.metrics, err = newMetrics(cfg.Meter, s)
+	if err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -112,8 +124,9 @@ func (s *TokenService) Wait(ctx context.Context) error {
 func (s *TokenService) Revoke(ctx context.Context, req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
 	begun := time.Now()
 	a := s.revoke(ctx, req, begun)
+	a.tookSince(begun)
+	a.summary.tell(ctx)
 	if a.err != nil {
-		a.err.TookSince(begun)
 		return nil, a.err
 	}
 	return a.resp, nil
@@ -124,14 +137,14 @@ func (s *TokenService) revoke(ctx context.Context, req *quashv1.RevokeRequest, b
 	cmd, violations := readCommand(s.validator, req, md)
 	creds, own, bad := s.credentials(md)
 	if violations = append(violations, bad...); len(violations) > 0 {
-		return answer{err: InvalidRequest(violations...)}
+		return failed(InvalidRequest(violations...))
 	}
 	c := &call{svc: s, cmd: cmd, creds: creds, own: own, begun: begun, due: s.due(ctx, cmd, begun)}
 	if !begun.Before(c.due) {
-		return answer{err: c.newError(deadlineTooShort)}
+		return failed(c.newError(deadlineTooShort))
 	}
 	if refused, ok := s.flights.begin(); !ok {
-		return answer{err: c.newError(refused)}
+		return failed(c.newError(refused))
 	}
 	settled := make(chan answer, 1)
 	go func() {
@@ -162,17 +175,19 @@ func (s *TokenService) due(ctx context.Context, cmd command, begun time.Time) ti
 func (s *TokenService) finish(caller context.Context, c *call) (a answer) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(caller))
 	defer cancel()
+	defer s.background.remove(c)
 	defer context.AfterFunc(s.cut, cancel)() //nolint:contextcheck // the service's life, not the call's
 	defer func() {
 		if value := recover(); value != nil {
 			LogPanic(ctx, s.cfg.Logger, "a revocation", value)
-			a = answer{err: Internal(nil)}
+			a = failed(Internal(nil))
 		}
 	}()
 	c.run(ctx)
 	a, late := c.settle()
 	if late {
-		s.late.record(ctx, s.cfg.Logger, a, c.begun)
+		a.tookSince(c.begun)
+		s.recordLate(ctx, a)
 	}
 	return a
 }

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"google.golang.org/grpc/codes"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
@@ -21,9 +25,18 @@ func (f upstreamFunc) Revoke(ctx context.Context, req slashid.Request) slashid.R
 	return f(ctx, req)
 }
 
-func newService(t *testing.T, upstream Upstream) *TokenService {
+// measuredService is a service with what reads its metrics.
+type measuredService struct {
+	*TokenService
+
+	reader *sdkmetric.ManualReader
+}
+
+func newService(t *testing.T, upstream Upstream) measuredService {
 	t.Helper()
+	reader := sdkmetric.NewManualReader()
 	s, err := New(Config{
+		Meter:          sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("quash"),
 		Upstream:       upstream,
 		APIKey:         func() slashid.Secret { return slashid.NewSecret("key") },
 		DeadlineMargin: 20 * time.Millisecond,
@@ -37,7 +50,62 @@ func newService(t *testing.T, upstream Upstream) *TokenService {
 			t.Error(err)
 		}
 	})
-	return s
+	return measuredService{s, reader}
+}
+
+// metrics are the values of all metrics: of a counter and a gauge the value, of a
+// histogram the count. Their names are those of the metric and of its labels' values.
+func (s measuredService) metrics(t *testing.T) map[string]float64 {
+	t.Helper()
+	var all metricdata.ResourceMetrics
+	if err := s.reader.Collect(context.WithoutCancel(t.Context()), &all); err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]float64{}
+	for _, scope := range all.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			set := func(labels attribute.Set, value float64) {
+				name := []string{m.Name}
+				for _, label := range labels.ToSlice() {
+					name = append(name, label.Value.AsString())
+				}
+				values[strings.Join(name, " ")] = value
+			}
+			switch data := m.Data.(type) {
+			case metricdata.Sum[int64]:
+				for _, p := range data.DataPoints {
+					set(p.Attributes, float64(p.Value))
+				}
+			case metricdata.Gauge[int64]:
+				for _, p := range data.DataPoints {
+					set(p.Attributes, float64(p.Value))
+				}
+			case metricdata.Gauge[float64]:
+				for _, p := range data.DataPoints {
+					set(p.Attributes, p.Value)
+				}
+			case metricdata.Histogram[float64]:
+				for _, p := range data.DataPoints {
+					set(p.Attributes, float64(p.Count))
+				}
+			default:
+				t.Errorf("%s is of a kind that the tests do not know: %T", m.Name, data)
+			}
+		}
+	}
+	return values
+}
+
+// lateOutcomes are the metrics of what became of revocations whose callers had gone.
+func (s measuredService) lateOutcomes(t *testing.T) map[string]float64 {
+	t.Helper()
+	late := map[string]float64{}
+	for name, value := range s.metrics(t) {
+		if result, ok := strings.CutPrefix(name, "quash.background.outcomes "); ok {
+			late[result] = value
+		}
+	}
+	return late
 }
 
 // silent never answers, as slashid.Client tells it; the request has gone out, or
