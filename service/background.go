@@ -47,7 +47,7 @@ func (b *background) oldest() (n int, begun time.Time) {
 // has gone: nobody else is told.
 func (s *TokenService) recordLate(ctx context.Context, a answer) {
 	level, attrs := slog.LevelInfo, append([]slog.Attr{
-		slog.String("outcome", outcomeName(a.resp.GetOutcome())),
+		slog.String("outcome", OutcomeName(a.resp.GetOutcome())),
 	}, a.summary.Attrs()...)
 	if a.err != nil {
 		level, attrs = a.err.LogLevel(), a.err.Attrs()

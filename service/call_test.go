@@ -161,7 +161,7 @@ func TestAttempts(t *testing.T) {
 func words(t *testing.T, resp *quashv1.RevokeResponse, err error) string {
 	t.Helper()
 	if err == nil {
-		return outcomeName(resp.GetOutcome())
+		return OutcomeName(resp.GetOutcome())
 	}
 	own, ok := errors.AsType[*Error](err)
 	if !ok {

@@ -62,6 +62,13 @@ func CallerNotAllowed(cause error) *Error {
 	return e
 }
 
+// CallerGone is the error for a call that was given up before it had arrived whole.
+func CallerGone() *Error {
+	e := newError(callerCancelled)
+	e.failure.State = stateNotApplied
+	return e
+}
+
 // Internal is the error for a defect of quash's own. Callers are told nothing of
 // the cause.
 func Internal(cause error) *Error {
@@ -124,6 +131,10 @@ func (e *Error) Reason() string {
 	return strings.TrimPrefix(e.row.reason.String(), "ERROR_REASON_")
 }
 
+// Consistency is the level that was asked for; unspecified where the call did not get
+// so far.
+func (e *Error) Consistency() quashv1.Consistency { return e.failure.GetConsistency() }
+
 // State is the name of the RevocationState, without its prefix.
 func (e *Error) State() string {
 	return strings.TrimPrefix(e.failure.GetState().String(), "REVOCATION_STATE_")
@@ -133,7 +144,8 @@ func consistencyName(c quashv1.Consistency) string {
 	return strings.TrimPrefix(c.String(), "CONSISTENCY_")
 }
 
-func outcomeName(o quashv1.Outcome) string { return strings.TrimPrefix(o.String(), "OUTCOME_") }
+// OutcomeName is the name of an outcome, without its prefix.
+func OutcomeName(o quashv1.Outcome) string { return strings.TrimPrefix(o.String(), "OUTCOME_") }
 
 // Pushback is what a retrying caller is told to wait: RetryInfo's delay, in whole
 // seconds, as every way to say it can, the header Retry-After too. It reports false for

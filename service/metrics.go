@@ -33,7 +33,7 @@ const (
 // and the state of an error.
 func OutcomeAttributes(resp *quashv1.RevokeResponse, err *Error) []attribute.KeyValue {
 	if err == nil {
-		return []attribute.KeyValue{attrOutcome.String(outcomeName(resp.GetOutcome()))}
+		return []attribute.KeyValue{attrOutcome.String(OutcomeName(resp.GetOutcome()))}
 	}
 	return []attribute.KeyValue{attrReason.String(err.Reason()), attrState.String(err.State())}
 }
@@ -95,7 +95,7 @@ func newMetrics(meter metric.Meter, s *TokenService) (*metrics, error) {
 		metric.WithDescription("The age of the oldest of them, 0 while there are none."))
 	must(err)
 	breaker, err := meter.Int64ObservableGauge("quash.breaker",
-		metric.WithUnit("1"),
+		metric.WithUnit("{state}"),
 		metric.WithDescription("1 for the state that the circuit breaker is in, 0 for the others."))
 	must(err)
 	if len(failures) > 0 {
@@ -124,7 +124,24 @@ func newMetrics(meter metric.Meter, s *TokenService) (*metrics, error) {
 	if err != nil {
 		return nil, fmt.Errorf("observe the metrics: %w", err)
 	}
+	// A series that is not there cannot be seen to rise: the first of anything would go
+	// unnoticed.
+	for _, level := range Levels {
+		for kind := slashid.Revoked; kind <= slashid.KeptBack; kind++ {
+			m.attempts.Add(context.Background(), 0, attemptAttributes(kind, level))
+		}
+	}
 	return &m, nil
+}
+
+// Levels are those that a call may ask for.
+var Levels = []quashv1.Consistency{
+	quashv1.Consistency_CONSISTENCY_LOCAL_REGION,
+	quashv1.Consistency_CONSISTENCY_ALL_REGIONS,
+}
+
+func attemptAttributes(kind slashid.Kind, level quashv1.Consistency) metric.MeasurementOption {
+	return metric.WithAttributes(append(ConsistencyAttributes(level), attrResult.String(kind.String()))...)
 }
 
 var breakerStates = map[circuitbreaker.State]string{
@@ -135,7 +152,7 @@ var breakerStates = map[circuitbreaker.State]string{
 
 // attempt measures one attempt.
 func (m *metrics) attempt(ctx context.Context, kind slashid.Kind, level quashv1.Consistency, took time.Duration) {
-	attrs := metric.WithAttributes(append(ConsistencyAttributes(level), attrResult.String(kind.String()))...)
+	attrs := attemptAttributes(kind, level)
 	m.attempts.Add(ctx, 1, attrs)
 	switch kind {
 	case slashid.Revoked, slashid.InProgress, slashid.OpaqueTimeout:

@@ -3,6 +3,7 @@ package service
 import (
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"google.golang.org/grpc/codes"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
@@ -304,6 +305,14 @@ type OutcomeDoc struct {
 	Error   *Error
 }
 
+// Attributes are those of a call that ends in the row.
+func (d OutcomeDoc) Attributes() []attribute.KeyValue {
+	if d.Error == nil {
+		return []attribute.KeyValue{attrOutcome.String(d.Outcome)}
+	}
+	return OutcomeAttributes(nil, d.Error)
+}
+
 // OutcomeDocs is the outcome table, for documentation.
 func OutcomeDocs() []OutcomeDoc {
 	var docs []OutcomeDoc
@@ -311,7 +320,7 @@ func OutcomeDocs() []OutcomeDoc {
 		row := outcomes[s]
 		doc := OutcomeDoc{When: row.when, Do: row.do, Retried: row.retried}
 		if row.code == codes.OK {
-			doc.Outcome = outcomeName(row.outcome)
+			doc.Outcome = OutcomeName(row.outcome)
 		} else {
 			doc.Error = newError(s)
 		}

@@ -42,7 +42,7 @@ func (c *devCmd) Run(ctx context.Context, std streams, unreadable *usageError) e
 			upstream.Close()
 		}
 		if facade != nil {
-			facade.Close()
+			facade.Close() //nolint:contextcheck // ctx may be over
 		}
 		return err
 	}
@@ -58,7 +58,7 @@ func (c *devCmd) Run(ctx context.Context, std streams, unreadable *usageError) e
 	if greetErr != nil {
 		stopFacade()
 	}
-	err = watching(ctx, logger, callers.watched, facade.Run)
+	err = facade.Run(ctx)
 	stopSandbox()
 	return errors.Join(greetErr, err, <-sandboxDone)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
 	"github.com/quashdev/quash/service/slashid"
+	"github.com/quashdev/quash/service/telemetry"
 )
 
 // maxDeadlineMargin is far beyond what it takes to bring an answer to a caller.
@@ -70,14 +71,38 @@ func (f *serverFlags) check() (problems []string) {
 // upstream. apiKey is its own key there; absent, it forwards its callers'.
 func (f *serverFlags) newFacade(
 	ctx context.Context, logger *slog.Logger, upstream slashid.Config, apiKey func() slashid.Secret, callers access,
-) (*server.Server, error) {
+) (*facade, error) {
 	withholdForeignLogs(logger)
-	svc, err := service.New(service.Config{
-		Upstream:       slashid.New(upstream),
+	observed, err := telemetry.New(ctx, buildInfo().Version)
+	if err != nil {
+		return nil, &usageError{[]string{err.Error()}}
+	}
+	s, err := f.newServer(ctx, logger, observed, upstream, apiKey, callers)
+	built := &facade{Server: s, logger: logger, telemetry: observed, watched: callers.watched}
+	if err != nil {
+		built.endTelemetry(ctx)
+		return nil, err
+	}
+	return built, nil
+}
+
+func (f *serverFlags) newServer(
+	ctx context.Context, logger *slog.Logger, observed *telemetry.Telemetry,
+	upstream slashid.Config, apiKey func() slashid.Secret, callers access,
+) (*server.Server, error) {
+	if err := observeFiles(ctx, observed.Meters, callers); err != nil {
+		return nil, err
+	}
+	upstream.Telemetry = slashid.Telemetry{
+		Tracers: observed.Tracers, Meters: observed.Meters, Propagator: observed.Propagator,
+	}
+	svc, err := service.New(service.Config{ //nolint:contextcheck // the service's life
+		Upstream:       slashid.New(upstream), //nolint:contextcheck // likewise
 		APIKey:         apiKey,
 		DeadlineMargin: f.DeadlineMargin,
 		MaxInFlight:    f.MaxInFlight,
 		Logger:         logger,
+		Meter:          observed.Meters.Meter("github.com/quashdev/quash/service"),
 	})
 	if err != nil {
 		return nil, err
@@ -95,6 +120,7 @@ func (f *serverFlags) newFacade(
 		Limits:         f.limits(),
 		Build:          buildInfo(),
 		Logger:         logger,
+		Telemetry:      observed,
 	}
 	if callers.tls != nil && !isLoopback(f.AdminAddr) {
 		// Probes and scrapes come from whom no authority of callers has vouched for.
@@ -106,9 +132,9 @@ func (f *serverFlags) newFacade(
 func (f *serverFlags) logger(w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: f.LogLevel}
 	if f.LogFormat == logText {
-		return slog.New(slog.NewTextHandler(w, options))
+		return slog.New(telemetry.WithTraceID(slog.NewTextHandler(w, options)))
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	return slog.New(telemetry.WithTraceID(slog.NewJSONHandler(w, options)))
 }
 
 type logFormat string

@@ -34,13 +34,13 @@ func (c *serveCmd) Run(ctx context.Context, std streams, unreadable *usageError)
 	var key func() slashid.Secret
 	if apiKey != nil {
 		key = apiKey.Get
-		callers.watched = append(callers.watched, watchedFile{"the API key for SlashID", apiKey.Watch})
+		callers.watched = append(callers.watched, watched("api_key", "the API key for SlashID", apiKey))
 	}
 	s, err := c.newFacade(ctx, logger, upstream, key, callers)
 	if err != nil {
 		return err
 	}
-	return watching(ctx, logger, callers.watched, s.Run)
+	return s.Run(ctx)
 }
 
 // upstream reads what the flags say of SlashID.

@@ -40,7 +40,7 @@ func (f *tlsFlags) access() (a access, problems []string) {
 			problems = append(problems, fmt.Sprintf("--tls-cert-file, --tls-key-file: %s", err))
 		} else {
 			a.tls = &server.TLS{Certificate: cert.Get, MinVersion: uint16(f.MinVersion)}
-			a.watched = append(a.watched, watchedFile{"the TLS certificate", cert.Watch})
+			a.watched = append(a.watched, watched("tls_certificate", "the TLS certificate", cert))
 		}
 	}
 	if f.ClientCAFile != "" {
@@ -49,7 +49,7 @@ func (f *tlsFlags) access() (a access, problems []string) {
 			problems = append(problems, fmt.Sprintf("--tls-client-ca-file %s", err))
 		} else if a.tls != nil {
 			a.tls.ClientCAs = cas.Get
-			a.watched = append(a.watched, watchedFile{"the list of client authorities", cas.Watch})
+			a.watched = append(a.watched, watched("client_ca", "the list of client authorities", cas))
 		}
 	}
 	if f.AllowedCallersFile != "" {
@@ -58,7 +58,7 @@ func (f *tlsFlags) access() (a access, problems []string) {
 			problems = append(problems, fmt.Sprintf("--allowed-callers-file %s", err))
 		} else {
 			a.allowed = allowed.Get
-			a.watched = append(a.watched, watchedFile{"the list of allowed callers", allowed.Watch})
+			a.watched = append(a.watched, watched("allowed_callers", "the list of allowed callers", allowed))
 		}
 	}
 	return a, problems

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/quashdev/quash/service/filewatch"
 )
 
 // reloadInterval is how often files that may be replaced are looked at.
@@ -12,9 +14,24 @@ const reloadInterval = time.Second
 
 // watchedFile is a file that may be replaced while quash runs.
 type watchedFile struct {
-	what  string
-	watch func(ctx context.Context, interval time.Duration, changed func(error))
+	// name is what it is called in metrics, what it is in the log.
+	name, what string
+	watch      func(ctx context.Context, interval time.Duration, changed func(error))
+	stale      func() bool
+	// reloaded is told whenever it has changed: that it was replaced or refused.
+	reloaded func(ctx context.Context, result string)
 }
+
+// watched is f, by those names.
+func watched[T any](name, what string, f *filewatch.File[T]) watchedFile {
+	return watchedFile{name: name, what: what, watch: f.Watch, stale: f.Stale, reloaded: func(context.Context, string) {}}
+}
+
+// The results of a reload.
+const (
+	reloadReplaced = "replaced"
+	reloadRefused  = "refused"
+)
 
 // watching runs run while the files are watched, to its very end: a caller that is
 // taken off the list during a long shutdown is out all the same. What became of a file
@@ -27,9 +44,11 @@ func watching(ctx context.Context, logger *slog.Logger, files []watchedFile, run
 		watches.Go(func() {
 			f.watch(watchCtx, reloadInterval, func(err error) {
 				if err != nil {
+					f.reloaded(watchCtx, reloadRefused)
 					logger.Error(f.what+" is not replaced", "err", err.Error())
 					return
 				}
+				f.reloaded(watchCtx, reloadReplaced)
 				logger.Info(f.what + " is replaced")
 			})
 		})

@@ -5,6 +5,8 @@ import (
 	"log"
 	"log/slog"
 
+	"github.com/go-logr/logr"
+	"go.opentelemetry.io/otel"
 	"google.golang.org/grpc/grpclog"
 )
 
@@ -17,6 +19,12 @@ func withholdForeignLogs(logger *slog.Logger) {
 	log.SetOutput(withheld{logger, "standard library"})
 	// It gets errors on all three.
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, withheld{logger, "grpc"}))
+	// What OpenTelemetry says is of its own exporters, which hold nothing of a request's
+	// body and none of its headers but a trace id.
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		logger.Warn("telemetry could not be exported", "err", err.Error())
+	}))
+	otel.SetLogger(logr.Discard())
 }
 
 type withheld struct {

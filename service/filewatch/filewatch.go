@@ -24,7 +24,9 @@ type File[T any] struct {
 	paths    []string
 	parse    func(contents [][]byte) (T, error)
 	contents [][]byte // as they were last looked at, good or not; Watch's own
+	bad      bool     // whether those could not be parsed; likewise
 	value    atomic.Pointer[T]
+	stale    atomic.Bool
 }
 
 // Load reads a file, and parses it for the first time. parse's errors must not
@@ -50,6 +52,10 @@ func load[T any](paths []string, parse func(contents [][]byte) (T, error)) (*Fil
 
 // Get returns the newest value that could be parsed.
 func (f *File[T]) Get() T { return *f.value.Load() }
+
+// Stale reports whether the value is not the one in the files, because they could not
+// be read or parsed when Watch last looked.
+func (f *File[T]) Stale() bool { return f.stale.Load() }
 
 // Watch looks at the files every interval until ctx ends. It calls changed, one
 // call at a time, with nil after each new value, and with the error each time the
@@ -81,6 +87,7 @@ func (f *File[T]) Watch(ctx context.Context, interval time.Duration, changed fun
 // reload reads the files, and reports whether their contents have changed since
 // the last time.
 func (f *File[T]) reload() (news bool, err error) {
+	defer func() { f.stale.Store(f.bad || err != nil) }()
 	contents := make([][]byte, len(f.paths))
 	for i, path := range f.paths {
 		if contents[i], err = os.ReadFile(path); err != nil {
@@ -96,6 +103,7 @@ func (f *File[T]) reload() (news bool, err error) {
 	}
 	f.contents = contents
 	value, err := f.parse(contents)
+	f.bad = err != nil
 	if err != nil {
 		return true, fmt.Errorf("%s: %w", strings.Join(f.paths, " and "), err)
 	}

@@ -50,7 +50,7 @@ func (room atOnce) serve(h http.HandlerFunc) http.HandlerFunc {
 //
 // Neither probe asks SlashID: its outage must not have our pods restarted or
 // taken out of rotation, for there is nothing better to send callers to.
-func newAdmin(ready *atomic.Bool, build BuildInfo) http.Handler {
+func newAdmin(ready *atomic.Bool, build BuildInfo, metrics http.Handler) http.Handler {
 	profiling := make(atOnce, profilesAtOnce)
 	pages := []adminPage{
 		{"/livez", "200 while the process serves at all", func(w http.ResponseWriter, _ *http.Request) {
@@ -68,6 +68,9 @@ func newAdmin(ready *atomic.Bool, build BuildInfo) http.Handler {
 		{"/debug/pprof/profile", "a CPU profile, of ?seconds=30", profiling.serve(pprof.Profile)},
 		{"/debug/pprof/trace", "an execution trace, of ?seconds=1", profiling.serve(pprof.Trace)},
 		{"/debug/pprof/symbol", "names of functions, for go tool pprof", profiling.serve(pprof.Symbol)},
+	}
+	if metrics != nil {
+		pages = append(pages, adminPage{"/metrics", "the metrics, for Prometheus", metrics.ServeHTTP})
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {

@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -200,20 +200,29 @@ func callerCertificate(ctx context.Context) *x509.Certificate {
 	return info.State.VerifiedChains[0][0]
 }
 
-// withPeer puts the caller of a REST request where gRPC has it. The connection is
-// the only source: no header says who calls.
-func withPeer(ctx context.Context, connection *tls.ConnectionState) context.Context {
-	if connection == nil {
-		return ctx
+// withCaller puts the caller of a REST request where gRPC has it, and by which door
+// it came. The connection is the only source: no header says who calls.
+func withCaller(ctx context.Context, r *http.Request, door string) context.Context {
+	caller := &peer.Peer{Addr: remoteAddr(r.RemoteAddr)}
+	if r.TLS != nil {
+		caller.AuthInfo = credentials.TLSInfo{State: *r.TLS}
 	}
-	return peer.NewContext(ctx, &peer.Peer{AuthInfo: credentials.TLSInfo{State: *connection}})
+	return withDoor(peer.NewContext(ctx, caller), door)
 }
 
-// restPeer takes it out again on the other side of the in-process channel, which
+// restCaller takes it out again on the other side of the in-process channel, which
 // passes on no values of a context, for good reason.
-func restPeer(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	if p, ok := peer.FromContext(inprocgrpc.ClientContext(ctx)); ok {
+func restCaller(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	outside := inprocgrpc.ClientContext(ctx)
+	if p, ok := peer.FromContext(outside); ok {
 		ctx = peer.NewContext(ctx, p)
 	}
-	return handler(ctx, req)
+	return handler(withDoor(ctx, doorOf(outside)), req)
 }
+
+// remoteAddr is an address as net/http has it.
+type remoteAddr string
+
+func (remoteAddr) Network() string { return "tcp" }
+
+func (a remoteAddr) String() string { return string(a) }

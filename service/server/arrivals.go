@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -22,6 +23,7 @@ import (
 type arrivals struct {
 	limit    int
 	patience time.Duration
+	givenUp  atomic.Int64
 
 	mu      sync.Mutex
 	pending list.List // of *arrival, the longest first
@@ -83,6 +85,7 @@ func (r *arrival) over() {
 // end gives the request up. The caller holds the lock.
 func (r *arrival) end() {
 	if r.leave() {
+		r.all.givenUp.Add(1)
 		r.giveUp()
 	}
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // limitConnections lets n connections of a TCP listener be open at once; more wait
@@ -11,31 +12,36 @@ import (
 // It does what netutil.LimitListener does, but that the connections are still TCP's:
 // net/http ends an answer by closing its own side alone where the client has not
 // sent all, and without that the client sees a reset and no answer.
-func limitConnections(l net.Listener, n int) net.Listener {
-	return &limitedListener{Listener: l, open: make(chan struct{}, n), done: make(chan struct{})}
+func limitConnections(l net.Listener, n int) *limitedListener {
+	return &limitedListener{Listener: l, places: make(chan struct{}, n), done: make(chan struct{})}
 }
 
 type limitedListener struct {
 	net.Listener
 
-	open      chan struct{} // has one for each
+	places    chan struct{} // has one for each, and for the one that is waited for
+	open      atomic.Int64
 	done      chan struct{}
 	closeOnce sync.Once
 }
 
 func (l *limitedListener) Accept() (net.Conn, error) {
 	select {
-	case l.open <- struct{}{}:
+	case l.places <- struct{}{}:
 	case <-l.done:
 		return nil, net.ErrClosed
 	}
 	conn, err := l.Listener.Accept()
 	if err != nil {
-		<-l.open
+		<-l.places
 		return nil, err
 	}
 	tcp := conn.(*net.TCPConn) //nolint:forcetypeassert // so it says above
-	return &limitedConn{tcp, sync.OnceFunc(func() { <-l.open })}, nil
+	l.open.Add(1)
+	return &limitedConn{tcp, sync.OnceFunc(func() {
+		l.open.Add(-1)
+		<-l.places
+	})}, nil
 }
 
 func (l *limitedListener) Close() error {

@@ -28,6 +28,7 @@ const (
 // errors in its envelope.
 func newDropIn() *door {
 	d := &door{
+		name:     doorDropIn,
 		path:     dropInPath,
 		tooLarge: http.StatusBadRequest,
 		fail:     failDropIn,

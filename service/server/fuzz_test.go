@@ -28,6 +28,7 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/slashid"
+	"github.com/quashdev/quash/service/telemetry"
 )
 
 // fuzzedKinds are what the upstream of FuzzREST answers with: what is not tried
@@ -54,8 +55,12 @@ func newRESTFixture(f *testing.F, apiKey func() slashid.Secret) *restFixture {
 	if err != nil {
 		f.Fatal(err)
 	}
-	cfg := Config{Service: svc, Limits: DefaultLimits, Logger: logger}
-	fixture.handler, err = newREST(f.Context(), cfg, newArrivals(cfg.Limits))
+	cfg := Config{Service: svc, Limits: DefaultLimits, Logger: logger, Telemetry: telemetry.None()}
+	observer, err := newObserver(f.Context(), cfg.Telemetry, logger)
+	if err != nil {
+		f.Fatal(err)
+	}
+	fixture.handler, err = newREST(f.Context(), cfg, newArrivals(cfg.Limits), observer)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -17,16 +17,18 @@ import (
 
 // newGRPC builds the gRPC server with the token service, health and, where it is
 // wanted, reflection. Streams end with the given context.
-func newGRPC(streams context.Context, cfg Config, arriving *arrivals) (*grpc.Server, *health.Server) {
+func newGRPC(streams context.Context, cfg Config, arriving *arrivals, observer *observer) (*grpc.Server, *health.Server) {
 	limits := cfg.Limits
 	stream := []grpc.StreamServerInterceptor{endWith(streams), atMostStreams(streamsAtOnce)}
 	if cfg.AllowedCallers != nil {
 		stream = append(stream, onlyAllowedStreams(cfg.AllowedCallers, cfg.Logger)) //nolint:contextcheck // it has each stream's own
 	}
 	options := []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(arrived, interceptors(cfg)),
+		grpc.ChainUnaryInterceptor(arrived, interceptors(cfg, observer)),
 		grpc.ChainStreamInterceptor(stream...),
 		grpc.InTapHandle(arriving.tap),
+		grpc.StatsHandler(tracing(cfg.Telemetry)),
+		grpc.StatsHandler(unread{observer}),
 		grpc.MaxRecvMsgSize(limits.RequestBytes),
 		grpc.MaxHeaderListSize(uint32(limits.HeaderBytes)),             //nolint:gosec // a flag bounds it
 		grpc.MaxConcurrentStreams(uint32(limits.StreamsPerConnection)), //nolint:gosec // likewise

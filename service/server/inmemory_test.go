@@ -23,6 +23,7 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/slashid"
+	"github.com/quashdev/quash/service/telemetry"
 )
 
 type upstreamFunc func(ctx context.Context, req slashid.Request) slashid.Result
@@ -60,13 +61,17 @@ func serveInMemory(t *testing.T, margin time.Duration, upstream service.Upstream
 		t.Fatal(err)
 	}
 	m := &inMemory{grpc: bufconn.Listen(1 << 20), rest: newPipeListener(), secure: secure}
-	cfg := Config{Service: svc, Limits: limits.orDefaults(), Logger: slog.New(slog.DiscardHandler)}
+	cfg := Config{Service: svc, Limits: limits.orDefaults(), Logger: slog.New(slog.DiscardHandler), Telemetry: telemetry.None()}
+	observer, err := newObserver(t.Context(), cfg.Telemetry, cfg.Logger)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if secure {
 		certificate := selfSigned(t)
 		cfg.TLS = &TLS{Certificate: func() *tls.Certificate { return certificate }}
 	}
 	arriving := newArrivals(cfg.Limits)
-	handler, err := newREST(t.Context(), cfg, arriving)
+	handler, err := newREST(t.Context(), cfg, arriving, observer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +80,7 @@ func serveInMemory(t *testing.T, margin time.Duration, upstream service.Upstream
 	overREST := newHTTPServer(letGo(handler, &ready, cfg.Limits.ConnectionAge), cfg.Limits, cfg.Logger)
 	restTLS := cfg.TLS
 	cfg.TLS = nil
-	overGRPC, _ := newGRPC(t.Context(), cfg, arriving)
+	overGRPC, _ := newGRPC(t.Context(), cfg, arriving, observer)
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = overGRPC.Serve(m.grpc) })
 	serving.Go(func() { _ = restTLS.serveHTTP(overREST, m.rest) })

@@ -17,10 +17,10 @@ import (
 
 // interceptors is the chain of every unary call, from whichever door, outermost
 // first.
-func interceptors(cfg Config) grpc.UnaryServerInterceptor {
+func interceptors(cfg Config, observer *observer) grpc.UnaryServerInterceptor {
 	all := []grpc.UnaryServerInterceptor{
 		pushback,
-		logging(cfg.Logger),
+		observer.intercept,
 		recovery(cfg.Logger),
 	}
 	if cfg.AllowedCallers != nil {
@@ -54,18 +54,6 @@ func recovery(logger *slog.Logger) grpc.UnaryServerInterceptor {
 			}
 		}()
 		return handler(ctx, req)
-	}
-}
-
-// logging writes a line for each call that failed: what its caller was told, and
-// the cause, which it was not.
-func logging(logger *slog.Logger) grpc.UnaryServerInterceptor {
-	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-		resp, err := handler(ctx, req)
-		if own, ok := errors.AsType[*service.Error](err); ok {
-			logger.LogAttrs(ctx, own.LogLevel(), "revocation failed", own.Attrs()...)
-		}
-		return resp, err
 	}
 }
 

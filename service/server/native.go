@@ -26,6 +26,7 @@ const (
 // google.rpc.Status.
 func newNative() *door {
 	d := &door{
+		name:     doorNative,
 		path:     nativePath,
 		admit:    admitJSON,
 		tooLarge: http.StatusRequestEntityTooLarge,

@@ -20,6 +20,7 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/slashid"
+	"github.com/quashdev/quash/service/telemetry"
 )
 
 // forwardedHeaders are the request headers that become metadata of the call, and
@@ -32,17 +33,20 @@ var forwardedHeaders = []string{
 	slashid.HeaderAPIKey,
 	slashid.HeaderOrgID,
 	slashid.HeaderAuthorization,
+	telemetry.Header,
 }
 
 // door is one of the two REST forms of the RPC.
 type door struct {
-	path string
-	mux  *runtime.ServeMux
+	// name is what it is called in logs and metrics.
+	name, path string
+	mux        *runtime.ServeMux
 	// admit refuses requests by their headers alone; nil admits all.
 	admit  func(*http.Request) *refusal
 	limits Limits
 	// arriving bounds the requests that are on their way in.
 	arriving *arrivals
+	observer *observer
 	// tooLarge is the HTTP status for a body over Limits.RequestBytes.
 	tooLarge int
 	// fail writes an error in the door's own form.
@@ -58,14 +62,15 @@ type refusal struct {
 }
 
 // newREST builds the handler of the REST listener.
-func newREST(ctx context.Context, cfg Config, arriving *arrivals) (http.Handler, error) {
+func newREST(ctx context.Context, cfg Config, arriving *arrivals, observer *observer) (http.Handler, error) {
 	var channel inprocgrpc.Channel
-	channel.WithServerUnaryInterceptor(chain(restPeer, interceptors(cfg)))
+	channel.WithServerUnaryInterceptor(chain(restCaller, interceptors(cfg, observer)))
+	channel.WithServerStatsHandler(tracingInProcess(cfg.Telemetry))
 	quashv1.RegisterTokenServiceServer(&channel, cfg.Service)
 	client := quashv1.NewTokenServiceClient(&channel)
 	doors := map[string]*door{}
 	for _, d := range []*door{newNative(), newDropIn()} {
-		d.limits, d.arriving = cfg.Limits, arriving
+		d.limits, d.arriving, d.observer = cfg.Limits, arriving, observer
 		// Each door has a gateway of its own, since the manners of a gateway hold
 		// for all of its routes; only the door's own path is ever asked of it.
 		if err := gateway.RegisterTokenServiceHandlerClient(ctx, d.mux, client); err != nil {
@@ -81,14 +86,15 @@ func newREST(ctx context.Context, cfg Config, arriving *arrivals) (http.Handler,
 		_ = http.NewResponseController(w).SetReadDeadline(begun.Add(cfg.Limits.TransferTimeout))
 		d, ok := doors[r.URL.Path]
 		if !ok {
-			elsewhere.refuse(w, begun, &refusal{http.StatusNotFound, service.InvalidRequest(service.Violation{
+			elsewhere.answer(w, begun, &refusal{http.StatusNotFound, service.InvalidRequest(service.Violation{
 				Field:       "path",
 				Description: fmt.Sprintf("must be %s or %s", nativePath, dropInPath),
 			})})
 			return
 		}
+		r = r.WithContext(withCaller(r.Context(), r, d.name))
 		if refused := d.serve(w, r, begun); refused != nil {
-			d.refuse(w, begun, refused)
+			d.refuse(w, r, begun, refused)
 		}
 	}), nil
 }
@@ -148,7 +154,7 @@ func (d *door) serve(w http.ResponseWriter, r *http.Request, begun time.Time) *r
 		return d.unread(err)
 	}
 	body.begun = begun
-	inner := r.WithContext(withPeer(r.Context(), r.TLS))
+	inner := r.WithContext(r.Context())
 	inner.Header, inner.Body = header, body
 	d.mux.ServeHTTP(w, inner)
 	return nil
@@ -192,7 +198,13 @@ func forwardable(all http.Header) (http.Header, []service.Violation) {
 	return header, violations
 }
 
-func (d *door) refuse(w http.ResponseWriter, begun time.Time, refused *refusal) {
+// refuse answers a request that is not going to be a call.
+func (d *door) refuse(w http.ResponseWriter, r *http.Request, begun time.Time, refused *refusal) {
+	d.answer(w, begun, refused)
+	d.observer.failed(r.Context(), refused.err)
+}
+
+func (d *door) answer(w http.ResponseWriter, begun time.Time, refused *refusal) {
 	refused.err.TookSince(begun)
 	d.fail(w, refused.httpStatus, refused.err.GRPCStatus())
 }
@@ -203,7 +215,7 @@ func (d *door) handleError(
 	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
 ) {
 	if body, ok := r.Body.(*requestBody); ok && len(body.violations) > 0 {
-		d.refuse(w, body.begun, &refusal{http.StatusBadRequest, service.InvalidRequest(body.violations...)})
+		d.refuse(w, r, body.begun, &refusal{http.StatusBadRequest, service.InvalidRequest(body.violations...)})
 		return
 	}
 	st := status.Convert(err)

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/health"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/service/telemetry"
 )
 
 // Service is what is served. It outlasts its callers: where one has gone, what it
@@ -58,6 +59,8 @@ type Config struct {
 
 	Build  BuildInfo
 	Logger *slog.Logger
+	// Telemetry is where spans and metrics go; nil for nowhere.
+	Telemetry *telemetry.Telemetry
 }
 
 // callers is who may call, for the log.
@@ -85,7 +88,7 @@ type Server struct {
 	rest  *http.Server
 	admin *http.Server
 
-	grpcListener, restListener, adminListener net.Listener
+	grpcListener, restListener, adminListener *limitedListener
 }
 
 // Addrs are the addresses that a server is bound to.
@@ -95,14 +98,21 @@ type Addrs struct{ GRPC, HTTP, Admin net.Addr }
 // fails it reports everything that did, and nothing stays bound.
 func New(ctx context.Context, cfg Config) (*Server, error) {
 	cfg.Limits = cfg.Limits.orDefaults()
+	if cfg.Telemetry == nil {
+		cfg.Telemetry = telemetry.None()
+	}
 	s := &Server{cfg: cfg}
+	observer, err := newObserver(ctx, cfg.Telemetry, cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
 	arriving := newArrivals(cfg.Limits)
-	rest, err := newREST(ctx, cfg, arriving)
+	rest, err := newREST(ctx, cfg, arriving, observer)
 	if err != nil {
 		return nil, err
 	}
 	var failures []error
-	bind := func(flag, addr string, connections int) net.Listener {
+	bind := func(flag, addr string, connections int) *limitedListener {
 		l, err := Listen(ctx, flag, addr)
 		if err != nil {
 			failures = append(failures, err)
@@ -117,17 +127,21 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		s.Close()
 		return nil, errors.Join(failures...)
 	}
+	if err := s.observeListeners(cfg.Telemetry.Meters, arriving); err != nil {
+		s.Close()
+		return nil, err
+	}
 	streams, endStreams := context.WithCancel(context.Background())
 	s.endStreams = endStreams
-	s.grpc, s.health = newGRPC(streams, cfg, arriving) //nolint:contextcheck // the server's life
+	s.grpc, s.health = newGRPC(streams, cfg, arriving, observer) //nolint:contextcheck // the server's life
 	s.rest = newHTTPServer(letGo(rest, &s.ready, cfg.Limits.ConnectionAge), cfg.Limits, cfg.Logger)
-	s.admin = newHTTPServer(newAdmin(&s.ready, cfg.Build), cfg.Limits, cfg.Logger)
+	s.admin = newHTTPServer(newAdmin(&s.ready, cfg.Build, cfg.Telemetry.Metrics), cfg.Limits, cfg.Logger)
 	return s, nil
 }
 
 // Close releases the listeners of a server that is not going to Run.
 func (s *Server) Close() {
-	for _, l := range []net.Listener{s.grpcListener, s.restListener, s.adminListener} {
+	for _, l := range []*limitedListener{s.grpcListener, s.restListener, s.adminListener} {
 		if l != nil {
 			_ = l.Close()
 		}

@@ -94,21 +94,29 @@ type Config struct {
 	// RootCAs are the authorities that may vouch for SlashID; nil means the
 	// system's.
 	RootCAs *x509.CertPool
+
+	Telemetry Telemetry
 }
 
 // Client talks to one SlashID. It is safe for concurrent use.
 type Client struct {
 	url       *url.URL
 	transport *http.Transport
+	// observed is transport, with a span and metrics to each request.
+	observed http.RoundTripper
+	traffic  *traffic
 }
 
 // New returns a client. Call Close when it is no longer needed.
 func New(cfg Config) *Client {
-	return &Client{
-		url: cfg.BaseURL.JoinPath(revokePath),
+	telemetry := cfg.Telemetry.orNothing()
+	traffic := newTraffic(telemetry.Meters)
+	c := &Client{
+		url:     cfg.BaseURL.JoinPath(revokePath),
+		traffic: traffic,
 		transport: &http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
-			DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			DialContext:         traffic.counted((&net.Dialer{Timeout: dialTimeout}).DialContext),
 			TLSHandshakeTimeout: dialTimeout,
 			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
 			ForceAttemptHTTP2:   true,
@@ -127,6 +135,8 @@ func New(cfg Config) *Client {
 			MaxResponseHeaderBytes: maxBody,
 		},
 	}
+	c.observed = telemetry.observed(c.transport)
+	return c
 }
 
 // ParseBaseURL reads a base URL: http or https, a host, perhaps a path, and
@@ -172,15 +182,17 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 func (c *Client) Revoke(ctx context.Context, req Request) Result {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	c.traffic.streams.Add(1)
+	defer c.traffic.streams.Add(-1)
 	httpReq, out, err := c.newHTTPRequest(ctx, req)
 	if err != nil {
 		return Result{Kind: NotConnected, Err: err}
 	}
 	// The transport itself rather than an http.Client: redirects are not followed,
 	// since one would carry the token to a host that nobody chose.
-	resp, err := c.transport.RoundTrip(httpReq)
+	resp, err := c.observed.RoundTrip(httpReq)
 	if err != nil {
-		return withoutAnswer(ctx, out, publicCause(err))
+		return withoutAnswer(ctx, out, err)
 	}
 	defer resp.Body.Close()
 	result := Result{

@@ -1,0 +1,45 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+const attrListener = attribute.Key("quash.listener")
+
+// observeListeners makes metrics of the connections of s, and of the requests on them
+// that do not arrive whole.
+func (s *Server) observeListeners(meters metric.MeterProvider, arriving *arrivals) error {
+	meter := meters.Meter(meterName)
+	open, openErr := meter.Int64ObservableUpDownCounter("quash.server.connections",
+		metric.WithUnit("{connection}"),
+		metric.WithDescription("Open connections of callers, by listener."))
+	limit, limitErr := meter.Int64ObservableUpDownCounter("quash.server.connections.limit",
+		metric.WithUnit("{connection}"),
+		metric.WithDescription("How many may be open; more wait to be accepted."))
+	givenUp, givenUpErr := meter.Int64ObservableCounter("quash.arrivals.given_up",
+		metric.WithUnit("{request}"),
+		metric.WithDescription("Requests that were given up before they had arrived whole: too slow, or too many at once."))
+	if err := errors.Join(openErr, limitErr, givenUpErr); err != nil {
+		return fmt.Errorf("declare the metrics: %w", err)
+	}
+	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		for name, l := range map[string]*limitedListener{
+			"grpc": s.grpcListener, "http": s.restListener, "admin": s.adminListener,
+		} {
+			listener := metric.WithAttributes(attrListener.String(name))
+			o.ObserveInt64(open, l.open.Load(), listener)
+			o.ObserveInt64(limit, int64(cap(l.places)), listener)
+		}
+		o.ObserveInt64(givenUp, arriving.givenUp.Load())
+		return nil
+	}, open, limit, givenUp)
+	if err != nil {
+		return fmt.Errorf("observe the metrics: %w", err)
+	}
+	return nil
+}

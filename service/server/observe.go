@@ -1,0 +1,209 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/service"
+	"github.com/quashdev/quash/service/telemetry"
+)
+
+// meterName is the scope of this package's metrics.
+const meterName = "github.com/quashdev/quash/service/server"
+
+const attrDoor = attribute.Key("quash.door")
+
+// observer tells the log, the metrics and the trace what callers are told.
+type observer struct {
+	logger      *slog.Logger
+	revocations metric.Int64Counter
+}
+
+func newObserver(ctx context.Context, t *telemetry.Telemetry, logger *slog.Logger) (*observer, error) {
+	revocations, err := t.Meters.Meter(meterName).Int64Counter("quash.revocations",
+		metric.WithUnit("{call}"),
+		metric.WithDescription("Calls of Revoke, by what their callers were told: an outcome, or the reason and the state of an error."))
+	if err != nil {
+		return nil, fmt.Errorf("declare the metrics: %w", err)
+	}
+	// A series that is not there cannot be seen to rise: the first of anything would go
+	// unnoticed.
+	for _, doc := range service.OutcomeDocs() {
+		for _, door := range []string{doorGRPC, doorNative, doorDropIn} {
+			for _, level := range service.Levels {
+				attrs := append(doc.Attributes(), service.ConsistencyAttributes(level)...)
+				revocations.Add(ctx, 0, metric.WithAttributes(append(attrs, attrDoor.String(door))...))
+			}
+		}
+	}
+	return &observer{logger, revocations}, nil
+}
+
+// intercept observes the calls that get as far as the interceptors.
+func (o *observer) intercept(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	if info.FullMethod != quashv1.TokenService_Revoke_FullMethodName {
+		resp, err := handler(ctx, req)
+		if own, ok := errors.AsType[*service.Error](err); ok {
+			o.logger.LogAttrs(ctx, own.LogLevel(), "call refused", append(callerAttrs(ctx), own.Attrs()...)...)
+		}
+		return resp, err
+	}
+	if read, ok := ctx.Value(readKey{}).(*atomic.Bool); ok {
+		read.Store(true)
+	}
+	ctx, summary := service.WithSummary(ctx)
+	resp, err := handler(ctx, req)
+	if err != nil {
+		o.failed(ctx, errorOf(err))
+		return nil, err
+	}
+	o.succeeded(ctx, resp.(*quashv1.RevokeResponse), *summary) //nolint:forcetypeassert // so the RPC has it
+	return resp, nil
+}
+
+// errorOf is err as the service's own: every error of the chain's is one.
+func errorOf(err error) *service.Error {
+	if own, ok := errors.AsType[*service.Error](err); ok {
+		return own
+	}
+	return service.Internal(err)
+}
+
+func (o *observer) succeeded(ctx context.Context, resp *quashv1.RevokeResponse, summary service.Summary) {
+	attrs := append(service.OutcomeAttributes(resp, nil), service.ConsistencyAttributes(summary.Consistency)...)
+	o.count(ctx, attrs)
+	if !o.logger.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	o.logger.LogAttrs(ctx, slog.LevelDebug, "revocation succeeded", append(append(
+		callerAttrs(ctx), slog.String("outcome", service.OutcomeName(resp.GetOutcome()))), summary.Attrs()...)...)
+}
+
+// failed observes a call that came to err, wherever it got to.
+func (o *observer) failed(ctx context.Context, err *service.Error) {
+	o.count(ctx, append(service.OutcomeAttributes(nil, err), service.ConsistencyAttributes(err.Consistency())...))
+	o.logger.LogAttrs(ctx, err.LogLevel(), "revocation failed", append(callerAttrs(ctx), err.Attrs()...)...)
+}
+
+func (o *observer) count(ctx context.Context, attrs []attribute.KeyValue) {
+	attrs = append(attrs, attrDoor.String(doorOf(ctx)))
+	o.revocations.Add(ctx, 1, metric.WithAttributes(attrs...))
+	trace.SpanFromContext(ctx).SetAttributes(attrs...)
+}
+
+// callerAttrs say by which door a call came, and from whom.
+func callerAttrs(ctx context.Context) []slog.Attr {
+	attrs := []slog.Attr{slog.String("door", doorOf(ctx))}
+	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
+		attrs = append(attrs, slog.String("peer", p.Addr.String()))
+	}
+	if cert := callerCertificate(ctx); cert != nil {
+		attrs = append(attrs, slog.String("caller", abridged(identitiesOf(cert))))
+	}
+	return attrs
+}
+
+// The names of the doors. Those of REST are theirs; a call that names none came over
+// gRPC.
+const (
+	doorGRPC   = "grpc"
+	doorNative = "native"
+	doorDropIn = "drop_in"
+)
+
+type doorKey struct{}
+
+func withDoor(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, doorKey{}, name)
+}
+
+func doorOf(ctx context.Context) string {
+	if name, ok := ctx.Value(doorKey{}).(string); ok {
+		return name
+	}
+	return doorGRPC
+}
+
+// tracing makes a span and the semantic conventions' metrics of each call. Only of
+// Revoke: what health is asked is noise, and other names are whatever a client sends.
+func tracing(t *telemetry.Telemetry) stats.Handler {
+	return otelgrpc.NewServerHandler(
+		otelgrpc.WithTracerProvider(t.Tracers),
+		otelgrpc.WithMeterProvider(t.Meters),
+		otelgrpc.WithPropagators(t.Propagator),
+		otelgrpc.WithFilter(func(info *stats.RPCTagInfo) bool {
+			return info.FullMethodName == quashv1.TokenService_Revoke_FullMethodName
+		}),
+	)
+}
+
+// tracingInProcess is tracing for the in-process channel, which does not say when a
+// call began.
+func tracingInProcess(t *telemetry.Telemetry) stats.Handler { return begun{tracing(t)} }
+
+type begun struct{ stats.Handler }
+
+type begunKey struct{}
+
+func (b begun) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+	return b.Handler.TagRPC(context.WithValue(ctx, begunKey{}, time.Now()), info)
+}
+
+func (b begun) HandleRPC(ctx context.Context, event stats.RPCStats) {
+	if end, ok := event.(*stats.End); ok && end.BeginTime.IsZero() {
+		known := *end
+		known.BeginTime, _ = ctx.Value(begunKey{}).(time.Time)
+		event = &known
+	}
+	b.Handler.HandleRPC(ctx, event)
+}
+
+// unread observes the calls over gRPC that never get to an interceptor, because their
+// message is too large, no message, or does not come.
+type unread struct{ observer *observer }
+
+type readKey struct{}
+
+func (unread) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+	if info.FullMethodName != quashv1.TokenService_Revoke_FullMethodName {
+		return ctx
+	}
+	return context.WithValue(ctx, readKey{}, &atomic.Bool{})
+}
+
+func (u unread) HandleRPC(ctx context.Context, event stats.RPCStats) {
+	end, ok := event.(*stats.End)
+	if !ok {
+		return
+	}
+	if read, ok := ctx.Value(readKey{}).(*atomic.Bool); !ok || read.Load() {
+		return
+	}
+	var err *service.Error
+	if code := status.Code(end.Error); code == codes.Canceled || code == codes.DeadlineExceeded {
+		err = service.CallerGone()
+	} else {
+		err = service.InvalidRequest(service.Violation{Field: bodyField, Description: "could not be read"})
+	}
+	err.TookSince(end.BeginTime)
+	u.observer.failed(ctx, err)
+}
+
+func (unread) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+
+func (unread) HandleConn(context.Context, stats.ConnStats) {}

@@ -1,0 +1,141 @@
+package slashid
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+)
+
+// Telemetry is where a client's spans and metrics go. The zero value goes nowhere.
+type Telemetry struct {
+	Tracers trace.TracerProvider
+	Meters  metric.MeterProvider
+	// Propagator puts the trace context into requests.
+	Propagator propagation.TextMapPropagator
+}
+
+func (t Telemetry) orNothing() Telemetry {
+	if t.Tracers == nil {
+		t.Tracers = tracenoop.NewTracerProvider()
+	}
+	if t.Meters == nil {
+		t.Meters = metricnoop.NewMeterProvider()
+	}
+	if t.Propagator == nil {
+		t.Propagator = propagation.NewCompositeTextMapPropagator()
+	}
+	return t
+}
+
+// observed makes a span and the semantic conventions' metrics of each request.
+func (t Telemetry) observed(base http.RoundTripper) http.RoundTripper {
+	return otelhttp.NewTransport(withPublicErrors{base},
+		otelhttp.WithTracerProvider(t.Tracers),
+		otelhttp.WithMeterProvider(t.Meters),
+		otelhttp.WithPropagators(t.Propagator),
+		otelhttp.WithSpanNameFormatter(func(string, *http.Request) string { return http.MethodPost + " " + revokePath }),
+	)
+}
+
+// withPublicErrors comes before whatever writes an error's text down.
+type withPublicErrors struct{ base http.RoundTripper }
+
+func (w withPublicErrors) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := w.base.RoundTrip(r)
+	if err != nil {
+		return nil, publicCause(err)
+	}
+	resp.Body = publicBody{resp.Body}
+	return resp, nil
+}
+
+type publicBody struct{ io.ReadCloser }
+
+func (b publicBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	switch err {
+	case nil, io.EOF:
+		return n, err
+	default:
+		return n, publicCause(err)
+	}
+}
+
+// The attribute of the counter of dials, and its values.
+const (
+	attrDialResult = attribute.Key("quash.dial.result")
+	dialOpened     = "opened"
+	dialFailed     = "failed"
+)
+
+// traffic counts a client's connections and the requests on them.
+type traffic struct {
+	connections, streams atomic.Int64
+	dials                metric.Int64Counter
+}
+
+func newTraffic(meters metric.MeterProvider) *traffic {
+	t := &traffic{}
+	meter := meters.Meter("github.com/quashdev/quash/service/slashid")
+	// What can be wrong with an instrument is its name, and these are constant.
+	t.dials, _ = meter.Int64Counter("quash.upstream.connections.opened",
+		metric.WithUnit("{connection}"),
+		metric.WithDescription("Attempts to connect to SlashID, by what each came to; the TLS handshake comes after it."))
+	for _, result := range []string{dialOpened, dialFailed} { // so that the first can be seen to come
+		t.dials.Add(context.Background(), 0, metric.WithAttributes(attrDialResult.String(result)))
+	}
+	_, _ = meter.Int64ObservableUpDownCounter("quash.upstream.connections",
+		metric.WithUnit("{connection}"),
+		metric.WithDescription("Open connections to SlashID."),
+		metric.WithInt64Callback(observe(&t.connections)))
+	_, _ = meter.Int64ObservableUpDownCounter("quash.upstream.streams",
+		metric.WithUnit("{request}"),
+		metric.WithDescription("Requests to SlashID under way."),
+		metric.WithInt64Callback(observe(&t.streams)))
+	return t
+}
+
+func observe(n *atomic.Int64) metric.Int64Callback {
+	return func(_ context.Context, o metric.Int64Observer) error {
+		o.Observe(n.Load())
+		return nil
+	}
+}
+
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// counted is dial, counted.
+func (t *traffic) counted(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			t.dials.Add(ctx, 1, metric.WithAttributes(attrDialResult.String(dialFailed)))
+			return nil, err
+		}
+		t.dials.Add(ctx, 1, metric.WithAttributes(attrDialResult.String(dialOpened)))
+		t.connections.Add(1)
+		return &countedConn{conn, sync.OnceFunc(func() { t.connections.Add(-1) })}, nil
+	}
+}
+
+type countedConn struct {
+	net.Conn
+
+	closed func()
+}
+
+func (c *countedConn) Close() error {
+	c.closed()
+	return c.Conn.Close()
+}

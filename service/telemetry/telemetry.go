@@ -1,0 +1,146 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/otlptranslator"
+	"go.opentelemetry.io/contrib/exporters/autoexport"
+	promexporter "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/quashdev/quash/service"
+)
+
+const (
+	// scrapesAtOnce is how many may read the metrics at the same time, and
+	// scrapeTimeout how long that may take.
+	scrapesAtOnce = 4
+	scrapeTimeout = 10 * time.Second
+)
+
+// Telemetry is one program's. Shutdown must be called at its end.
+type Telemetry struct {
+	Tracers    trace.TracerProvider
+	Meters     metric.MeterProvider
+	Propagator propagation.TextMapPropagator
+	// Metrics answers scrapes of Prometheus; nil where there is nothing to scrape.
+	Metrics http.Handler
+
+	shutdowns []func(context.Context) error
+}
+
+// None measures and traces nothing.
+func None() *Telemetry {
+	return &Telemetry{
+		Tracers:    tracenoop.NewTracerProvider(),
+		Meters:     metricnoop.NewMeterProvider(),
+		Propagator: TraceContext,
+	}
+}
+
+// New reads the environment: OTEL_EXPORTER_OTLP_ENDPOINT and the other variables of
+// the OpenTelemetry specification. Without any of them nothing is sent anywhere, and
+// the metrics are there for Prometheus alone. version is quash's own.
+func New(ctx context.Context, version string) (*Telemetry, error) {
+	about, err := resource.Merge(
+		resource.NewSchemaless(semconv.ServiceName("quash"), semconv.ServiceVersion(version)),
+		resource.Environment(), // which goes first, as operators expect
+	)
+	if err != nil {
+		return nil, fmt.Errorf("read OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	}
+	t := None()
+	registry := prometheus.NewRegistry()
+	scraped, err := newScraped(registry)
+	if err != nil {
+		return nil, err
+	}
+	options := append(views(), sdkmetric.WithResource(about), sdkmetric.WithReader(scraped))
+	if exports("METRICS") {
+		reader, err := autoexport.NewMetricReader(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("set up the export of metrics that the OTEL_* variables ask for: %w", err)
+		}
+		options = append(options, sdkmetric.WithReader(reader))
+	}
+	meters := sdkmetric.NewMeterProvider(options...)
+	t.Meters, t.shutdowns = meters, append(t.shutdowns, meters.Shutdown)
+	if exports("TRACES") {
+		exporter, err := autoexport.NewSpanExporter(ctx)
+		if err != nil {
+			return nil, errors.Join(
+				fmt.Errorf("set up the export of traces that the OTEL_* variables ask for: %w", err),
+				meters.Shutdown(ctx),
+			)
+		}
+		tracers := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about))
+		t.Tracers, t.shutdowns = tracers, append(t.shutdowns, tracers.Shutdown)
+	}
+	t.Metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		MaxRequestsInFlight: scrapesAtOnce,
+		Timeout:             scrapeTimeout,
+		EnableOpenMetrics:   true,
+	})
+	return t, nil
+}
+
+// newScraped returns the reader behind Metrics.
+func newScraped(registry *prometheus.Registry) (sdkmetric.Reader, error) {
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	reader, err := promexporter.New(
+		promexporter.WithRegisterer(registry),
+		promexporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
+		// The names are unique without it, and queries are shorter.
+		promexporter.WithoutScopeInfo(),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("set up the metrics for Prometheus: %w", err)
+	}
+	return reader, nil
+}
+
+// views are what the libraries' metrics need for a service whose calls may take two
+// minutes, and whose requests hold a token: not even its length is anybody's
+// business.
+func views() []sdkmetric.Option {
+	var options []sdkmetric.Option
+	for _, name := range []string{"rpc.server.call.duration", "http.client.request.duration"} {
+		options = append(options, sdkmetric.WithView(sdkmetric.NewView(
+			sdkmetric.Instrument{Name: name},
+			sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: service.WaitBuckets}},
+		)))
+	}
+	return append(options, sdkmetric.WithView(sdkmetric.NewView(
+		sdkmetric.Instrument{Name: "http.client.request.body.size"},
+		sdkmetric.Stream{Aggregation: sdkmetric.AggregationDrop{}},
+	)))
+}
+
+// Shutdown sends what has not been sent yet, until ctx ends. That it fails is logged
+// and no more: it is no reason for a revocation to count as lost.
+func (t *Telemetry) Shutdown(ctx context.Context, logger *slog.Logger) {
+	for _, shutdown := range t.shutdowns {
+		if err := shutdown(ctx); err != nil {
+			logger.Warn("the last spans or metrics could not be sent", "err", err.Error())
+		}
+	}
+}
