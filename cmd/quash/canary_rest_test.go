@@ -80,6 +80,7 @@ var restMistakes = []restMistake{
 	{name: "SlashID-Required-Consistency, beyond ASCII", header: "SlashID-Required-Consistency: {token}\xfc\n"},
 	{name: "SlashID-Required-Consistency-Timeout", header: "SlashID-Required-Consistency-Timeout: {token}\n"},
 	{name: "SlashID-Required-Consistency-Timeout, a number in front", header: "SlashID-Required-Consistency-Timeout: 10{token}\n"},
+	{name: "a trace's context", header: "Traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\nTracestate: quash={token}\nBaggage: token={token}\n"},
 	{name: "headers that tracing reads", header: "Traceparent: 00-{token}-01\nTracestate: quash={token}\nBaggage: token={token}\nX-B3-TraceId: {token}\nX-Request-Id: {token}\n"},
 	{name: "headers that proxies set", header: "X-Forwarded-For: {token}\nX-Forwarded-Host: {token}\nX-Real-Ip: {token}\nForwarded: for={token}\nVia: 1.1 {token}\nX-Forwarded-Client-Cert: URI={token}\n"},
 	{name: "headers that browsers send", header: "Cookie: token={token}\nReferer: https://localhost/?{token}\nOrigin: https://{token}\nUser-Agent: {token}\nAccept: {token}\nAccept-Language: {token}\nIf-None-Match: {token}\nRange: {token}\n"},

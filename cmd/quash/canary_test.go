@@ -56,7 +56,8 @@ func anywhere(format string, more ...string) []string {
 func (h *hunt) withOwnKey(t *testing.T) {
 	upstream := startParrot(t, h, nil)
 	keyFile := write(t, h.apiKey+"\n")
-	c := h.launch(t, "own key", nil, append([]string{"quash", "serve", "--upstream-url", upstream.url, "--upstream-api-key-file", keyFile, "--deadline-margin", wideMargin.String(), "--reflection"}, anywhere("json")...)...)
+	collected := startCollector(t, func(kind, text string) { h.look(kind, "own key", text) })
+	c := h.launch(t, "own key", collected.environment(), append([]string{"quash", "serve", "--upstream-url", upstream.url, "--upstream-api-key-file", keyFile, "--deadline-margin", wideMargin.String(), "--reflection"}, anywhere("json")...)...)
 	f := h.serve(t, c, nil)
 
 	// First, while there is little to read in the log: callers who go.
@@ -109,6 +110,7 @@ func (h *hunt) withOwnKey(t *testing.T) {
 	upstream.release()
 	h.end(t, c, nil)
 	h.heard(t, upstream, "token", "quash's API key")
+	collected.expectMany(t)
 }
 
 // forwarding is quash without a key, in front of HTTP/2.
@@ -116,7 +118,8 @@ func (h *hunt) forwarding(t *testing.T) {
 	vouches := newAuthority(t)
 	upstream := startParrot(t, h, vouches.issue(t, "slashid.test", true))
 	ca, _, _ := vouches.files(t, vouches.issue(t, "nobody.test", false))
-	c := h.launch(t, "forwarding", nil, append([]string{"quash", "serve", "--upstream-url", upstream.url, "--upstream-ca-file", ca, "--reflection"}, anywhere("text")...)...)
+	collected := startCollector(t, func(kind, text string) { h.look(kind, "forwarding", text) })
+	c := h.launch(t, "forwarding", collected.environment(), append([]string{"quash", "serve", "--upstream-url", upstream.url, "--upstream-ca-file", ca, "--reflection"}, anywhere("text")...)...)
 	f := h.serve(t, c, nil)
 	f.forwards = true
 	var busy sync.WaitGroup
@@ -139,6 +142,17 @@ func (h *hunt) forwarding(t *testing.T) {
 	}
 	f.dump(t, upstream)
 	h.heard(t, upstream, "token", "the caller's API key", "the caller's authorization")
+	collected.expectMany(t)
+}
+
+// expectMany fails unless much has come: else nothing is proved.
+func (c *collector) expectMany(t *testing.T) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.spans) < 200 || len(c.metrics) < 10 {
+		t.Errorf("%d spans and %d metrics were exported", len(c.spans), len(c.metrics))
+	}
 }
 
 // play has every scene played at every door.

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
-	"time"
 
-	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
@@ -137,40 +135,6 @@ func doorOf(ctx context.Context) string {
 		return name
 	}
 	return doorGRPC
-}
-
-// tracing makes a span and the semantic conventions' metrics of each call. Only of
-// Revoke: what health is asked is noise, and other names are whatever a client sends.
-func tracing(t *telemetry.Telemetry) stats.Handler {
-	return otelgrpc.NewServerHandler(
-		otelgrpc.WithTracerProvider(t.Tracers),
-		otelgrpc.WithMeterProvider(t.Meters),
-		otelgrpc.WithPropagators(t.Propagator),
-		otelgrpc.WithFilter(func(info *stats.RPCTagInfo) bool {
-			return info.FullMethodName == quashv1.TokenService_Revoke_FullMethodName
-		}),
-	)
-}
-
-// tracingInProcess is tracing for the in-process channel, which does not say when a
-// call began.
-func tracingInProcess(t *telemetry.Telemetry) stats.Handler { return begun{tracing(t)} }
-
-type begun struct{ stats.Handler }
-
-type begunKey struct{}
-
-func (b begun) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
-	return b.Handler.TagRPC(context.WithValue(ctx, begunKey{}, time.Now()), info)
-}
-
-func (b begun) HandleRPC(ctx context.Context, event stats.RPCStats) {
-	if end, ok := event.(*stats.End); ok && end.BeginTime.IsZero() {
-		known := *end
-		known.BeginTime, _ = ctx.Value(begunKey{}).(time.Time)
-		event = &known
-	}
-	b.Handler.HandleRPC(ctx, event)
 }
 
 // unread observes the calls over gRPC that never get to an interceptor, because their

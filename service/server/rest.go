@@ -65,7 +65,7 @@ type refusal struct {
 func newREST(ctx context.Context, cfg Config, arriving *arrivals, observer *observer) (http.Handler, error) {
 	var channel inprocgrpc.Channel
 	channel.WithServerUnaryInterceptor(chain(restCaller, interceptors(cfg, observer)))
-	channel.WithServerStatsHandler(tracingInProcess(cfg.Telemetry))
+	channel.WithServerStatsHandler(tracing(cfg.Telemetry))
 	quashv1.RegisterTokenServiceServer(&channel, cfg.Service)
 	client := quashv1.NewTokenServiceClient(&channel)
 	doors := map[string]*door{}
@@ -186,7 +186,7 @@ func forwardable(all http.Header) (http.Header, []service.Violation) {
 			continue
 		}
 		for _, value := range values {
-			if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
+			if name != telemetry.Header && strings.ContainsFunc(value, unprintable) {
 				violations = append(violations, service.Violation{
 					Field:       strings.ToLower(name),
 					Description: "must be printable ASCII",
@@ -197,6 +197,8 @@ func forwardable(all http.Header) (http.Header, []service.Violation) {
 	}
 	return header, violations
 }
+
+func unprintable(r rune) bool { return r < ' ' || r > '~' }
 
 // refuse answers a request that is not going to be a call.
 func (d *door) refuse(w http.ResponseWriter, r *http.Request, begun time.Time, refused *refusal) {

@@ -58,12 +58,15 @@ func None() *Telemetry {
 // the OpenTelemetry specification. Without any of them nothing is sent anywhere, and
 // the metrics are there for Prometheus alone. version is quash's own.
 func New(ctx context.Context, version string) (*Telemetry, error) {
-	about, err := resource.Merge(
-		resource.NewSchemaless(semconv.ServiceName("quash"), semconv.ServiceVersion(version)),
-		resource.Environment(), // which goes first, as operators expect
-	)
+	// The environment goes first, as operators expect.
+	environment, err := resource.New(ctx, resource.WithFromEnv())
 	if err != nil {
 		return nil, fmt.Errorf("read OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	}
+	about, err := resource.Merge(
+		resource.NewSchemaless(semconv.ServiceName("quash"), semconv.ServiceVersion(version)), environment)
+	if err != nil {
+		return nil, fmt.Errorf("describe this service: %w", err)
 	}
 	t := None()
 	registry := prometheus.NewRegistry()

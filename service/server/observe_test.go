@@ -1,0 +1,134 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"google.golang.org/grpc"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/service"
+	"github.com/quashdev/quash/service/server"
+	"github.com/quashdev/quash/service/slashid"
+	"github.com/quashdev/quash/service/telemetry"
+)
+
+// Every call is counted once, by what its caller was told, also where it does not get
+// as far as to the service; and has its line in the log.
+func TestCallsAreObserved(t *testing.T) {
+	t.Parallel()
+	const (
+		json = "application/json"
+		own  = `{"token":"a"}`
+	)
+	for _, tt := range []struct {
+		name string
+		kind slashid.Kind
+		call func(t *testing.T, f *facade)
+		want string
+	}{
+		{"gRPC", slashid.Revoked, revokeOverGRPC("a"), "LOCAL_REGION grpc REVOKED"},
+		{"native", slashid.Revoked, postTo("/v1/tokens:revoke", json, own), "LOCAL_REGION native REVOKED"},
+		{"drop-in", slashid.Revoked, postTo("/token/revoke", json, own), "LOCAL_REGION drop_in REVOKED"},
+		{"another level", slashid.Revoked, postTo("/v1/tokens:revoke", json, `{"token":"a","consistency":"CONSISTENCY_ALL_REGIONS"}`), "ALL_REGIONS native REVOKED"},
+		{"already invalid", slashid.TokenRejected, postTo("/v1/tokens:revoke", json, `{"token":"a","allowInvalid":true}`), "LOCAL_REGION native ALREADY_INVALID"},
+		{"rejected", slashid.TokenRejected, revokeOverGRPC("a"), "LOCAL_REGION grpc TOKEN_REJECTED NOT_APPLIED"},
+		{"unknown", slashid.Unexpected, postTo("/token/revoke", json, own), "LOCAL_REGION drop_in UPSTREAM_UNEXPECTED_RESPONSE UNKNOWN"},
+		{"a rule", 0, revokeOverGRPC(""), "grpc INVALID_REQUEST NOT_APPLIED"},
+		{"too large for gRPC", 0, revokeOverGRPC(strings.Repeat("a", 200_000)), "grpc INVALID_REQUEST NOT_APPLIED"},
+		{"too large for REST", 0, postTo("/v1/tokens:revoke", json, `{"token":"`+strings.Repeat("a", 200_000)+`"}`), "native INVALID_REQUEST NOT_APPLIED"},
+		{"no JSON", 0, postTo("/token/revoke", json, "{"), "drop_in INVALID_REQUEST NOT_APPLIED"},
+		{"another type", 0, postTo("/v1/tokens:revoke", "text/plain", own), "native INVALID_REQUEST NOT_APPLIED"},
+		{"no message", 0, cancelBeforeMessage, "grpc CALLER_CANCELLED NOT_APPLIED"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			reader := sdkmetric.NewManualReader()
+			observed := telemetry.None()
+			observed.Meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+			var log lockedBuffer
+			f := startFacade(t, upstreamFunc(func(_ context.Context, req slashid.Request) slashid.Result {
+				return slashid.Result{Kind: tt.kind, Sent: req.Commit()}
+			}), func(_ *service.Config, cfg *server.Config) {
+				cfg.Telemetry = observed
+				cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			})
+			tt.call(t, f)
+			if err := f.stop(); err != nil {
+				t.Error(err)
+			}
+			if got := revocations(t, reader); got != tt.want+": 1" {
+				t.Errorf("counted %q, want %q", got, tt.want)
+			}
+			if got := strings.Count(log.String(), "msg=\"revocation "); got != 1 {
+				t.Errorf("%d lines:\n%s", got, &log)
+			}
+		})
+	}
+}
+
+func revokeOverGRPC(token string) func(*testing.T, *facade) {
+	return func(t *testing.T, f *facade) {
+		t.Helper()
+		_, _ = f.grpc.Revoke(t.Context(), &quashv1.RevokeRequest{Token: token})
+	}
+}
+
+func postTo(path, contentType, body string) func(*testing.T, *facade) {
+	return func(t *testing.T, f *facade) {
+		t.Helper()
+		f.post(t, path, http.Header{"Content-Type": {contentType}, telemetry.Header: {"\xfc is no trace"}}, []byte(body))
+	}
+}
+
+// cancelBeforeMessage opens a stream, and no more.
+func cancelBeforeMessage(t *testing.T, f *facade) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if _, err := f.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, quashv1.TokenService_Revoke_FullMethodName); err != nil {
+		t.Fatal(err)
+	}
+	// The answer to what comes after it shows that the header is there.
+	if _, err := healthv1.NewHealthClient(f.conn).Check(t.Context(), &healthv1.HealthCheckRequest{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// revocations are the counts of calls, but for those that are 0.
+func revocations(t *testing.T, reader sdkmetric.Reader) string {
+	t.Helper()
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(context.WithoutCancel(t.Context()), &all); err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]bool{}
+	for _, scope := range all.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			data, ok := m.Data.(metricdata.Sum[int64])
+			if !ok || m.Name != "quash.revocations" {
+				continue
+			}
+			for _, p := range data.DataPoints {
+				if p.Value == 0 {
+					continue
+				}
+				var name []string
+				for _, label := range p.Attributes.ToSlice() {
+					name = append(name, label.Value.AsString())
+				}
+				counts[fmt.Sprintf("%s: %d", strings.Join(name, " "), p.Value)] = true
+			}
+		}
+	}
+	return strings.Join(slices.Sorted(maps.Keys(counts)), ", ")
+}
