@@ -48,7 +48,7 @@ func serveDefective(ctx context.Context) error {
 	const free = "127.0.0.1:0"
 	s, err := server.New(ctx, server.Config{
 		Service: defectiveService{svc, drained}, GRPCAddr: free, HTTPAddr: free, AdminAddr: free,
-		DrainTimeout: time.Minute, Logger: logger,
+		DrainTimeout: time.Minute, Logger: logger, LogLevel: f.level,
 	})
 	if err != nil {
 		return err

@@ -258,6 +258,7 @@ func (f *target) adminMistakes(t *testing.T) {
 	for _, path := range []string{
 		"/{token}", "/livez?token={token}", "/readyz/{token}", "/debug/pprof/{token}", "/debug/pprof/heap?debug={token}",
 		"/debug/pprof/heap?seconds={token}", "/debug/pprof/trace?seconds={token}0.01", "/debug/pprof/symbol?{token}", "/debug/pprof/cmdline",
+		"/configz?{token}", "/loglevel/{token}",
 	} {
 		request := f.h.fill("GET " + path + " HTTP/1.1\r\nHost: quash\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n")
 		answer, err := f.send(t.Context(), f.addrs["ADMIN"], nil, request, false)
@@ -266,4 +267,10 @@ func (f *target) adminMistakes(t *testing.T) {
 		}
 		f.h.look("admin pages", f.name+path, answer)
 	}
+	request := fmt.Sprintf("PUT /loglevel HTTP/1.1\r\nHost: quash\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(f.h.token), f.h.token)
+	answer, err := f.send(t.Context(), f.addrs["ADMIN"], nil, request, false)
+	if err != nil || !strings.Contains(answer, " 400 ") {
+		t.Errorf("a token for a log level: %q, %v", answer, err)
+	}
+	f.h.look("admin pages", f.name+"/loglevel", answer)
 }

@@ -91,13 +91,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		return complain(stderr, &usageError{[]string{advise(err)}})
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	command.Bind(streams{stdout, stderr}, &usageError{unread.of(command)})
+	command.Bind(streams{stdout, stderr}, &usageError{unread.of(command)}, newConfigz(command))
 	return complain(stderr, command.Run())
 }
 
 // newParser returns what reads the grammar.
 func newParser(unread *unreadable, stdout, stderr io.Writer) *kong.Kong {
-	parser, err := kong.New(&grammar{},
+	return parserOf(&grammar{}, unread, stdout, stderr)
+}
+
+func parserOf(grammar any, unread *unreadable, stdout, stderr io.Writer) *kong.Kong {
+	parser, err := kong.New(grammar,
 		kong.Name("quash"),
 		kong.Description("quash revokes SlashID user tokens, and tells the truth about what became of them."),
 		kong.DefaultEnvars("QUASH"),
@@ -128,7 +132,7 @@ func complain(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitOK
 	}
-	for line := range strings.Lines(tokenLike.ReplaceAllString(err.Error(), "[redacted]")) {
+	for line := range strings.Lines(withoutTokens(err.Error())) {
 		fmt.Fprintln(stderr, "quash:", strings.TrimSuffix(line, "\n"))
 	}
 	if _, usage := errors.AsType[*usageError](err); usage {
@@ -152,8 +156,8 @@ func advise(err error) string {
 
 // collect reads a flag's value with parse. A value that cannot be read is noted
 // and passed over, so that everything wrong is reported at once.
-func collect[T any](unread *unreadable, want string, parse func(string) (T, error)) kong.Mapper {
-	return kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
+func collect[T any](unread *unreadable, want string, parse func(string) (T, error)) mapper {
+	return mapper{want, func(ctx *kong.DecodeContext, target reflect.Value) error {
 		var text string
 		if err := ctx.Scan.PopValueInto(ctx.Value.Name, &text); err != nil {
 			return err
@@ -171,7 +175,13 @@ func collect[T any](unread *unreadable, want string, parse func(string) (T, erro
 		}
 		target.Set(reflect.ValueOf(value).Convert(target.Type()))
 		return nil
-	})
+	}}
+}
+
+// mapper reads the values of flags of a type.
+type mapper struct {
+	want string // what they must be
+	kong.MapperFunc
 }
 
 // names is how a flag can be set.
@@ -184,7 +194,7 @@ func names(value *kong.Value) string {
 }
 
 // boolMapper reads a flag that may stand without a value, which means true.
-type boolMapper struct{ withValue kong.Mapper }
+type boolMapper struct{ withValue mapper }
 
 func (boolMapper) IsBool() bool { return true }
 

@@ -13,19 +13,20 @@ import (
 )
 
 type devCmd struct {
-	SandboxAddr string `name:"sandbox-addr" default:"127.0.0.1:8081" help:"Where to serve the embedded sandbox."`
+	SandboxAddr string `name:"sandbox-addr" default:"127.0.0.1:8081" configz:"visible" help:"Where to serve the embedded sandbox."`
 	sandboxFlags
 	serverFlags `embed:"" set:"host=127.0.0.1" set:"drain_delay=0s" set:"reflection=true" set:"log_format=text"`
 }
 
 // Run serves the façade and the sandbox behind it until ctx ends.
-func (c *devCmd) Run(ctx context.Context, std streams, unreadable *usageError) error {
+func (c *devCmd) Run(ctx context.Context, std streams, unreadable *usageError, settings configz) error {
 	s, wrong := c.new("--sandbox-addr", c.SandboxAddr, c.Insecure)
 	problems := append(append(unreadable.problems, c.check()...), wrong...)
 	callers, wrong := c.access()
 	if problems = append(problems, wrong...); len(problems) > 0 {
 		return &usageError{problems}
 	}
+	c.settings = settings
 	logger := c.logger(std.err)
 	// Both are bound before either's failure is told, so that all of them are.
 	upstream, err := listen(ctx, s, "--sandbox-addr", c.SandboxAddr)

@@ -21,22 +21,27 @@ const maxDeadlineMargin = 10 * time.Second
 
 // serverFlags are the flags of a façade, whatever is upstream of it.
 type serverFlags struct {
-	GRPCAddr  string `name:"grpc-addr"  default:"${host}:9090" help:"Where to serve gRPC, host:port; an empty host means every interface."`
-	HTTPAddr  string `name:"http-addr"  default:"${host}:8080" help:"Where to serve REST."`
-	AdminAddr string `name:"admin-addr" default:"127.0.0.1:9091" help:"Where to serve readiness, liveness and build info: in plaintext on loopback, else with the TLS certificate, and no certificate is asked for."`
+	GRPCAddr  string `name:"grpc-addr"  default:"${host}:9090" configz:"visible" help:"Where to serve gRPC, host:port; an empty host means every interface."`
+	HTTPAddr  string `name:"http-addr"  default:"${host}:8080" configz:"visible" help:"Where to serve REST."`
+	AdminAddr string `name:"admin-addr" default:"127.0.0.1:9091" configz:"visible" help:"Where to serve probes and what else operators need, which its first page lists: in plaintext on loopback, else with the TLS certificate, and no certificate is asked for."`
 
 	tlsFlags   `group:"Who may call"`
 	limitFlags `group:"Limits"`
 
-	DeadlineMargin time.Duration `default:"20ms" help:"What is kept back of a caller's deadline to bring the answer to it."`
-	DrainDelay     time.Duration `default:"${drain_delay}" help:"How long to go on serving after SIGTERM, while load balancers notice."`
-	DrainTimeout   time.Duration `default:"130s" help:"How long running calls may take to finish at shutdown."`
+	DeadlineMargin time.Duration `default:"20ms" configz:"visible" help:"What is kept back of a caller's deadline to bring the answer to it."`
+	DrainDelay     time.Duration `default:"${drain_delay}" configz:"visible" help:"How long to go on serving after SIGTERM, while load balancers notice."`
+	DrainTimeout   time.Duration `default:"130s" configz:"visible" help:"How long running calls may take to finish at shutdown."`
 
-	Insecure   bool `help:"Serve plaintext where there is no TLS certificate, and allow a plaintext upstream, beyond loopback too."`
-	Reflection bool `default:"${reflection}" negatable:"" help:"Let gRPC clients ask which services there are."`
+	Insecure   bool `configz:"visible" help:"Serve plaintext where there is no TLS certificate, and allow a plaintext upstream, beyond loopback too."`
+	Reflection bool `default:"${reflection}" negatable:"" configz:"visible" help:"Let gRPC clients ask which services there are."`
 
-	LogLevel  slog.Level `default:"info" help:"The least level to log: debug, info, warn or error."`
-	LogFormat logFormat  `default:"${log_format}" help:"How to log: json or text."`
+	LogLevel  slog.Level `default:"info" configz:"visible" help:"The least level to log, until it is changed at the admin listener: debug, info, warn or error."`
+	LogFormat logFormat  `default:"${log_format}" configz:"visible" help:"How to log: json or text."`
+
+	// settings are what is shown of all flags of the command, these included.
+	settings configz
+	// level is that of the log: LogLevel, until it is changed.
+	level *slog.LevelVar
 }
 
 // check returns what is wrong with the flags, but for the files they name.
@@ -118,6 +123,8 @@ func (f *serverFlags) newServer(
 		TLS:            callers.tls,
 		AllowedCallers: callers.allowed,
 		Limits:         f.limits(),
+		Settings:       f.settings.towards(upstream, apiKey),
+		LogLevel:       f.level,
 		Build:          buildInfo(),
 		Logger:         logger,
 		Telemetry:      observed,
@@ -129,8 +136,11 @@ func (f *serverFlags) newServer(
 	return server.New(ctx, cfg)
 }
 
+// logger returns a log at a level that the façade can change.
 func (f *serverFlags) logger(w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: f.LogLevel}
+	f.level = new(slog.LevelVar)
+	f.level.Set(f.LogLevel)
+	options := &slog.HandlerOptions{Level: f.level}
 	if f.LogFormat == logText {
 		return slog.New(telemetry.WithTraceID(slog.NewTextHandler(w, options)))
 	}

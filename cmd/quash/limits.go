@@ -14,17 +14,17 @@ import (
 // limitFlags bound what callers can make quash hold. Those of the servers hold for
 // gRPC and REST, each by itself.
 type limitFlags struct {
-	MaxInFlight             int           `default:"${max_in_flight}" help:"How many revocations may be in progress at once; more are refused."`
-	MaxConnections          int           `default:"${max_connections}" help:"How many connections may be open; more wait to be accepted."`
-	MaxStreamsPerConnection int           `default:"${max_streams_per_connection}" help:"How many calls a client may have open on one HTTP/2 connection."`
-	MaxArriving             int           `default:"${max_arriving}" help:"How many requests may be on their way in; beyond, the one that has been longest is given up."`
-	MaxHeaderBytes          int           `default:"${max_header_bytes}" help:"The largest header of a request."`
-	MaxRequestBytes         int           `default:"${max_request_bytes}" help:"The largest message or body of a request."`
-	MaxConnectionAge        time.Duration `default:"${max_connection_age}" help:"How long a connection takes new calls."`
-	IdleTimeout             time.Duration `default:"${idle_timeout}" help:"How long a connection without calls stays open."`
-	HeaderTimeout           time.Duration `default:"${header_timeout}" help:"How long a connection may take to be set up, and the header of a request to arrive."`
-	TransferTimeout         time.Duration `default:"${transfer_timeout}" help:"How long a request may take to arrive whole, and an answer to be taken."`
-	MinPingInterval         time.Duration `default:"${min_ping_interval}" help:"How often a gRPC client may ping; one that does so more often is disconnected."`
+	MaxInFlight             int           `default:"${max_in_flight}" configz:"visible" help:"How many revocations may be in progress at once; more are refused."`
+	MaxConnections          int           `default:"${max_connections}" configz:"visible" help:"How many connections may be open; more wait to be accepted."`
+	MaxStreamsPerConnection int           `default:"${max_streams_per_connection}" configz:"visible" help:"How many calls a client may have open on one HTTP/2 connection."`
+	MaxArriving             int           `default:"${max_arriving}" configz:"visible" help:"How many requests may be on their way in; beyond, the one that has been longest is given up."`
+	MaxHeaderBytes          int           `default:"${max_header_bytes}" configz:"visible" help:"The largest header of a request."`
+	MaxRequestBytes         int           `default:"${max_request_bytes}" configz:"visible" help:"The largest message or body of a request."`
+	MaxConnectionAge        time.Duration `default:"${max_connection_age}" configz:"visible" help:"How long a connection takes new calls."`
+	IdleTimeout             time.Duration `default:"${idle_timeout}" configz:"visible" help:"How long a connection without calls stays open."`
+	HeaderTimeout           time.Duration `default:"${header_timeout}" configz:"visible" help:"How long a connection may take to be set up, and the header of a request to arrive."`
+	TransferTimeout         time.Duration `default:"${transfer_timeout}" configz:"visible" help:"How long a request may take to arrive whole, and an answer to be taken."`
+	MinPingInterval         time.Duration `default:"${min_ping_interval}" configz:"visible" help:"How often a gRPC client may ping; one that does so more often is disconnected."`
 }
 
 // limitDefaults are the defaults of those flags, which stand where they are used.

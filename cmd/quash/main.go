@@ -5,6 +5,8 @@
 //	flags.go        the flags that serve and dev share, and their checks
 //	tls.go          those of them that say who may call
 //	limits.go       those that bound what callers can make quash hold
+//	configz.go      what the admin listener shows of the flags
+//	environment.go  and of the variables that are no flag's
 //	watch.go        files that are read again when they change
 //	withhold.go     what libraries log by themselves
 //	serve.go        quash serve

@@ -22,8 +22,8 @@ type sandboxCmd struct {
 // sandboxFlags are what a sandbox starts with; it can be changed over
 // /_sandbox/ while it runs.
 type sandboxFlags struct {
-	Regions        []string      `default:"us-east,eu-west,ap-south" help:"The sandbox's regions, the local one first."`
-	ReplicationLag time.Duration `default:"200ms" help:"How long the sandbox's other regions are behind the local one."`
+	Regions        []string      `default:"us-east,eu-west,ap-south" configz:"visible" help:"The sandbox's regions, the local one first."`
+	ReplicationLag time.Duration `default:"200ms" configz:"visible" help:"How long the sandbox's other regions are behind the local one."`
 }
 
 // new makes the sandbox that the flags describe, or says what is wrong with

@@ -13,15 +13,15 @@ import (
 )
 
 type serveCmd struct {
-	UpstreamURL        string   `name:"upstream-url" help:"SlashID's base URL, for instance https://api.slashid.com. Required." placeholder:"URL"`
-	UpstreamCAFile     fileName `name:"upstream-ca-file" help:"PEM certificates that vouch for the upstream, instead of the system's." placeholder:"FILE"`
-	UpstreamAPIKeyFile fileName `name:"upstream-api-key-file" help:"A file with quash's API key for SlashID, read again when it changes. Unset, the caller's credentials are forwarded." placeholder:"FILE"`
+	UpstreamURL        string   `name:"upstream-url" configz:"visible" help:"SlashID's base URL, for instance https://api.slashid.com. Required." placeholder:"URL"`
+	UpstreamCAFile     fileName `name:"upstream-ca-file" configz:"visible" help:"PEM certificates that vouch for the upstream, instead of the system's." placeholder:"FILE"`
+	UpstreamAPIKeyFile fileName `name:"upstream-api-key-file" configz:"visible" help:"A file with quash's API key for SlashID, read again when it changes. Unset, the caller's credentials are forwarded." placeholder:"FILE"`
 
 	serverFlags `embed:"" set:"host=" set:"drain_delay=5s" set:"reflection=false" set:"log_format=json"`
 }
 
 // Run serves until ctx ends.
-func (c *serveCmd) Run(ctx context.Context, std streams, unreadable *usageError) error {
+func (c *serveCmd) Run(ctx context.Context, std streams, unreadable *usageError, settings configz) error {
 	problems := slices.Concat(unreadable.problems, c.check())
 	callers, wrong := c.access()
 	problems = append(problems, wrong...)
@@ -30,6 +30,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams, unreadable *usageError)
 	if len(problems) > 0 {
 		return &usageError{problems}
 	}
+	c.settings = settings
 	logger := c.logger(std.err)
 	var key func() slashid.Secret
 	if apiKey != nil {

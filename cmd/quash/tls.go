@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/quashdev/quash/service/filewatch"
@@ -15,12 +16,12 @@ import (
 
 // tlsFlags say what quash proves itself with to its callers, and who they may be.
 type tlsFlags struct {
-	CertFile     fileName   `name:"tls-cert-file" placeholder:"FILE" help:"A PEM file with the certificate to serve gRPC and REST with, and those between it and its authority. Like the other files here it is read again when it changes."`
-	KeyFile      fileName   `name:"tls-key-file" placeholder:"FILE" help:"A PEM file with its private key."`
-	ClientCAFile fileName   `name:"tls-client-ca-file" placeholder:"FILE" help:"PEM certificates of the authorities that vouch for callers: who has no certificate of theirs is not let in."`
-	MinVersion   tlsVersion `name:"tls-min-version" default:"1.3" help:"The least version of TLS to speak: 1.2 or 1.3."`
+	CertFile     fileName   `name:"tls-cert-file" placeholder:"FILE" configz:"visible" help:"A PEM file with the certificate to serve gRPC and REST with, and those between it and its authority. Like the other files here it is read again when it changes."`
+	KeyFile      fileName   `name:"tls-key-file" placeholder:"FILE" configz:"visible" help:"A PEM file with its private key."`
+	ClientCAFile fileName   `name:"tls-client-ca-file" placeholder:"FILE" configz:"visible" help:"PEM certificates of the authorities that vouch for callers: who has no certificate of theirs is not let in."`
+	MinVersion   tlsVersion `name:"tls-min-version" default:"1.3" configz:"visible" help:"The least version of TLS to speak: 1.2 or 1.3."`
 
-	AllowedCallersFile fileName `placeholder:"FILE" help:"A file with an identity a line, of those who alone may call: a URI such as a SPIFFE ID, or a DNS name, of the client certificate. A * at the end matches any rest, # begins a comment."`
+	AllowedCallersFile fileName `placeholder:"FILE" configz:"visible" help:"A file with an identity a line, of those who alone may call: a URI such as a SPIFFE ID, or a DNS name, of the client certificate. A * at the end matches any rest, # begins a comment."`
 }
 
 // access is what those flags lead to. Its zero value lets everyone in, in
@@ -143,3 +144,5 @@ func parseTLSVersion(text string) (tlsVersion, error) {
 		return 0, errors.New("unknown version")
 	}
 }
+
+func (v tlsVersion) String() string { return strings.TrimPrefix(tls.VersionName(uint16(v)), "TLS ") }

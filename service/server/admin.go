@@ -50,7 +50,7 @@ func (room atOnce) serve(h http.HandlerFunc) http.HandlerFunc {
 //
 // Neither probe asks SlashID: its outage must not have our pods restarted or
 // taken out of rotation, for there is nothing better to send callers to.
-func newAdmin(ready *atomic.Bool, build BuildInfo, metrics http.Handler) http.Handler {
+func newAdmin(ready *atomic.Bool, build BuildInfo, metrics http.Handler, configz http.HandlerFunc, level *logLevel) http.Handler {
 	profiling := make(atOnce, profilesAtOnce)
 	pages := []adminPage{
 		{"/livez", "200 while the process serves at all", func(w http.ResponseWriter, _ *http.Request) {
@@ -64,6 +64,8 @@ func newAdmin(ready *atomic.Bool, build BuildInfo, metrics http.Handler) http.Ha
 			_, _ = io.WriteString(w, "ok\n")
 		}},
 		{"/version", "which quash this is, as JSON", build.serve},
+		{"/configz", "how it runs and was told to, without secrets, as JSON", configz},
+		{"/loglevel", "the least level that is logged; PUT debug, info, warn or error there to change it", level.serve},
 		{"/debug/pprof/", "the profiles of package runtime, but not the command line", profiling.serve(pprof.Index)},
 		{"/debug/pprof/profile", "a CPU profile, of ?seconds=30", profiling.serve(pprof.Profile)},
 		{"/debug/pprof/trace", "an execution trace, of ?seconds=1", profiling.serve(pprof.Trace)},
@@ -83,5 +85,6 @@ func newAdmin(ready *atomic.Bool, build BuildInfo, metrics http.Handler) http.Ha
 	for _, p := range pages {
 		mux.HandleFunc("GET "+p.path, p.serve)
 	}
+	mux.HandleFunc("PUT /loglevel", level.change)
 	return mux
 }

@@ -23,6 +23,7 @@ func TestAdmin(t *testing.T) {
 		"/livez":        {http.StatusOK, "ok\n"},
 		"/readyz":       {http.StatusOK, "ok\n"},
 		"/version":      {http.StatusOK, `{"version":"v1.2.3","revision":"abc","time":"2026-01-02T03:04:05Z","go":"go1.26"}` + "\n"},
+		"/loglevel":     {http.StatusOK, "info\n"},
 		"/nowhere":      {http.StatusNotFound, "404 page not found\n"},
 		"/token/revoke": {http.StatusNotFound, "404 page not found\n"},
 	} {
@@ -92,7 +93,7 @@ func TestAdminIndex(t *testing.T) {
 			t.Errorf("%s: %d, %d bytes", path, code, len(body))
 		}
 	}
-	want := []string{"/livez", "/readyz", "/version", "/debug/pprof/", "/debug/pprof/profile", "/debug/pprof/trace", "/debug/pprof/symbol"}
+	want := []string{"/livez", "/readyz", "/version", "/configz", "/loglevel", "/debug/pprof/", "/debug/pprof/profile", "/debug/pprof/trace", "/debug/pprof/symbol"}
 	if !slices.Equal(paths, want) {
 		t.Errorf("the index leads to %q, want %q", paths, want)
 	}

@@ -17,7 +17,9 @@
 //	body.go           request bodies, and what is wrong with them
 //	errorlog.go       what net/http has to say, and what of it is told
 //	queue/            bounds what a client makes grpc-go queue for it
-//	admin.go          liveness, readiness, build info, profiles
+//	admin.go          the pages for operators: liveness, readiness, build info, profiles
+//	configz.go        how the server runs
+//	loglevel.go       what it logs
 //
 // REST is grpc-gateway in front of an in-process channel to the same service
 // behind the same interceptors, so that no rule can hold at one door only.

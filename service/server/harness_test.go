@@ -71,12 +71,14 @@ func startFacade(t *testing.T, upstream service.Upstream, configure ...func(*ser
 		APIKey:         func() slashid.Secret { return slashid.NewSecret(testAPIKey) },
 		DeadlineMargin: 20 * time.Millisecond,
 	}
+	level := new(slog.LevelVar)
 	cfg := server.Config{
 		GRPCAddr:     "127.0.0.1:0",
 		HTTPAddr:     "127.0.0.1:0",
 		AdminAddr:    "127.0.0.1:0",
 		DrainTimeout: time.Minute,
-		Logger:       slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Logger:       slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level})),
+		LogLevel:     level,
 	}
 	for _, c := range configure {
 		c(&svcCfg, &cfg)

@@ -57,6 +57,12 @@ type Config struct {
 
 	Limits Limits
 
+	// Settings are what /configz shows of where all this comes from, as JSON, and so
+	// without secrets.
+	Settings any
+	// LogLevel is what Logger goes by. The admin listener changes it.
+	LogLevel *slog.LevelVar
+
 	Build  BuildInfo
 	Logger *slog.Logger
 	// Telemetry is where spans and metrics go; nil for nowhere.
@@ -135,7 +141,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.endStreams = endStreams
 	s.grpc, s.health = newGRPC(streams, cfg, arriving, observer) //nolint:contextcheck // the server's life
 	s.rest = newHTTPServer(letGo(rest, &s.ready, cfg.Limits.ConnectionAge), cfg.Limits, cfg.Logger)
-	s.admin = newHTTPServer(newAdmin(&s.ready, cfg.Build, cfg.Telemetry.Metrics), cfg.Limits, cfg.Logger)
+	admin := newAdmin(&s.ready, cfg.Build, cfg.Telemetry.Metrics, s.serveConfigz, &logLevel{level: cfg.LogLevel, log: cfg.Logger})
+	s.admin = newHTTPServer(admin, cfg.Limits, cfg.Logger)
 	return s, nil
 }
 
