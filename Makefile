@@ -14,6 +14,10 @@ GOVULNDB ?= https://vuln.go.dev
 # How long `make soak` takes.
 DURATION ?= 30m
 
+# The packages with a test for each document that is made from their code; with -update
+# it writes the document.
+DOCUMENTED := ./service/server ./cmd/quash
+
 IMPORTS := .build/proto-imports
 TWICE   := .build/twice
 
@@ -65,7 +69,7 @@ generate: $(IMPORTS) ## Generate gen/ from proto/.
 
 .PHONY: docs
 docs: ## Write the documents that are made from code.
-	go test ./service/server -run '^TestOutcomesDoc$$' -count=1 -update
+	go test $(DOCUMENTED) -run '^Test.*Doc$$' -count=1 -update
 
 .PHONY: generated
 generated: generate ## Fail unless gen/ is what `make generate` makes.
