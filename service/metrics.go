@@ -131,6 +131,13 @@ func newMetrics(meter metric.Meter, s *TokenService) (*metrics, error) {
 			m.attempts.Add(context.Background(), 0, attemptAttributes(kind, level))
 		}
 	}
+	for kind := slashid.Revoked; kind <= slashid.KeptBack; kind++ {
+		for _, own := range []bool{true, false} {
+			for _, allowInvalid := range []bool{true, false} {
+				m.late.Add(context.Background(), 0, metric.WithAttributes(situationOf(kind, own, allowInvalid).attributes()...))
+			}
+		}
+	}
 	return &m, nil
 }
 

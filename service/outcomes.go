@@ -295,6 +295,22 @@ func situationOf(kind slashid.Kind, ownCredentials, allowInvalid bool) situation
 	return internalDefect
 }
 
+// attributes are those of a call that ends like this.
+func (s situation) attributes() []attribute.KeyValue {
+	if row := &outcomes[s]; row.code == codes.OK {
+		return OutcomeAttributes(&quashv1.RevokeResponse{Outcome: row.outcome}, nil)
+	}
+	return OutcomeAttributes(nil, newError(s))
+}
+
+// Endings are the attributes of every way for a call to end.
+func Endings() (all [][]attribute.KeyValue) {
+	for s := revoked; int(s) < len(outcomes); s++ {
+		all = append(all, s.attributes())
+	}
+	return all
+}
+
 // OutcomeDoc is a row of the outcome table as docs/outcomes.md shows it.
 type OutcomeDoc struct {
 	When, Do string
@@ -303,14 +319,6 @@ type OutcomeDoc struct {
 	// Outcome is that of a success, without its prefix; Error that of a failure.
 	Outcome string
 	Error   *Error
-}
-
-// Attributes are those of a call that ends in the row.
-func (d OutcomeDoc) Attributes() []attribute.KeyValue {
-	if d.Error == nil {
-		return []attribute.KeyValue{attrOutcome.String(d.Outcome)}
-	}
-	return OutcomeAttributes(nil, d.Error)
 }
 
 // OutcomeDocs is the outcome table, for documentation.

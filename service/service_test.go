@@ -101,7 +101,7 @@ func (s measuredService) lateOutcomes(t *testing.T) map[string]float64 {
 	t.Helper()
 	late := map[string]float64{}
 	for name, value := range s.metrics(t) {
-		if result, ok := strings.CutPrefix(name, "quash.background.outcomes "); ok {
+		if result, ok := strings.CutPrefix(name, "quash.background.outcomes "); ok && value > 0 {
 			late[result] = value
 		}
 	}

@@ -10,6 +10,9 @@
 //	letgo.go          connections that should take no more calls
 //	unused.go         connections that have had no request yet
 //	interceptors.go   the one chain that every call of every door runs through
+//	observe.go        what the log and the metrics are told of each call
+//	tracing.go        its span
+//	metrics.go        what is measured of the listeners
 //	grpc.go           the gRPC door: TokenService, health, reflection
 //	rest.go           the REST listener: what both doors there have in common
 //	native.go         POST /v1/tokens:revoke, grpc-gateway's usual manners

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -41,11 +42,11 @@ func newObserver(ctx context.Context, t *telemetry.Telemetry, logger *slog.Logge
 	}
 	// A series that is not there cannot be seen to rise: the first of anything would go
 	// unnoticed.
-	for _, doc := range service.OutcomeDocs() {
+	for _, ending := range service.Endings() {
 		for _, door := range []string{doorGRPC, doorNative, doorDropIn} {
 			for _, level := range service.Levels {
-				attrs := append(doc.Attributes(), service.ConsistencyAttributes(level)...)
-				revocations.Add(ctx, 0, metric.WithAttributes(append(attrs, attrDoor.String(door))...))
+				attrs := slices.Concat(ending, service.ConsistencyAttributes(level), []attribute.KeyValue{attrDoor.String(door)})
+				revocations.Add(ctx, 0, metric.WithAttributes(attrs...))
 			}
 		}
 	}

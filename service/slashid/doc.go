@@ -11,6 +11,7 @@
 //	retryafter.go     the Retry-After header
 //	cause.go          what of a failure may be shown
 //	sent.go           the token on its way out: "never sent" or "sent, no answer"
+//	telemetry.go      spans, metrics, connections counted
 //	secret.go         tokens and keys that cannot be printed
 //
 // net/http writes to the standard logger what a peer sends unasked, which may
