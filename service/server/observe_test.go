@@ -2,6 +2,9 @@ package server_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -16,6 +19,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/pkitest"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
 	"github.com/quashdev/quash/service/slashid"
@@ -131,4 +135,27 @@ func revocations(t *testing.T, reader sdkmetric.Reader) string {
 		}
 	}
 	return strings.Join(slices.Sorted(maps.Keys(counts)), ", ")
+}
+
+// The log has who called, as the handshake proved it, at every door.
+func TestCallersAreLogged(t *testing.T) {
+	t.Parallel()
+	ca := pkitest.NewCA("authority of callers")
+	r := startReplaceable(t, upstreamFunc(func(_ context.Context, req slashid.Request) slashid.Result {
+		return slashid.Result{Kind: slashid.Unexpected, Status: http.StatusTeapot, Sent: req.Commit()}
+	}), ca, tls.VersionTLS13)
+	visits := r.open(t, ca.Issue(&x509.Certificate{
+		Subject:  pkix.Name{CommonName: "nobody"},
+		URIs:     pkitest.URIs("spiffe://example.org/billing"),
+		DNSNames: []string{"billing.example.org"},
+	}), nil)
+	for _, d := range doors {
+		if d.revokes {
+			d.call(t, visits[d.by])
+		}
+	}
+	for door, times := range map[string]int{"grpc": 1, "native": 2, "drop_in": 2} {
+		line := ` door=` + door + ` peer=127\.0\.0\.1:\d+ caller="\[\\"spiffe://example.org/billing\\" \\"billing.example.org\\"\]" code=Internal`
+		r.log.await(t, fmt.Sprintf(`(?s)(%s.*){%d}`, line, times))
+	}
 }
