@@ -71,6 +71,10 @@ generate: $(IMPORTS) ## Generate gen/ from proto/.
 docs: ## Write the documents that are made from code.
 	go test $(DOCUMENTED) -run '^Test.*Doc$$' -count=1 -update
 
+.PHONY: openapi
+openapi: ## Check openapi.json with public tools, out of npm: a linter, and the generator of a client.
+	go test ./cmd/quash -run '^TestPublicTools$$' -count=1 -v -npm
+
 .PHONY: generated
 generated: generate ## Fail unless gen/ is what `make generate` makes.
 	@git diff --exit-code -- gen

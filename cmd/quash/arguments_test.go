@@ -18,7 +18,8 @@ import (
 // notTokens are the flags of texts whose names do not say already that they are no
 // place for a token.
 var notTokens = map[string]string{
-	"regions": "names of the sandbox's regions",
+	"regions":             "names of the sandbox's regions",
+	"cors-allowed-origin": "origins of pages",
 }
 
 func TestNoArgumentTakesAToken(t *testing.T) {

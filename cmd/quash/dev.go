@@ -15,7 +15,7 @@ import (
 type devCmd struct {
 	SandboxAddr string `name:"sandbox-addr" default:"127.0.0.1:8081" configz:"visible" help:"Where to serve the embedded sandbox."`
 	sandboxFlags
-	serverFlags `embed:"" set:"host=127.0.0.1" set:"drain_delay=0s" set:"reflection=true" set:"log_format=text"`
+	serverFlags `embed:"" set:"host=127.0.0.1" set:"drain_delay=0s" set:"reflection=true" set:"docs=true" set:"log_format=text"`
 }
 
 // Run serves the façade and the sandbox behind it until ctx ends.
@@ -89,7 +89,8 @@ over gRPC, with a region that lags, so that SlashID's 408 becomes DEADLINE_EXCEE
   printf '{"token":"%s","consistency":"CONSISTENCY_ALL_REGIONS","timeout":"1s"}' '{{index .Tokens 2}}' |
     grpcurl {{.GRPCurlFlags}} -d @ {{.GRPC}} quash.v1.TokenService/Revoke
 
-More tokens:   curl -X POST '{{.Sandbox}}/_sandbox/tokens?count=3'
+{{if .Docs}}In a browser:  {{.HTTP}}/docs
+{{end}}More tokens:   curl -X POST '{{.Sandbox}}/_sandbox/tokens?count=3'
 Who is where:  curl {{.Sandbox}}/_sandbox/revocations
 Stop:          Ctrl-C
 
@@ -124,6 +125,7 @@ func (c *devCmd) greet(w io.Writer, upstream *boundSandbox, addrs server.Addrs) 
 		"Sandbox":      upstream.url(),
 		"Remote":       regions[len(regions)-1].Name,
 		"Tokens":       tokens,
+		"Docs":         c.Docs,
 		"CurlFlags":    curlFlags,
 		"GRPCurlFlags": grpcurlFlags,
 	})

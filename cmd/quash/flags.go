@@ -35,6 +35,10 @@ type serverFlags struct {
 	Insecure   bool `configz:"visible" help:"Serve plaintext where there is no TLS certificate, and allow a plaintext upstream, beyond loopback too."`
 	Reflection bool `default:"${reflection}" negatable:"" configz:"visible" help:"Let gRPC clients ask which services there are."`
 
+	Docs bool `default:"${docs}" negatable:"" configz:"visible" help:"Serve a page at /docs of REST where people read the API and try it."`
+
+	CORSAllowedOrigin []string `name:"cors-allowed-origin" configz:"visible" help:"An origin whose pages may call REST from a browser, for instance https://app.example.com. Repeatable." placeholder:"ORIGIN"`
+
 	LogLevel  slog.Level `default:"info" configz:"visible" help:"The least level to log, until it is changed at the admin listener: debug, info, warn or error."`
 	LogFormat logFormat  `default:"${log_format}" configz:"visible" help:"How to log: json or text."`
 
@@ -68,6 +72,11 @@ func (f *serverFlags) check() (problems []string) {
 	if f.DeadlineMargin > maxDeadlineMargin {
 		problems = append(problems, fmt.Sprintf("--deadline-margin must be at most %s, and is %s: callers with less time would never be served",
 			maxDeadlineMargin, f.DeadlineMargin))
+	}
+	for _, origin := range f.CORSAllowedOrigin {
+		if err := server.CheckOrigin(origin); err != nil {
+			problems = append(problems, fmt.Sprintf("--cors-allowed-origin must be an origin such as https://app.example.com, and is %q: %s", origin, err))
+		}
 	}
 	return append(problems, f.limitFlags.check()...)
 }
@@ -118,6 +127,7 @@ func (f *serverFlags) newServer(
 		HTTPAddr:       f.HTTPAddr,
 		AdminAddr:      f.AdminAddr,
 		Reflection:     f.Reflection,
+		Docs:           f.Docs,
 		DrainDelay:     f.DrainDelay,
 		DrainTimeout:   f.DrainTimeout,
 		TLS:            callers.tls,
@@ -128,6 +138,8 @@ func (f *serverFlags) newServer(
 		Build:          buildInfo(),
 		Logger:         logger,
 		Telemetry:      observed,
+
+		CORSAllowedOrigins: f.CORSAllowedOrigin,
 	}
 	if callers.tls != nil && !isLoopback(f.AdminAddr) {
 		// Probes and scrapes come from whom no authority of callers has vouched for.

@@ -17,7 +17,7 @@ type serveCmd struct {
 	UpstreamCAFile     fileName `name:"upstream-ca-file" configz:"visible" help:"PEM certificates that vouch for the upstream, instead of the system's." placeholder:"FILE"`
 	UpstreamAPIKeyFile fileName `name:"upstream-api-key-file" configz:"visible" help:"A file with quash's API key for SlashID, read again when it changes. Unset, the caller's credentials are forwarded." placeholder:"FILE"`
 
-	serverFlags `embed:"" set:"host=" set:"drain_delay=5s" set:"reflection=false" set:"log_format=json"`
+	serverFlags `embed:"" set:"host=" set:"drain_delay=5s" set:"reflection=false" set:"docs=false" set:"log_format=json"`
 }
 
 // Run serves until ctx ends.

@@ -18,6 +18,10 @@
 //	native.go         POST /v1/tokens:revoke, grpc-gateway's usual manners
 //	dropin.go         POST /token/revoke, SlashID's own contract
 //	body.go           request bodies, and what is wrong with them
+//	openapi.go        /openapi.json, which describes both
+//	docs.go           /docs, the page to read that and to try it; explorer/ has its files
+//	cors.go           pages of which other origins may call
+//	browsers.go       why each request of a browser has a connection of its own
 //	errorlog.go       what net/http has to say, and what of it is told
 //	queue/            bounds what a client makes grpc-go queue for it
 //	admin.go          the pages for operators: liveness, readiness, build info, profiles

@@ -59,6 +59,7 @@ func (f *facade) do(t *testing.T, req *http.Request) (*http.Response, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkAnswer(t, req, resp, body)
 	return resp, body
 }
 

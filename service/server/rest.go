@@ -79,11 +79,12 @@ func newREST(ctx context.Context, cfg Config, arriving *arrivals, observer *obse
 		doors[d.path] = d
 	}
 	elsewhere := doors[nativePath]
-	return recoverREST(cfg.Logger, func(w http.ResponseWriter, r *http.Request) {
+	pages, err := newPages(cfg.Docs)
+	if err != nil {
+		return nil, err
+	}
+	atDoors := withCORS(cfg.CORSAllowedOrigins, func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		// Until the body is there; see readBody.
-		_ = http.NewResponseController(w).SetReadDeadline(begun.Add(cfg.Limits.TransferTimeout))
 		d, ok := doors[r.URL.Path]
 		if !ok {
 			elsewhere.answer(w, begun, &refusal{http.StatusNotFound, service.InvalidRequest(service.Violation{
@@ -95,6 +96,23 @@ func newREST(ctx context.Context, cfg Config, arriving *arrivals, observer *obse
 		r = r.WithContext(withCaller(r.Context(), r, d.name))
 		if refused := d.serve(w, r, begun); refused != nil {
 			d.refuse(w, r, begun, refused)
+		}
+	})
+	return recoverREST(cfg.Logger, func(w http.ResponseWriter, r *http.Request) {
+		begun := time.Now()
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		// Until the body is there; see readBody.
+		_ = http.NewResponseController(w).SetReadDeadline(begun.Add(cfg.Limits.TransferTimeout))
+		p, isPage := pages[r.URL.Path]
+		if isPage || r.Header.Get("Origin") != "" {
+			letBrowserGo(w, r)
+		}
+		if !isPage {
+			atDoors(w, r)
+			return
+		}
+		if refused := p.serve(w, r); refused != nil {
+			elsewhere.answer(w, begun, refused)
 		}
 	}), nil
 }
@@ -185,8 +203,11 @@ func forwardable(all http.Header) (http.Header, []service.Violation) {
 		if len(values) == 0 {
 			continue
 		}
+		if name == telemetry.Header && strings.ContainsFunc(values[0], unprintable) {
+			continue // a trace that is lost is no reason to refuse a revocation
+		}
 		for _, value := range values {
-			if name != telemetry.Header && strings.ContainsFunc(value, unprintable) {
+			if strings.ContainsFunc(value, unprintable) {
 				violations = append(violations, service.Violation{
 					Field:       strings.ToLower(name),
 					Description: "must be printable ASCII",

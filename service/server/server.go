@@ -40,6 +40,11 @@ type Config struct {
 
 	// Reflection lets clients such as grpcurl ask which services there are.
 	Reflection bool
+	// Docs serves a page at /docs of REST where people read the API and try it.
+	Docs bool
+	// CORSAllowedOrigins are the origins whose pages may call REST from a browser, as
+	// CheckOrigin wants them. Without any, no page may.
+	CORSAllowedOrigins []string
 
 	// DrainDelay is how long calls are still served after the server has begun to
 	// say that it is not ready, for load balancers to notice.

@@ -1,0 +1,55 @@
+package server
+
+import (
+	"embed"
+	"net/http"
+	"path"
+)
+
+// docsPath is the page, and what is below it belongs to it.
+const docsPath = "/docs"
+
+//go:embed explorer
+var explorer embed.FS
+
+// docsHeader lets the page load its own files and talk to its own quash, and nothing
+// else: whatever gets into it, a token that was typed in cannot get out.
+var docsHeader = http.Header{
+	"Content-Security-Policy": {"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; " +
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"},
+	"Cross-Origin-Opener-Policy":   {"same-origin"},
+	"Cross-Origin-Resource-Policy": {"same-origin"},
+	"Referrer-Policy":              {"no-referrer"},
+}
+
+// newPages are the documents of REST by their path: the description of the API, and
+// where it is asked for the page to read it and to try it.
+func newPages(docs bool) (map[string]*page, error) {
+	pages := map[string]*page{openAPIPath: newPage(jsonType, openAPI, nil)}
+	if !docs {
+		return pages, nil
+	}
+	files, err := explorer.ReadDir("explorer")
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		content, err := explorer.ReadFile("explorer/" + file.Name())
+		if err != nil {
+			return nil, err
+		}
+		at := path.Join(docsPath, file.Name())
+		if file.Name() == "index.html" {
+			at = docsPath
+		}
+		pages[at] = newPage(contentTypes[path.Ext(file.Name())], content, docsHeader)
+	}
+	return pages, nil
+}
+
+// contentTypes are not asked of package mime, which asks the machine that it runs on.
+var contentTypes = map[string]string{
+	".html": "text/html; charset=utf-8",
+	".css":  "text/css; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+}

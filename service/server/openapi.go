@@ -1,0 +1,52 @@
+package server
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed" // for openapi.json
+	"encoding/hex"
+	"maps"
+	"net/http"
+	"time"
+
+	"github.com/quashdev/quash/service"
+)
+
+const openAPIPath = "/openapi.json"
+
+// openAPI describes both REST routes. make docs writes it.
+//
+//go:embed openapi.json
+var openAPI []byte
+
+// page is a document that REST serves beside the doors. It is the same for everyone,
+// and holds no secret.
+type page struct {
+	contentType string
+	content     []byte
+	etag        string
+	header      http.Header
+}
+
+func newPage(contentType string, content []byte, header http.Header) *page {
+	sum := sha256.Sum256(content)
+	return &page{contentType, content, `"` + hex.EncodeToString(sum[:16]) + `"`, header}
+}
+
+// serve answers a request for the page, or says why not.
+func (p *page) serve(w http.ResponseWriter, r *http.Request) *refusal {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		return &refusal{http.StatusMethodNotAllowed, service.InvalidRequest(service.Violation{
+			Field:       "method",
+			Description: "must be GET or HEAD",
+		})}
+	}
+	maps.Copy(w.Header(), p.header)
+	w.Header().Set("Content-Type", p.contentType)
+	// Another version of quash may answer next time.
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("ETag", p.etag)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(p.content))
+	return nil
+}
