@@ -25,8 +25,9 @@ type serverFlags struct {
 	HTTPAddr  string `name:"http-addr"  default:"${host}:8080" configz:"visible" help:"Where to serve REST."`
 	AdminAddr string `name:"admin-addr" default:"127.0.0.1:9091" configz:"visible" help:"Where to serve probes and what else operators need, which its first page lists: in plaintext on loopback, else with the TLS certificate, and no certificate is asked for."`
 
-	tlsFlags   `group:"Who may call"`
-	limitFlags `group:"Limits"`
+	tlsFlags     `group:"Who may call"`
+	limitFlags   `group:"Limits"`
+	browserFlags `group:"Browsers"`
 
 	DeadlineMargin time.Duration `default:"20ms" configz:"visible" help:"What is kept back of a caller's deadline to bring the answer to it."`
 	DrainDelay     time.Duration `default:"${drain_delay}" configz:"visible" help:"How long to go on serving after SIGTERM, while load balancers notice."`
@@ -34,10 +35,6 @@ type serverFlags struct {
 
 	Insecure   bool `configz:"visible" help:"Serve plaintext where there is no TLS certificate, and allow a plaintext upstream, beyond loopback too."`
 	Reflection bool `default:"${reflection}" negatable:"" configz:"visible" help:"Let gRPC clients ask which services there are."`
-
-	Docs bool `default:"${docs}" negatable:"" configz:"visible" help:"Serve a page at /docs of REST where people read the API and try it."`
-
-	CORSAllowedOrigin []string `name:"cors-allowed-origin" configz:"visible" help:"An origin whose pages may call REST from a browser, for instance https://app.example.com. Repeatable." placeholder:"ORIGIN"`
 
 	LogLevel  slog.Level `default:"info" configz:"visible" help:"The least level to log, until it is changed at the admin listener: debug, info, warn or error."`
 	LogFormat logFormat  `default:"${log_format}" configz:"visible" help:"How to log: json or text."`
@@ -73,11 +70,7 @@ func (f *serverFlags) check() (problems []string) {
 		problems = append(problems, fmt.Sprintf("--deadline-margin must be at most %s, and is %s: callers with less time would never be served",
 			maxDeadlineMargin, f.DeadlineMargin))
 	}
-	for _, origin := range f.CORSAllowedOrigin {
-		if err := server.CheckOrigin(origin); err != nil {
-			problems = append(problems, fmt.Sprintf("--cors-allowed-origin must be an origin such as https://app.example.com, and is %q: %s", origin, err))
-		}
-	}
+	problems = append(problems, f.browserFlags.check()...)
 	return append(problems, f.limitFlags.check()...)
 }
 
@@ -127,7 +120,6 @@ func (f *serverFlags) newServer(
 		HTTPAddr:       f.HTTPAddr,
 		AdminAddr:      f.AdminAddr,
 		Reflection:     f.Reflection,
-		Docs:           f.Docs,
 		DrainDelay:     f.DrainDelay,
 		DrainTimeout:   f.DrainTimeout,
 		TLS:            callers.tls,
@@ -139,6 +131,7 @@ func (f *serverFlags) newServer(
 		Logger:         logger,
 		Telemetry:      observed,
 
+		Docs:               f.Docs,
 		CORSAllowedOrigins: f.CORSAllowedOrigin,
 	}
 	if callers.tls != nil && !isLoopback(f.AdminAddr) {
