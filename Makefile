@@ -16,7 +16,7 @@ DURATION ?= 30m
 
 # The packages with a test for each document that is made from their code; with -update
 # it writes the document.
-DOCUMENTED := ./service/server ./cmd/quash
+DOCUMENTED := ./service/server ./cmd/quash ./internal/operations
 
 IMPORTS := .build/proto-imports
 TWICE   := .build/twice
@@ -40,6 +40,14 @@ race: ## Run the tests with the race detector, in random order.
 .PHONY: soak
 soak: ## Run mixed load and faults for DURATION (30m), and fail on anything that grows.
 	go run ./bench/soak -duration $(DURATION) -out .build/soak
+
+.PHONY: alerts
+alerts: ## Try the alert rules on recorded series, where promtool is installed.
+	go test ./internal/operations -count=1 -cases -v -run 'Rules|Alerts|PromQL'
+
+.PHONY: dashboard
+dashboard: ## Ask a Prometheus (Debian's) that scrapes a quash under load all that dashboard and alerts ask.
+	go run ./bench/dashboard
 
 .PHONY: build
 build: ## Build bin/quash.
