@@ -37,6 +37,11 @@ test: ## Run the tests.
 race: ## Run the tests with the race detector, in random order.
 	go test -race -shuffle=on ./...
 
+# A module of its own: what it needs of Helm and Kubernetes is far larger than quash.
+.PHONY: chart
+chart: ## Test the Helm chart: lint, render, decode strictly, serve with what it renders.
+	cd deploy && go test ./...
+
 .PHONY: soak
 soak: ## Run mixed load and faults for DURATION (30m), and fail on anything that grows.
 	go run ./bench/soak -duration $(DURATION) -out .build/soak
@@ -64,7 +69,9 @@ image: ## Build the container image quash:latest.
 .PHONY: lint
 lint: ## Check the Go code and the protos.
 	$(GOLANGCI_LINT) run --allow-parallel-runners
+	cd deploy && $(GOLANGCI_LINT) run --allow-parallel-runners
 	go mod tidy -diff
+	cd deploy && go mod tidy -diff
 	@$(MAKE) --no-print-directory $(IMPORTS)
 	$(BUF) lint
 	$(BUF) format --diff --exit-code proto
