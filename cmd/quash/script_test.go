@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -105,6 +106,8 @@ func TestMain(m *testing.M) {
 type leakTested struct{ m *testing.M }
 
 func (l leakTested) Run() int {
+	// Tests that run servers in this process do so beside others that use grpc-go.
+	withholdForeignLogs(slog.New(slog.DiscardHandler))
 	code := l.m.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)

@@ -4,6 +4,8 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 
 	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
@@ -17,8 +19,8 @@ import (
 func withholdForeignLogs(logger *slog.Logger) {
 	log.SetFlags(0)
 	log.SetOutput(withheld{logger, "standard library"})
-	// It gets errors on all three.
-	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, withheld{logger, "grpc"}))
+	grpcLogger.Store(logger)
+	withholdGRPC()
 	// What OpenTelemetry says is of its own exporters, which hold nothing of a request's
 	// body and none of its headers but a trace id.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
@@ -26,6 +28,20 @@ func withholdForeignLogs(logger *slog.Logger) {
 	}))
 	otel.SetLogger(logr.Discard())
 }
+
+// grpcLogger is where grpc-go's errors are told of.
+var grpcLogger atomic.Pointer[slog.Logger]
+
+// withholdGRPC replaces grpc-go's logger, which may be done once and before it is used:
+// nothing guards it.
+var withholdGRPC = sync.OnceFunc(func() {
+	// It gets errors on all three.
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, fromGRPC{}))
+})
+
+type fromGRPC struct{}
+
+func (fromGRPC) Write(p []byte) (int, error) { return withheld{grpcLogger.Load(), "grpc"}.Write(p) }
 
 type withheld struct {
 	logger *slog.Logger
