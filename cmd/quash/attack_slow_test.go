@@ -20,7 +20,7 @@ func slowSieges() []*siege {
 		// The handshakes of the attackers take this machine's time.
 		limits = []string{"--header-timeout=10s", "--transfer-timeout=2s", "--idle-timeout=2s"}
 	}
-	lifted := []string{"--header-timeout=1h", "--transfer-timeout=1h", "--idle-timeout=1h", "--max-arriving=1000000"}
+	lifted := []string{"--header-timeout=1h", "--transfer-timeout=1h", "--idle-timeout=1h", "--max-arriving=10000"}
 	return []*siege{
 		{
 			name:   "slow",

@@ -18,7 +18,8 @@ type Limits struct {
 	StreamsPerConnection int
 	// Arriving is how many requests may be on their way in, at both together. The one
 	// that has been longest is given up for a new one beyond, but none of a connection
-	// that has fewer than others.
+	// that has fewer than others. A message that is there and has not been looked at yet
+	// is still on its way here, so a burst of honest calls needs room too.
 	Arriving int
 	// HeaderBytes is the largest header of a request.
 	HeaderBytes int
@@ -45,7 +46,7 @@ type Limits struct {
 var DefaultLimits = Limits{
 	Connections:          10_000,
 	StreamsPerConnection: 1_000,
-	Arriving:             1_000,
+	Arriving:             4_000,
 	HeaderBytes:          32 << 10,
 	RequestBytes:         64 << 10, // four times the longest token
 	ConnectionAge:        30 * time.Minute,
