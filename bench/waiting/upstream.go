@@ -24,10 +24,7 @@ type upstream struct {
 }
 
 func newUpstream(ctx context.Context) (*upstream, error) {
-	certificate, authority, _, err := newCertificate()
-	if err != nil {
-		return nil, err
-	}
+	certificate, authority, _ := newCertificate()
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for the upstream: %w", err)
