@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -139,11 +140,16 @@ func views() []sdkmetric.Option {
 }
 
 // Shutdown sends what has not been sent yet, until ctx ends. That it fails is logged
-// and no more: it is no reason for a revocation to count as lost.
+// and no more: it is no reason for a revocation to count as lost. Both go at once: a
+// collector that does not answer for one must not use up the time of the other.
 func (t *Telemetry) Shutdown(ctx context.Context, logger *slog.Logger) {
+	var all sync.WaitGroup
 	for _, shutdown := range t.shutdowns {
-		if err := shutdown(ctx); err != nil {
-			logger.Warn("the last spans or metrics could not be sent", "err", err.Error())
-		}
+		all.Go(func() {
+			if err := shutdown(ctx); err != nil {
+				logger.Warn("the last spans or metrics could not be sent", "err", err.Error())
+			}
+		})
 	}
+	all.Wait()
 }

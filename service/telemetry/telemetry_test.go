@@ -2,6 +2,7 @@ package telemetry_test
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -77,6 +78,36 @@ func TestEnvironment(t *testing.T) {
 				t.Errorf("metrics were exported: %v", got)
 			}
 		})
+	}
+}
+
+// The last spans do not wait for the last metrics: here these wait for them.
+func TestShutdownSendsBothAtOnce(t *testing.T) {
+	spans := make(chan struct{})
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if r.URL.Path == "/v1/traces" {
+			close(spans)
+			return
+		}
+		select {
+		case <-spans:
+		case <-r.Context().Done():
+		}
+	}))
+	defer collector.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "3600000") // spans go when they are told to
+	observed, err := telemetry.New(t.Context(), "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, span := observed.Tracers.Tracer("test").Start(t.Context(), "call")
+	span.End()
+	var log strings.Builder
+	observed.Shutdown(t.Context(), slog.New(slog.NewTextHandler(&log, nil)))
+	if log.Len() > 0 {
+		t.Error(log.String())
 	}
 }
 
