@@ -108,12 +108,25 @@ type leakTested struct{ m *testing.M }
 func (l leakTested) Run() int {
 	// Tests that run servers in this process do so beside others that use grpc-go.
 	withholdForeignLogs(slog.New(slog.DiscardHandler))
+	forgetEnvironment()
 	code := l.m.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return code
+}
+
+// forgetEnvironment keeps the settings of whoever runs the tests out of the processes
+// that these start, which would fail by them, or export what they do to a real
+// collector.
+func forgetEnvironment() {
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, "OTEL_") || strings.HasPrefix(name, "QUASH_") {
+			_ = os.Unsetenv(name)
+		}
+	}
 }
 
 // patience bounds every single wait of a script; all scripts together may take
