@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -203,11 +204,11 @@ func forwardable(all http.Header) (http.Header, []service.Violation) {
 		if len(values) == 0 {
 			continue
 		}
-		if name == telemetry.Header && strings.ContainsFunc(values[0], unprintable) {
+		if name == telemetry.Header && slices.ContainsFunc(values, isUnprintable) {
 			continue // a trace that is lost is no reason to refuse a revocation
 		}
 		for _, value := range values {
-			if strings.ContainsFunc(value, unprintable) {
+			if isUnprintable(value) {
 				violations = append(violations, service.Violation{
 					Field:       strings.ToLower(name),
 					Description: "must be printable ASCII",
@@ -218,6 +219,8 @@ func forwardable(all http.Header) (http.Header, []service.Violation) {
 	}
 	return header, violations
 }
+
+func isUnprintable(value string) bool { return strings.ContainsFunc(value, unprintable) }
 
 func unprintable(r rune) bool { return r < ' ' || r > '~' }
 

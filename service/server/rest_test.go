@@ -346,6 +346,20 @@ func TestHeadersThatMetadataCannotHold(t *testing.T) {
 	}
 }
 
+// A broken trace is lost, and the token dies.
+func TestTraceThatMetadataCannotHold(t *testing.T) {
+	t.Parallel()
+	f := startFacade(t, revokesAll)
+	const whole = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	for _, values := range [][]string{{"\xe9"}, {"\xe9", whole}, {whole, "\xe9"}} {
+		header := jsonHeader.Clone()
+		header["Traceparent"] = values
+		if resp, body := f.post(t, dropInPath, header, []byte(`{"token":"a.b.c"}`)); resp.StatusCode != http.StatusNoContent {
+			t.Errorf("%q: status %d: %s", values, resp.StatusCode, body)
+		}
+	}
+}
+
 // A header that is repeated with one value is one header; with two it is a
 // contradiction.
 func TestRepeatedHeaders(t *testing.T) {
