@@ -74,11 +74,13 @@ func (l *logLevel) set(ctx context.Context, level slog.Level, peer string) {
 
 func levelName(level slog.Level) string { return strings.ToLower(level.String()) }
 
+// isLocal knows the machine by its own names for itself. The rest of 127.0.0.0/8 is left
+// out, since sidecars of meshes call from there for others: Istio's from 127.0.0.6.
 func isLocal(peer string) bool {
 	host, _, err := net.SplitHostPort(peer)
 	if err != nil {
 		return false
 	}
 	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
+	return err == nil && (addr.Unmap() == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || addr == netip.IPv6Loopback())
 }

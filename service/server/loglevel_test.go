@@ -94,6 +94,7 @@ func TestLogLevelRefusals(t *testing.T) {
 		"a token":                {http.MethodPut, token, nil, http.StatusBadRequest},
 		"far too much":           {http.MethodPut, "debug" + strings.Repeat(" ", 1<<20), nil, http.StatusBadRequest},
 		"from another machine":   {http.MethodPut, "debug", from("192.0.2.1:40000"), http.StatusForbidden},
+		"from a mesh's sidecar":  {http.MethodPut, "debug", from("127.0.0.6:40000"), http.StatusForbidden},
 		"from another, by IPv6":  {http.MethodPut, "debug", from("[2001:db8::1]:40000"), http.StatusForbidden},
 		"from who knows where":   {http.MethodPut, "debug", from("@"), http.StatusForbidden},
 		"by a page":              {http.MethodPut, "debug", header("Origin", "https://example.com"), http.StatusForbidden},
@@ -142,7 +143,7 @@ func TestLogLevelPreflight(t *testing.T) {
 // The machine may be called by any of its own names, and asked with GET by anyone.
 func TestLogLevelPeers(t *testing.T) {
 	t.Parallel()
-	for _, peer := range []string{"127.0.0.1:1", "127.8.8.8:1", "[::1]:1", "[::ffff:127.0.0.1]:1"} {
+	for _, peer := range []string{"127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"} {
 		l := newLeveled(slog.LevelWarn)
 		got := l.ask(t.Context(), http.MethodPut, "debug", func(r *http.Request) { r.RemoteAddr = peer })
 		if got.Code != http.StatusOK || l.level.Level() != slog.LevelDebug {
