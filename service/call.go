@@ -133,13 +133,21 @@ func (c *call) conclude(result slashid.Result) verdict {
 	return verdict{again: true, delay: delay}
 }
 
-// settle returns how the call ended, once run has returned. It is late when the
-// caller has been answered without it, and something was sent.
-func (c *call) settle() (a answer, late bool) {
+// settle returns how the call ended, once run has returned.
+func (c *call) settle() answer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.concluded = true
-	return c.end(), c.left && !c.withdrawn
+	return c.end()
+}
+
+// land ends the call, also one that panicked: from then on nobody leaves it behind. It
+// is late when the caller has been answered without it, and something was sent.
+func (c *call) land() (late bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.concluded = true
+	return c.left && !c.withdrawn
 }
 
 // leave answers a caller that does not wait any longer, as s. What was sent goes

@@ -291,6 +291,46 @@ func TestCallerGoes(t *testing.T) {
 	}
 }
 
+// A defect takes neither the late outcome away, nor leaves the revocation behind as one
+// that never ends: not even where caller and defect leave at the same moment.
+func TestCallerGoesFromDefect(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		patience time.Duration
+		runs     int
+	}{
+		"before it":        {time.Second, 1},
+		"at the same time": {2 * time.Second, 50},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newService(t, upstreamFunc(func(_ context.Context, req slashid.Request) slashid.Result {
+					req.Commit()
+					time.Sleep(2 * time.Second)
+					panic("a defect")
+				}))
+				left := 0.0
+				for range tt.runs {
+					ctx, cancel := context.WithTimeout(t.Context(), tt.patience+s.cfg.DeadlineMargin)
+					_, err := s.Revoke(ctx, &quashv1.RevokeRequest{Token: "a"})
+					cancel()
+					if words(t, nil, err) == "UPSTREAM_TIMEOUT UNKNOWN" {
+						left++
+					}
+					time.Sleep(2 * time.Second)
+				}
+				if n, _ := s.background.oldest(); n != 0 {
+					t.Errorf("%d revocations go on for ever", n)
+				}
+				if late := s.lateOutcomes(t); late["INTERNAL UNKNOWN"] != left {
+					t.Errorf("late outcomes %v, want INTERNAL UNKNOWN for %g callers", late, left)
+				}
+			})
+		})
+	}
+}
+
 // The caller that was told NOT_APPLIED was told the truth: a connection that turns
 // up afterwards does not get the token, whatever the upstream makes of its context.
 func TestNothingIsSentAfterwards(t *testing.T) {

@@ -172,11 +172,21 @@ func (s *TokenService) due(ctx context.Context, cmd command, begun time.Time) ti
 }
 
 // finish takes a call to its end, whatever becomes of its caller.
-func (s *TokenService) finish(caller context.Context, c *call) (a answer) {
+func (s *TokenService) finish(caller context.Context, c *call) answer {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(caller))
 	defer cancel()
 	defer s.background.remove(c)
 	defer context.AfterFunc(s.cut, cancel)() //nolint:contextcheck // the service's life, not the call's
+	a := s.settle(ctx, c)
+	if c.land() {
+		a.tookSince(c.begun)
+		s.recordLate(ctx, a)
+	}
+	return a
+}
+
+// settle makes the attempts of a call, and returns how it ended.
+func (s *TokenService) settle(ctx context.Context, c *call) (a answer) {
 	defer func() {
 		if value := recover(); value != nil {
 			LogPanic(ctx, s.cfg.Logger, "a revocation", value)
@@ -184,12 +194,7 @@ func (s *TokenService) finish(caller context.Context, c *call) (a answer) {
 		}
 	}()
 	c.run(ctx)
-	a, late := c.settle()
-	if late {
-		a.tookSince(c.begun)
-		s.recordLate(ctx, a)
-	}
-	return a
+	return c.settle()
 }
 
 // situationOfLeaving is the row for a caller that ctx says does not wait.
