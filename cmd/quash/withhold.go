@@ -10,6 +10,8 @@ import (
 	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
 	"google.golang.org/grpc/grpclog"
+
+	"github.com/quashdev/quash/service/telemetry"
 )
 
 // withholdForeignLogs keeps out of the log what libraries write to loggers of their
@@ -22,9 +24,10 @@ func withholdForeignLogs(logger *slog.Logger) {
 	grpcLogger.Store(logger)
 	withholdGRPC()
 	// What OpenTelemetry says is of its own exporters, which hold nothing of a request's
-	// body and none of its headers but a trace id.
+	// body and none of its headers but a trace id. They do hold the collector's address
+	// and the credentials for it.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		logger.Warn("telemetry could not be exported", "err", err.Error())
+		logger.Warn("telemetry could not be exported", "err", telemetry.ErrorText(err))
 	}))
 	otel.SetLogger(logr.Discard())
 }

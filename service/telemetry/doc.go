@@ -5,4 +5,5 @@
 //	environment.go what the OTEL_* variables ask for
 //	propagator.go  the trace context, as far as it is passed on
 //	logs.go        the trace id on lines of the log
+//	errors.go      what the log is told of exporters that fail
 package telemetry

@@ -147,7 +147,7 @@ func (t *Telemetry) Shutdown(ctx context.Context, logger *slog.Logger) {
 	for _, shutdown := range t.shutdowns {
 		all.Go(func() {
 			if err := shutdown(ctx); err != nil {
-				logger.Warn("the last spans or metrics could not be sent", "err", err.Error())
+				logger.Warn("the last spans or metrics could not be sent", "err", ErrorText(err))
 			}
 		})
 	}
