@@ -31,8 +31,9 @@
 {{- end -}}
 
 {{/*
-How long a pod may take to stop. quash ends within the sum of both by itself, and a second
-for its admin listener; a kubelet that ended it before would cut revocations off.
+How long a pod may take to stop. quash ends within the sum of both by itself, and five seconds
+for its admin listener, its watches and its last spans; a kubelet that ended it before would
+cut revocations off.
 */}}
 {{- define "quash.gracePeriodSeconds" -}}
 {{- add .Values.drain.delaySeconds .Values.drain.timeoutSeconds 10 -}}
