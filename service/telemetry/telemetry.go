@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -75,27 +74,29 @@ func New(ctx context.Context, version string) (*Telemetry, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Before the metrics, which are sent when they are shut down: a start that fails has
+	// nothing to send yet.
+	if exports("TRACES") {
+		exporter, err := autoexport.NewSpanExporter(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("set up the export of traces that the OTEL_* variables ask for: %w", err)
+		}
+		tracers := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about))
+		t.Tracers, t.shutdowns = tracers, append(t.shutdowns, tracers.Shutdown)
+	}
 	options := append(views(), sdkmetric.WithResource(about), sdkmetric.WithReader(scraped))
 	if exports("METRICS") {
 		reader, err := autoexport.NewMetricReader(ctx)
 		if err != nil {
+			for _, shutdown := range t.shutdowns {
+				_ = shutdown(ctx) // no span has begun
+			}
 			return nil, fmt.Errorf("set up the export of metrics that the OTEL_* variables ask for: %w", err)
 		}
 		options = append(options, sdkmetric.WithReader(reader))
 	}
 	meters := sdkmetric.NewMeterProvider(options...)
 	t.Meters, t.shutdowns = meters, append(t.shutdowns, meters.Shutdown)
-	if exports("TRACES") {
-		exporter, err := autoexport.NewSpanExporter(ctx)
-		if err != nil {
-			return nil, errors.Join(
-				fmt.Errorf("set up the export of traces that the OTEL_* variables ask for: %w", err),
-				meters.Shutdown(ctx),
-			)
-		}
-		tracers := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about))
-		t.Tracers, t.shutdowns = tracers, append(t.shutdowns, tracers.Shutdown)
-	}
 	t.Metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		MaxRequestsInFlight: scrapesAtOnce,
 		Timeout:             scrapeTimeout,
