@@ -11,6 +11,7 @@
 //	background.go   revocations whose callers have gone
 //	metrics.go      what is measured of the work with SlashID
 //	summary.go      what the log is told of a call
+//	endings.go      every way for a call to end, as metrics have it
 //	outcomes.go     the outcome table: what each end of a call is told as
 //	errors.go       Error, the one error that leaves this package
 //	panics.go       what a panic may tell the log

@@ -124,32 +124,34 @@ func newMetrics(meter metric.Meter, s *TokenService) (*metrics, error) {
 	if err != nil {
 		return nil, fmt.Errorf("observe the metrics: %w", err)
 	}
-	// A series that is not there cannot be seen to rise: the first of anything would go
-	// unnoticed.
-	for _, level := range Levels {
-		for kind := slashid.Revoked; kind <= slashid.KeptBack; kind++ {
+	// As in Endings.
+	for _, level := range levels {
+		for kind := slashid.Kind(0); kind <= slashid.KeptBack; kind++ {
 			m.attempts.Add(context.Background(), 0, attemptAttributes(kind, level))
 		}
 	}
-	for kind := slashid.Revoked; kind <= slashid.KeptBack; kind++ {
+	for kind := slashid.Kind(0); kind <= slashid.KeptBack; kind++ {
 		for _, own := range []bool{true, false} {
 			for _, allowInvalid := range []bool{true, false} {
-				m.late.Add(context.Background(), 0, metric.WithAttributes(situationOf(kind, own, allowInvalid).attributes()...))
+				for _, ending := range situationOf(kind, own, allowInvalid).endings() {
+					m.late.Add(context.Background(), 0, metric.WithAttributes(ending...))
+				}
 			}
 		}
 	}
 	return &m, nil
 }
 
-// Levels are those that a call may ask for.
-var Levels = []quashv1.Consistency{
-	quashv1.Consistency_CONSISTENCY_LOCAL_REGION,
-	quashv1.Consistency_CONSISTENCY_ALL_REGIONS,
+func attemptAttributes(kind slashid.Kind, level quashv1.Consistency) metric.MeasurementOption {
+	name := kind.String()
+	if kind == 0 {
+		name = resultPanic
+	}
+	return metric.WithAttributes(append(ConsistencyAttributes(level), attrResult.String(name))...)
 }
 
-func attemptAttributes(kind slashid.Kind, level quashv1.Consistency) metric.MeasurementOption {
-	return metric.WithAttributes(append(ConsistencyAttributes(level), attrResult.String(kind.String()))...)
-}
+// resultPanic is for an attempt that came to nothing, by a defect of quash's own.
+const resultPanic = "Panic"
 
 var breakerStates = map[circuitbreaker.State]string{
 	circuitbreaker.ClosedState:   "closed",

@@ -3,7 +3,6 @@ package service
 import (
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"google.golang.org/grpc/codes"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
@@ -293,22 +292,6 @@ func situationOf(kind slashid.Kind, ownCredentials, allowInvalid bool) situation
 		return callerCancelled
 	}
 	return internalDefect
-}
-
-// attributes are those of a call that ends like this.
-func (s situation) attributes() []attribute.KeyValue {
-	if row := &outcomes[s]; row.code == codes.OK {
-		return OutcomeAttributes(&quashv1.RevokeResponse{Outcome: row.outcome}, nil)
-	}
-	return OutcomeAttributes(nil, newError(s))
-}
-
-// Endings are the attributes of every way for a call to end.
-func Endings() (all [][]attribute.KeyValue) {
-	for s := revoked; int(s) < len(outcomes); s++ {
-		all = append(all, s.attributes())
-	}
-	return all
 }
 
 // OutcomeDoc is a row of the outcome table as docs/outcomes.md shows it.

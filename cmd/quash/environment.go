@@ -10,12 +10,15 @@ import (
 // through OpenTelemetry, the Go runtime, net/http and crypto/x509.
 var governs = regexp.MustCompile(`^(OTEL_.*|GOMEMLIMIT|GOMAXPROCS|GOGC|GODEBUG|(?i:https?_proxy|no_proxy)|SSL_CERT_(FILE|DIR))$`)
 
+// ignored are OpenTelemetry's for what quash does in its own way, or not at all.
+var ignored = regexp.MustCompile(`^OTEL_(PROPAGATORS|BLRP_.*|(.*_)?LOGS_.*|EXPORTER_PROMETHEUS_.*)$`)
+
 // harmless are those of them that are switches, numbers and names. What is not known
 // to be, OTEL_EXPORTER_OTLP_HEADERS for instance, may hold a credential.
 var harmless = regexp.MustCompile(`^(GO.*|SSL_CERT_.*|(?i:no_proxy)|OTEL_(` +
-	`SDK_DISABLED|SERVICE_NAME|PROPAGATORS|TRACES_SAMPLER(_ARG)?|(TRACES|METRICS|LOGS)_EXPORTER|` +
-	`METRIC_EXPORT_.*|BSP_.*|BLRP_.*|SPAN_.*_LIMIT|ATTRIBUTE_.*_LIMIT|EXPORTER_PROMETHEUS_(HOST|PORT)|` +
-	`EXPORTER_OTLP_(TRACES_|METRICS_|LOGS_)?(PROTOCOL|TIMEOUT|COMPRESSION|INSECURE)|` +
+	`SDK_DISABLED|SERVICE_NAME|TRACES_SAMPLER(_ARG)?|(TRACES|METRICS)_EXPORTER|` +
+	`METRIC_EXPORT_.*|BSP_.*|SPAN_.*_LIMIT|ATTRIBUTE_.*_LIMIT|` +
+	`EXPORTER_OTLP_(TRACES_|METRICS_)?(PROTOCOL|TIMEOUT|COMPRESSION|INSECURE)|` +
 	`EXPORTER_OTLP_METRICS_(TEMPORALITY_PREFERENCE|DEFAULT_HISTOGRAM_AGGREGATION)))$`)
 
 // addresses are those that are URLs, of which the credentials are the only secret
@@ -28,7 +31,7 @@ func shownEnvironment(environ []string) map[string]string {
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
 		switch {
-		case !governs.MatchString(name):
+		case !governs.MatchString(name), ignored.MatchString(name):
 			continue
 		case harmless.MatchString(name):
 			told[name] = withoutTokens(value)

@@ -51,7 +51,7 @@ func TestShownEnvironment(t *testing.T) {
 			t.Errorf("%s: %s", variable, diff)
 		}
 	}
-	for _, variable := range []string{"QUASH_UPSTREAM_URL=https://api.slashid.com", "AWS_SECRET_ACCESS_KEY=k3y", "PATH=/bin", "MY_OTEL_SERVICE_NAME=x", "GOPATH=/go", "=", ""} {
+	for _, variable := range []string{"QUASH_UPSTREAM_URL=https://api.slashid.com", "AWS_SECRET_ACCESS_KEY=k3y", "PATH=/bin", "MY_OTEL_SERVICE_NAME=x", "OTEL_LOGS_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_LOGS_HEADERS=a=b", "OTEL_PROPAGATORS=b3", "GOPATH=/go", "=", ""} {
 		if got := shownEnvironment([]string{variable}); len(got) > 0 {
 			t.Errorf("%s: %v", variable, got)
 		}

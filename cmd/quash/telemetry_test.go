@@ -208,7 +208,7 @@ func TestCollectorRefuses(t *testing.T) {
 	d := startObservedDev(t, append(c.environment(), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.url+"/nowhere"))
 	d.revoke(t, doorDropIn, d.tokens[0], nil)
 	d.terminate(t)
-	if !strings.Contains(d.stderr.String(), "telemetry could not be exported") &&
+	if !strings.Contains(d.stderr.String(), "telemetry is not as it should be") &&
 		!strings.Contains(d.stderr.String(), "the last spans or metrics could not be sent") {
 		t.Errorf("nothing is said of it:\n%s", d.stderr)
 	}

@@ -27,7 +27,7 @@ func withholdForeignLogs(logger *slog.Logger) {
 	// body and none of its headers but a trace id. They do hold the collector's address
 	// and the credentials for it.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		logger.Warn("telemetry could not be exported", "err", telemetry.ErrorText(err))
+		logger.Warn("telemetry is not as it should be", "err", telemetry.ErrorText(err))
 	}))
 	otel.SetLogger(logr.Discard())
 }

@@ -56,6 +56,14 @@ func TestRefused(t *testing.T) {
 			to: "callers", change: `tls: {allowedCallers: ["# nobody"]}`,
 			want: []string{"/tls/allowedCallers/0", "pattern"},
 		},
+		"labels of the chart's": {
+			change: `podLabels: {app.kubernetes.io/name: other}`,
+			want:   []string{"podLabels: app.kubernetes.io/name"},
+		},
+		"an annotation of the chart's": {
+			change: `podAnnotations: {checksum/upstream-ca: "1"}`,
+			want:   []string{"podAnnotations: checksum/upstream-ca"},
+		},
 		"a flag of the chart's": {
 			change: `extraArgs: ["--drain-timeout=10m"]`,
 			want:   []string{"extraArgs: --drain-timeout has a value of its own"},

@@ -40,14 +40,10 @@ func newObserver(ctx context.Context, t *telemetry.Telemetry, logger *slog.Logge
 	if err != nil {
 		return nil, fmt.Errorf("declare the metrics: %w", err)
 	}
-	// A series that is not there cannot be seen to rise: the first of anything would go
-	// unnoticed.
 	for _, ending := range service.Endings() {
 		for _, door := range []string{doorGRPC, doorNative, doorDropIn} {
-			for _, level := range service.Levels {
-				attrs := slices.Concat(ending, service.ConsistencyAttributes(level), []attribute.KeyValue{attrDoor.String(door)})
-				revocations.Add(ctx, 0, metric.WithAttributes(attrs...))
-			}
+			attrs := append(slices.Clone(ending), attrDoor.String(door))
+			revocations.Add(ctx, 0, metric.WithAttributes(attrs...))
 		}
 	}
 	return &observer{logger, revocations}, nil

@@ -1,24 +1,41 @@
 package telemetry
 
 import (
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
-// exports reports whether the environment asks for a signal, TRACES or METRICS, to
-// be exported. The specification exports to localhost:4318 unless it is told not to,
-// and most machines have nothing there.
-func exports(signal string) bool {
+// A signal is what the names of its variables have in them.
+type signal string
+
+const (
+	traces  signal = "TRACES"
+	metrics signal = "METRICS"
+)
+
+// wanted reports whether the environment asks for the signal to be exported. The
+// specification exports to localhost:4318 unless it is told not to, and most machines
+// have nothing there.
+func (s signal) wanted() (bool, error) {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
-		return false
+		return false, nil
 	}
-	switch os.Getenv("OTEL_" + signal + "_EXPORTER") {
-	case "":
+	variable := "OTEL_" + string(s) + "_EXPORTER"
+	exporter := os.Getenv(variable)
+	exporters := []string{"otlp", "console", "none"}
+	if s == metrics {
+		exporters = append(exporters, "prometheus")
+	}
+	switch {
+	case exporter == "":
 		return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" ||
-			os.Getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""
-	case "prometheus":
-		return false // there is /metrics already
+			os.Getenv("OTEL_EXPORTER_OTLP_"+string(s)+"_ENDPOINT") != "", nil
+	case !slices.Contains(exporters, exporter):
+		return false, fmt.Errorf("%s must be one of %s, and is %q", variable, strings.Join(exporters, ", "), exporter)
 	default:
-		return true
+		// There is /metrics for Prometheus already.
+		return exporter != "prometheus", nil
 	}
 }

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -58,6 +59,11 @@ func None() *Telemetry {
 // the OpenTelemetry specification. Without any of them nothing is sent anywhere, and
 // the metrics are there for Prometheus alone. version is quash's own.
 func New(ctx context.Context, version string) (*Telemetry, error) {
+	tracing, tracesErr := traces.wanted()
+	measuring, metricsErr := metrics.wanted()
+	if err := errors.Join(tracesErr, metricsErr); err != nil {
+		return nil, err
+	}
 	// The environment goes first, as operators expect.
 	environment, err := resource.New(ctx, resource.WithFromEnv())
 	if err != nil {
@@ -76,7 +82,7 @@ func New(ctx context.Context, version string) (*Telemetry, error) {
 	}
 	// Before the metrics, which are sent when they are shut down: a start that fails has
 	// nothing to send yet.
-	if exports("TRACES") {
+	if tracing {
 		exporter, err := autoexport.NewSpanExporter(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("set up the export of traces that the OTEL_* variables ask for: %w", err)
@@ -85,7 +91,7 @@ func New(ctx context.Context, version string) (*Telemetry, error) {
 		t.Tracers, t.shutdowns = tracers, append(t.shutdowns, tracers.Shutdown)
 	}
 	options := append(views(), sdkmetric.WithResource(about), sdkmetric.WithReader(scraped))
-	if exports("METRICS") {
+	if measuring {
 		reader, err := autoexport.NewMetricReader(ctx)
 		if err != nil {
 			for _, shutdown := range t.shutdowns {

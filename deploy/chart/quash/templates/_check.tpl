@@ -56,6 +56,15 @@ anything reaches the cluster: quash would refuse most of it too, but only there.
 {{- end -}}
 {{- end -}}
 
+{{- range $label := keys .Values.podLabels -}}
+{{- if hasKey (include "quash.podLabels" $ | fromYaml) $label -}}
+{{- $problems = append $problems (printf "podLabels: %s is the chart's own, by which Services find the pods" $label) -}}
+{{- end -}}
+{{- end -}}
+{{- if hasKey .Values.podAnnotations "checksum/upstream-ca" -}}
+{{- $problems = append $problems "podAnnotations: checksum/upstream-ca is the chart's own, which restarts the pods" -}}
+{{- end -}}
+
 {{- $memory := dig "limits" "memory" "" .Values.resources -}}
 {{- if and $memory (not (include "quash.bytes" $memory)) -}}
 {{- $problems = append $problems (printf "resources.limits.memory must be a whole number of bytes, Ki, Mi, Gi, k, M or G, and is %v" $memory) -}}
