@@ -18,7 +18,7 @@ func Endings() (all [][]attribute.KeyValue) {
 					all = append(all, append(ConsistencyAttributes(level), ending...))
 				}
 			}
-			if s.beforeLevel() || s == callerCancelled { // see CallerGone
+			if s.beforeLevel() || s == callerCancelled || s == overloaded { // see CallerGone, Overloaded
 				all = append(all, ending)
 			}
 		}

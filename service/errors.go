@@ -62,6 +62,9 @@ func CallerNotAllowed(cause error) *Error {
 	return e
 }
 
+// Overloaded is the error for a call that there is no room for.
+func Overloaded() *Error { return newError(overloaded) }
+
 // CallerGone is the error for a call that was given up before it had arrived whole.
 func CallerGone() *Error {
 	e := newError(callerCancelled)

@@ -34,7 +34,7 @@ func slowSieges() []*siege {
 				{name: "SETTINGS, then nothing", door: overGRPC, do: (*attacker).onlyConnect, fates: wasClosed},
 				{name: "half a HEADERS frame", door: overGRPC, do: (*attacker).halfAFrame, fates: wasClosed, long: true},
 				{name: "CONTINUATION in drips", door: overGRPC, do: (*attacker).dripContinuation, fates: wasClosed, long: true},
-				{name: "a body in drips", door: overREST, do: (*attacker).dripBody, fates: "400"},
+				{name: "a body in drips", door: overREST, do: (*attacker).dripBody, fates: "400|429"},
 				{name: "a header, no message", door: overGRPC, do: (*attacker).noMessage, fates: "Canceled"},
 				{name: "a message in drips", door: overGRPC, do: (*attacker).dripMessage, fates: "Canceled", holds: true},
 			},
@@ -53,7 +53,7 @@ func slowSieges() []*siege {
 				{name: "SETTINGS, then nothing", door: overREST, do: (*attacker).onlyConnect, fates: wasClosed},
 				{name: "half a HEADERS frame", door: overREST, do: (*attacker).halfAFrame, fates: wasClosed},
 				{name: "CONTINUATION in drips", door: overREST, do: (*attacker).dripContinuation, fates: wasClosed, long: true},
-				{name: "a body in drips", door: overREST, do: (*attacker).dripMessage, fates: "400"},
+				{name: "a body in drips", door: overREST, do: (*attacker).dripMessage, fates: "400|429"},
 			},
 		},
 		{
@@ -61,7 +61,7 @@ func slowSieges() []*siege {
 			bound: int64(pick(128, 400)),
 			attacks: []attack{
 				{name: "a header in drips for a while", door: overREST, do: (*attacker).dripHeaderForAWhile, fates: wasLeftOpen},
-				{name: "a body in drips for a while", door: overREST, do: (*attacker).dripBodyForAWhile, fates: wasLeftOpen + "|400"},
+				{name: "a body in drips for a while", door: overREST, do: (*attacker).dripBodyForAWhile, fates: wasLeftOpen + "|400|429"},
 				{name: "silence for a while", door: overGRPC, do: (*attacker).beSilentForAWhile, fates: wasLeftOpen},
 				{name: "headers, no messages, for a while", door: overGRPC, do: (*attacker).noMessageForAWhile, fates: "Canceled|" + wasLeftOpen},
 			},

@@ -38,6 +38,7 @@ type arrival struct {
 	place      *list.Element // nil once it is over
 	giveUp     func()
 	timer      *time.Timer
+	crowdedOut atomic.Bool // whether it was given up for another one
 }
 
 func newArrivals(limits Limits) *arrivals {
@@ -51,7 +52,9 @@ func (a *arrivals) begin(connection any, giveUp func()) *arrival {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.pending.Len() >= a.limit {
-		a.longest().end()
+		r := a.longest()
+		r.crowdedOut.Store(true)
+		r.end()
 	}
 	r := &arrival{all: a, connection: connection, giveUp: giveUp}
 	r.place = a.pending.PushBack(r)

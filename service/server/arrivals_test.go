@@ -305,7 +305,7 @@ func TestBodyBeyondTheNumber(t *testing.T) {
 					_, first := begin()
 					second, secondAnswer := begin()
 					third, thirdAnswer := begin()
-					if code, text := first(); code != http.StatusBadRequest || path == nativePath && !strings.Contains(text, "too many others") {
+					if code, text := first(); code != http.StatusTooManyRequests || path == nativePath && !strings.Contains(text, "OVERLOADED") {
 						t.Errorf("the first: %d %s", code, text)
 					}
 					for i, body := range []*io.PipeWriter{second, third} {

@@ -24,6 +24,7 @@ const bodyField = "body"
 var (
 	errBodyTooLarge   = errors.New("body too large")
 	errBodyUnreadable = errors.New("body unreadable")
+	errCrowdedOut     = errors.New("body given up for another one")
 	// errUndecodable stands in for the errors of JSON decoders, which quote what
 	// they choke on: it may be a token.
 	errUndecodable = errors.New("the body cannot be decoded")
@@ -56,6 +57,9 @@ func (d *door) readBody(w http.ResponseWriter, r *http.Request) (*requestBody, e
 	if err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, errBodyTooLarge
+		}
+		if arrival.crowdedOut.Load() {
+			return nil, errCrowdedOut
 		}
 		return nil, errBodyUnreadable
 	}

@@ -155,14 +155,21 @@ func (u unread) HandleRPC(ctx context.Context, event stats.RPCStats) {
 	if read, ok := ctx.Value(readKey{}).(*atomic.Bool); !ok || read.Load() {
 		return
 	}
-	var err *service.Error
-	if code := status.Code(end.Error); code == codes.Canceled || code == codes.DeadlineExceeded {
-		err = service.CallerGone()
-	} else {
-		err = service.InvalidRequest(service.Violation{Field: bodyField, Description: "could not be read"})
-	}
+	err := unreadError(ctx, status.Code(end.Error))
 	err.TookSince(end.BeginTime)
 	u.observer.failed(ctx, err)
+}
+
+// unreadError is what became of a call that was never read. Its caller has been told by
+// grpc-go, which knows no more than the code.
+func unreadError(ctx context.Context, code codes.Code) *service.Error {
+	if r, ok := ctx.Value(arrivalKey{}).(*arrival); ok && r.crowdedOut.Load() {
+		return service.Overloaded()
+	}
+	if code == codes.Canceled || code == codes.DeadlineExceeded {
+		return service.CallerGone()
+	}
+	return service.InvalidRequest(service.Violation{Field: bodyField, Description: "could not be read"})
 }
 
 func (unread) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }

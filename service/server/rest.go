@@ -187,9 +187,12 @@ func (d *door) unread(err error) *refusal {
 			Description: fmt.Sprintf("must be at most %d bytes", d.limits.RequestBytes),
 		})}
 	}
+	if errors.Is(err, errCrowdedOut) {
+		return &refusal{http.StatusTooManyRequests, service.Overloaded()}
+	}
 	return &refusal{http.StatusBadRequest, service.InvalidRequest(service.Violation{
 		Field:       bodyField,
-		Description: fmt.Sprintf("did not arrive whole within %s, or too many others were on their way", d.limits.TransferTimeout),
+		Description: fmt.Sprintf("did not arrive whole within %s", d.limits.TransferTimeout),
 	})}
 }
 
