@@ -23,7 +23,7 @@
 //	cors.go           pages of which other origins may call
 //	browsers.go       why each request of a browser has a connection of its own
 //	errorlog.go       what net/http has to say, and what of it is told
-//	queue/            bounds what a client makes grpc-go queue for it
+//	grpcenv/          what grpc-go is told through its environment
 //	admin.go          the pages for operators: liveness, readiness, build info, profiles
 //	configz.go        how the server runs
 //	loglevel.go       what it logs

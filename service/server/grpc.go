@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
-	_ "github.com/quashdev/quash/service/server/queue" // bounds what a client makes grpc-go queue
+	_ "github.com/quashdev/quash/service/server/grpcenv" // before grpc-go reads its environment
 )
 
 // newGRPC builds the gRPC server with the token service, health and, where it is
