@@ -60,13 +60,8 @@ func floodSieges() []*siege {
 func (a *attacker) flood(frame func(c *rawHTTP2, i int) error, deaf bool) string {
 	connections, n := pick(2, 8), pick(4000, 1_000_000)
 	var sent atomic.Int64
-	each(connections, func(int) {
-		c, err := a.connectHTTP2()
-		if err != nil {
-			a.fates.add(notLetIn)
-			return
-		}
-		defer c.Close()
+	a.eachOverHTTP2(connections, func(_ int, c *rawHTTP2) {
+		var err error
 		// The second block says the same as the first, of what HPACK knows by then.
 		_ = c.write(func() error {
 			_, err := c.begin(c.header(a.path()), false)
@@ -127,13 +122,8 @@ func (c *rawHTTP2) endOfFlood(err error, end <-chan string) string {
 func (a *attacker) resetRequests() string {
 	connections, n := pick(2, 8), pick(250, 50_000)
 	body := a.request()
-	each(connections, func(int) {
-		c, err := a.connectHTTP2()
-		if err != nil {
-			a.fates.add(notLetIn)
-			return
-		}
-		defer c.Close()
+	a.eachOverHTTP2(connections, func(_ int, c *rawHTTP2) {
+		var err error
 		end := c.hear()
 		for range n {
 			if err = c.write(func() error {

@@ -122,13 +122,7 @@ func (blank) Read(p []byte) (int, error) {
 func (a *attacker) sendHugeMessage() string {
 	n := pick(1, 32)
 	part := make([]byte, 16<<10)
-	each(n, func(int) {
-		c, err := a.connectHTTP2()
-		if err != nil {
-			a.fates.add(notLetIn)
-			return
-		}
-		defer c.Close()
+	a.eachOverHTTP2(n, func(_ int, c *rawHTTP2) {
 		_ = c.write(func() error {
 			stream, _ := c.begin(c.header(revokePath), false)
 			return c.WriteData(stream, false, announce(huge))

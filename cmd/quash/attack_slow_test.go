@@ -157,13 +157,7 @@ func (a *attacker) dripBodyForAWhile() string {
 // onHTTP2 opens n connections, begins something on each, and waits until the server
 // has ended them.
 func (a *attacker) onHTTP2(n int, begin func(c *rawHTTP2) error) {
-	each(n, func(int) {
-		c, err := a.connectHTTP2()
-		if err != nil {
-			a.fates.add(notLetIn)
-			return
-		}
-		defer c.Close()
+	a.eachOverHTTP2(n, func(_ int, c *rawHTTP2) {
 		if err := c.write(func() error { return begin(c) }); err != nil {
 			a.fates.add(fateOf(err))
 			return
@@ -215,13 +209,7 @@ func (a *attacker) dripContinuation() string {
 // streams begins n streams, on as many connections as that takes, and waits for the
 // end of each.
 func (a *attacker) streams(n, perConnection int, begin func(c *rawHTTP2) error) {
-	each((n+perConnection-1)/perConnection, func(i int) {
-		c, err := a.connectHTTP2()
-		if err != nil {
-			a.fates.add(notLetIn)
-			return
-		}
-		defer c.Close()
+	a.eachOverHTTP2((n+perConnection-1)/perConnection, func(i int, c *rawHTTP2) {
 		here := min(perConnection, n-i*perConnection)
 		go func() {
 			for range here {

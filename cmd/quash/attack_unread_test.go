@@ -99,13 +99,8 @@ func (a *attacker) stuffSettings() string {
 		settings[i] = http2.Setting{ID: http2.SettingID(1000 + i)}
 	}
 	var sent atomic.Int64
-	each(connections, func(int) {
-		c, err := a.connectHTTP2()
-		if err != nil {
-			a.fates.add(notLetIn)
-			return
-		}
-		defer c.Close()
+	a.eachOverHTTP2(connections, func(_ int, c *rawHTTP2) {
+		var err error
 		// The answer repeats the timeout, and HPACK must not know it yet.
 		ticker := time.NewTicker(50 * time.Millisecond)
 		defer ticker.Stop()
@@ -138,13 +133,8 @@ func (a *attacker) stuffSettings() string {
 func (a *attacker) callDeafly() string {
 	connections, n := pick(2, 20), pick(1000, 100_000)
 	body := a.request()
-	each(connections, func(int) {
-		c, err := a.connectHTTP2()
-		if err != nil {
-			a.fates.add(notLetIn)
-			return
-		}
-		defer c.Close()
+	a.eachOverHTTP2(connections, func(_ int, c *rawHTTP2) {
+		var err error
 		for range n {
 			_ = c.SetWriteDeadline(time.Now().Add(deafness))
 			if err = c.write(func() error {

@@ -81,9 +81,9 @@ func sieges() []*siege {
 }
 
 // Clients that do what they like lay siege to a real quash while honest callers use
-// it: its memory stays bounded, and the others are served.
+// it: its memory stays bounded, and the others are served. One siege at a time, and no
+// test beside it: a collector of garbage that has no processor lets memory grow.
 func TestAttacks(t *testing.T) {
-	t.Parallel()
 	needLinux(t)
 	if *inNumbers {
 		t.Skip("-attacks is for TestAttacksInNumbers")
@@ -93,7 +93,6 @@ func TestAttacks(t *testing.T) {
 	}
 	for _, s := range sieges() {
 		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
 			attacks := slices.DeleteFunc(slices.Clone(s.attacks), func(a attack) bool { return a.long })
 			got := s.lay(t, attacks, false)
 			got.judge(t, s)
@@ -259,6 +258,19 @@ func each(n int, do func(i int)) {
 		all.Go(func() { do(i) })
 	}
 	all.Wait()
+}
+
+// eachOverHTTP2 is each with a connection to itself, while there is one to be had.
+func (a *attacker) eachOverHTTP2(n int, do func(i int, c *rawHTTP2)) {
+	each(n, func(i int) {
+		c, err := a.connectHTTP2()
+		if err != nil {
+			a.fates.add(notLetIn)
+			return
+		}
+		defer c.Close()
+		do(i, c)
+	})
 }
 
 // stay returns when honest callers have called a number of times since.
