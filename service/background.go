@@ -13,34 +13,34 @@ import (
 // is ready.
 type background struct {
 	mu    sync.Mutex
-	begun map[*call]time.Time
+	calls map[*call]struct{}
 }
 
 func (b *background) add(c *call) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.begun == nil {
-		b.begun = map[*call]time.Time{}
+	if b.calls == nil {
+		b.calls = map[*call]struct{}{}
 	}
-	b.begun[c] = c.begun
+	b.calls[c] = struct{}{}
 }
 
 func (b *background) remove(c *call) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.begun, c)
+	delete(b.calls, c)
 }
 
 // oldest is how many there are, and when the oldest began.
 func (b *background) oldest() (n int, begun time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, t := range b.begun {
-		if begun.IsZero() || t.Before(begun) {
-			begun = t
+	for c := range b.calls {
+		if begun.IsZero() || c.begun.Before(begun) {
+			begun = c.begun
 		}
 	}
-	return len(b.begun), begun
+	return len(b.calls), begun
 }
 
 // recordLate tells the log and the metrics what became of a revocation whose caller

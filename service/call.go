@@ -166,27 +166,27 @@ func (c *call) leave(s situation) answer {
 		if c.cancel != nil {
 			c.cancel()
 		}
-		return failed(err)
+		return answer{err: err}
 	}
 	c.svc.background.add(c)
-	return failed(err)
+	return answer{err: err}
 }
 
-// answer is what a caller is told, one of the first two, and what the log is.
+// answer is what a caller is told, one of the first two.
 type answer struct {
-	resp    *quashv1.RevokeResponse
-	err     *Error
+	resp *quashv1.RevokeResponse
+	err  *Error
+	// summary goes with resp; err knows its own.
 	summary Summary
 }
 
-func failed(err *Error) answer { return answer{err: err, summary: err.summary()} }
-
 // tookSince says when the work on the call began.
 func (a *answer) tookSince(begun time.Time) {
-	a.summary.Elapsed = time.Since(begun)
 	if a.err != nil {
 		a.err.TookSince(begun)
+		return
 	}
+	a.summary.Elapsed = time.Since(begun)
 }
 
 // end is what the outcome table has for the call as a whole. The caller holds
@@ -197,10 +197,10 @@ func (c *call) end() answer {
 		if rest := c.svc.breaker.RemainingDelay(); rest > 0 {
 			err.retryDelay = rest
 		}
-		return failed(err)
+		return answer{err: err}
 	}
 	if c.attempts == 0 {
-		return failed(c.newError(deadlineTooShort)) // there was some left, a moment ago
+		return answer{err: c.newError(deadlineTooShort)} // there was some left, a moment ago
 	}
 	s := situationOf(c.last.Kind, c.own, c.cmd.allowInvalid)
 	if s == tokenRejected && c.ambiguous {
@@ -229,7 +229,7 @@ func (c *call) end() answer {
 	if err.failure.GetState() == stateNotApplied && c.ambiguous {
 		err.failure.State = stateUnknown
 	}
-	return failed(err)
+	return answer{err: err}
 }
 
 // newError is the error of row s, with what is known of the call. The caller

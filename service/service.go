@@ -125,10 +125,10 @@ func (s *TokenService) Revoke(ctx context.Context, req *quashv1.RevokeRequest) (
 	begun := time.Now()
 	a := s.revoke(ctx, req, begun)
 	a.tookSince(begun)
-	a.summary.tell(ctx)
 	if a.err != nil {
 		return nil, a.err
 	}
+	a.summary.tell(ctx)
 	return a.resp, nil
 }
 
@@ -137,14 +137,14 @@ func (s *TokenService) revoke(ctx context.Context, req *quashv1.RevokeRequest, b
 	cmd, violations := readCommand(s.validator, req, md)
 	creds, own, bad := s.credentials(md)
 	if violations = append(violations, bad...); len(violations) > 0 {
-		return failed(InvalidRequest(violations...))
+		return answer{err: InvalidRequest(violations...)}
 	}
 	c := &call{svc: s, cmd: cmd, creds: creds, own: own, begun: begun, due: s.due(ctx, cmd, begun)}
 	if !begun.Before(c.due) {
-		return failed(c.newError(deadlineTooShort))
+		return answer{err: c.newError(deadlineTooShort)}
 	}
 	if refused, ok := s.flights.begin(); !ok {
-		return failed(c.newError(refused))
+		return answer{err: c.newError(refused)}
 	}
 	settled := make(chan answer, 1)
 	go func() {
@@ -190,7 +190,7 @@ func (s *TokenService) settle(ctx context.Context, c *call) (a answer) {
 	defer func() {
 		if value := recover(); value != nil {
 			LogPanic(ctx, s.cfg.Logger, "a revocation", value)
-			a = failed(Internal(nil))
+			a = answer{err: Internal(nil)}
 		}
 	}()
 	c.run(ctx)

@@ -8,8 +8,7 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// Summary is what whoever runs quash is told of a call, whichever way it ended. The
-// zero value is that of a call that could not be read.
+// Summary is what the log is told of a call besides how it ended.
 type Summary struct {
 	Consistency quashv1.Consistency
 	// Timeout is the one of the last attempt, in whole seconds; 0 without any.
@@ -23,8 +22,8 @@ type Summary struct {
 
 type summaryKey struct{}
 
-// WithSummary returns a context for Revoke, and what Revoke writes its summary to
-// before it returns: an answer has no room for it.
+// WithSummary returns a context for Revoke, and what Revoke writes the summary of a
+// success to before it returns: an answer has no room for it, as an Error has.
 func WithSummary(ctx context.Context) (context.Context, *Summary) {
 	var s Summary
 	return context.WithValue(ctx, summaryKey{}, &s), &s

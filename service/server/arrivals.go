@@ -10,6 +10,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/tap"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
 // arrivals bounds the requests that have begun to arrive and are not there yet, in
@@ -39,6 +41,10 @@ type arrival struct {
 	giveUp     func()
 	timer      *time.Timer
 	crowdedOut atomic.Bool // whether it was given up for another one
+
+	// These are gRPC's: whether it is a call of Revoke, and whether its message has come.
+	revokes bool
+	arrived atomic.Bool
 }
 
 func newArrivals(limits Limits) *arrivals {
@@ -113,10 +119,11 @@ type arrivalKey struct{}
 
 // tap begins the arrival of a gRPC request, at its header. grpc-go itself would
 // wait for the message as long as the client likes.
-func (a *arrivals) tap(ctx context.Context, _ *tap.Info) (context.Context, error) {
+func (a *arrivals) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
 	connection, _ := peer.FromContext(ctx) // each has a peer of its own, whatever the address
 	ctx, cancel := context.WithCancel(ctx)
 	r := a.begin(connection, cancel)
+	r.revokes = info.FullMethodName == quashv1.TokenService_Revoke_FullMethodName
 	context.AfterFunc(ctx, r.over)
 	return context.WithValue(ctx, arrivalKey{}, r), nil
 }
@@ -130,6 +137,7 @@ func arrived(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc
 
 func arrivalOver(ctx context.Context) {
 	if r, ok := ctx.Value(arrivalKey{}).(*arrival); ok {
+		r.arrived.Store(true)
 		r.over()
 	}
 }

@@ -28,9 +28,7 @@ func (s *Server) observeListeners(meters metric.MeterProvider, arriving *arrival
 		return fmt.Errorf("declare the metrics: %w", err)
 	}
 	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		for name, l := range map[string]*limitedListener{
-			"grpc": s.grpcListener, "http": s.restListener, "admin": s.adminListener,
-		} {
+		for name, l := range s.listeners() {
 			listener := metric.WithAttributes(attrListener.String(name))
 			o.ObserveInt64(open, l.open.Load(), listener)
 			o.ObserveInt64(limit, int64(cap(l.places)), listener)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -54,12 +53,9 @@ func (o *observer) intercept(ctx context.Context, req any, info *grpc.UnaryServe
 	if info.FullMethod != quashv1.TokenService_Revoke_FullMethodName {
 		resp, err := handler(ctx, req)
 		if own, ok := errors.AsType[*service.Error](err); ok {
-			o.logger.LogAttrs(ctx, own.LogLevel(), "call refused", append(callerAttrs(ctx), own.Attrs()...)...)
+			o.log(ctx, own.LogLevel(), "call refused", own.Attrs)
 		}
 		return resp, err
-	}
-	if read, ok := ctx.Value(readKey{}).(*atomic.Bool); ok {
-		read.Store(true)
 	}
 	ctx, summary := service.WithSummary(ctx)
 	resp, err := handler(ctx, req)
@@ -82,17 +78,22 @@ func errorOf(err error) *service.Error {
 func (o *observer) succeeded(ctx context.Context, resp *quashv1.RevokeResponse, summary service.Summary) {
 	attrs := append(service.OutcomeAttributes(resp, nil), service.ConsistencyAttributes(summary.Consistency)...)
 	o.count(ctx, attrs)
-	if !o.logger.Enabled(ctx, slog.LevelDebug) {
-		return
-	}
-	o.logger.LogAttrs(ctx, slog.LevelDebug, "revocation succeeded", append(append(
-		callerAttrs(ctx), slog.String("outcome", service.OutcomeName(resp.GetOutcome()))), summary.Attrs()...)...)
+	o.log(ctx, slog.LevelDebug, "revocation succeeded", func() []slog.Attr {
+		return append([]slog.Attr{slog.String("outcome", service.OutcomeName(resp.GetOutcome()))}, summary.Attrs()...)
+	})
 }
 
 // failed observes a call that came to err, wherever it got to.
 func (o *observer) failed(ctx context.Context, err *service.Error) {
 	o.count(ctx, append(service.OutcomeAttributes(nil, err), service.ConsistencyAttributes(err.Consistency())...))
-	o.logger.LogAttrs(ctx, err.LogLevel(), "revocation failed", append(callerAttrs(ctx), err.Attrs()...)...)
+	o.log(ctx, err.LogLevel(), "revocation failed", err.Attrs)
+}
+
+// log writes a line about a call. attrs is what it tells besides who called.
+func (o *observer) log(ctx context.Context, level slog.Level, message string, attrs func() []slog.Attr) {
+	if o.logger.Enabled(ctx, level) {
+		o.logger.LogAttrs(ctx, level, message, append(callerAttrs(ctx), attrs()...)...)
+	}
 }
 
 func (o *observer) count(ctx context.Context, attrs []attribute.KeyValue) {
@@ -138,32 +139,26 @@ func doorOf(ctx context.Context) string {
 // message is too large, no message, or does not come.
 type unread struct{ observer *observer }
 
-type readKey struct{}
-
-func (unread) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
-	if info.FullMethodName != quashv1.TokenService_Revoke_FullMethodName {
-		return ctx
-	}
-	return context.WithValue(ctx, readKey{}, &atomic.Bool{})
-}
+func (unread) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
 
 func (u unread) HandleRPC(ctx context.Context, event stats.RPCStats) {
 	end, ok := event.(*stats.End)
 	if !ok {
 		return
 	}
-	if read, ok := ctx.Value(readKey{}).(*atomic.Bool); !ok || read.Load() {
+	r, ok := ctx.Value(arrivalKey{}).(*arrival)
+	if !ok || !r.revokes || r.arrived.Load() {
 		return
 	}
-	err := unreadError(ctx, status.Code(end.Error))
+	err := r.errorUnread(status.Code(end.Error))
 	err.TookSince(end.BeginTime)
 	u.observer.failed(ctx, err)
 }
 
-// unreadError is what became of a call that was never read. Its caller has been told by
+// errorUnread is what became of a call that was never read. Its caller has been told by
 // grpc-go, which knows no more than the code.
-func unreadError(ctx context.Context, code codes.Code) *service.Error {
-	if r, ok := ctx.Value(arrivalKey{}).(*arrival); ok && r.crowdedOut.Load() {
+func (r *arrival) errorUnread(code codes.Code) *service.Error {
+	if r.crowdedOut.Load() {
 		return service.Overloaded()
 	}
 	if code == codes.Canceled || code == codes.DeadlineExceeded {

@@ -153,11 +153,16 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 
 // Close releases the listeners of a server that is not going to Run.
 func (s *Server) Close() {
-	for _, l := range []*limitedListener{s.grpcListener, s.restListener, s.adminListener} {
+	for _, l := range s.listeners() {
 		if l != nil {
 			_ = l.Close()
 		}
 	}
+}
+
+// listeners are all of them, by the names that operators see. New may leave some nil.
+func (s *Server) listeners() map[string]*limitedListener {
+	return map[string]*limitedListener{"grpc": s.grpcListener, "http": s.restListener, "admin": s.adminListener}
 }
 
 // Addrs returns where the server listens.
