@@ -4,11 +4,11 @@
 //
 //	main.go          from the command line to the exit code
 //	run.go           the whole of a run
-//	quash.go         quash dev: built, started, stopped
 //	certificates.go  the certificates that it serves, one after the other
 //	load.go          calls over all doors
 //	faults.go        what goes wrong meanwhile
 //	prometheus.go    Prometheus: started, asked, stopped
+//	scrape.go        what quash tells Prometheus
 //	questions.go     what is asked
 //	report.go        what came back
 package main

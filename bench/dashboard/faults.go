@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/quashdev/quash/bench/internal/quashdev"
 )
 
 // faultsEvery is how often the sandbox is told to do wrong, and scripts what it does
@@ -21,12 +23,12 @@ var scripts = []string{
 
 // goWrong lets the sandbox do wrong until ctx ends, and the certificate be replaced,
 // and then spoilt, within duration.
-func goWrong(ctx context.Context, q *quash, a *authority, duration time.Duration) {
-	tell(ctx, http.MethodPut, q.sandbox+"/_sandbox/regions/ap-south", `{"lag":"1500ms"}`)
+func goWrong(ctx context.Context, q *quashdev.Process, a *authority, duration time.Duration) {
+	tell(ctx, http.MethodPut, q.Sandbox+"/_sandbox/regions/ap-south", `{"lag":"1500ms"}`)
 	begun := time.Now()
 	replaced, spoilt := false, false
 	for i := 0; ctx.Err() == nil; i++ {
-		tell(ctx, http.MethodPost, q.sandbox+"/_sandbox/faults", scripts[i%len(scripts)])
+		tell(ctx, http.MethodPost, q.Sandbox+"/_sandbox/faults", scripts[i%len(scripts)])
 		if !replaced && time.Since(begun) > duration/3 {
 			replaced = a.replace() == nil
 		}

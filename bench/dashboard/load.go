@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/quashdev/quash/bench/internal/quashdev"
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
@@ -31,14 +32,14 @@ const (
 // load calls quash over all doors, and reads no answer: what these are is measured by
 // quash, and is what this is about.
 type load struct {
-	quash   *quash
+	quash   *quashdev.Process
 	channel *grpc.ClientConn
 	rest    *http.Client
 }
 
-func newLoad(q *quash, a *authority) (*load, error) {
+func newLoad(q *quashdev.Process, a *authority) (*load, error) {
 	trust := &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: a.pool()}
-	channel, err := grpc.NewClient("passthrough:///"+q.grpc,
+	channel, err := grpc.NewClient("passthrough:///"+q.GRPC,
 		grpc.WithTransportCredentials(credentials.NewTLS(trust)), grpc.WithDisableRetry())
 	if err != nil {
 		return nil, err
@@ -107,7 +108,7 @@ func (l *load) call(ctx context.Context) {
 }
 
 func (l *load) post(ctx context.Context, path string, body []byte) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.quash.rest+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.quash.REST+path, bytes.NewReader(body))
 	if err != nil {
 		return
 	}
@@ -125,7 +126,7 @@ func draw(n int) int { return rand.IntN(n) } //nolint:gosec // not a secret
 
 // mint has the sandbox make a token.
 func (l *load) mint(ctx context.Context) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.quash.sandbox+"/_sandbox/tokens", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.quash.Sandbox+"/_sandbox/tokens", nil)
 	if err != nil {
 		return "", err
 	}

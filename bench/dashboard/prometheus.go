@@ -30,6 +30,9 @@ scrape_configs:
     static_configs: [{targets: [%q], labels: {namespace: bench}}]
 `
 
+// startPatience is how long Prometheus may take to be ready.
+const startPatience = 30 * time.Second
+
 // groupInterval is what the rules say of how often: a minute, of which a run has few.
 var groupInterval = regexp.MustCompile(`(?m)^ +interval: .*$`)
 

@@ -10,7 +10,12 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/quashdev/quash/bench/internal/quashdev"
 )
+
+// fewInFlight is a limit of quash's that the load reaches now and then.
+const fewInFlight = "40"
 
 // run puts quash under load for so long, and then asks Prometheus everything while the
 // load goes on.
@@ -31,12 +36,13 @@ func run(ctx context.Context, duration time.Duration, out string, w io.Writer) (
 	if err != nil {
 		return fmt.Errorf("make certificates: %w", err)
 	}
-	q, err := startQuash(ctx, tmp, out, authority)
+	q, err := quashdev.Start(ctx, tmp, filepath.Join(out, "quash.log"), "--max-in-flight", fewInFlight,
+		"--tls-cert-file", authority.certFile, "--tls-key-file", authority.keyFile)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, q.stop()) }()
-	p, err := startPrometheus(ctx, tmp, out, q.admin)
+	defer func() { err = errors.Join(err, q.Stop()) }()
+	p, err := startPrometheus(ctx, tmp, out, q.Admin)
 	if err != nil {
 		return err
 	}
@@ -68,7 +74,7 @@ func run(ctx context.Context, duration time.Duration, out string, w io.Writer) (
 	if err != nil {
 		return err
 	}
-	if err := q.saveScrape(ctx, filepath.Join(out, "metrics.txt")); err != nil {
+	if err := saveScrape(ctx, q.Admin, filepath.Join(out, "metrics.txt")); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "Alerts that waited or fired: %s\n", strings.Join(alerts, ", "))
