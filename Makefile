@@ -6,6 +6,9 @@ GOVULNCHECK   := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # The SBOM names its tool by checksum: built like this, that is the same everywhere.
 CYCLONEDX     := CGO_ENABLED=0 go run -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
+# A package for go install. The latest that its module has is an old one.
+GHZ           := github.com/bojand/ghz/cmd/ghz@v0.121.0
+
 VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 # What `make breaking` compares with: any git revision.
 AGAINST ?= main
@@ -53,6 +56,11 @@ alerts: ## Try the alert rules on recorded series, where promtool is installed.
 .PHONY: dashboard
 dashboard: ## Ask a Prometheus (Debian's) that scrapes a quash under load all that dashboard and alerts ask.
 	go run ./bench/dashboard
+
+.PHONY: load
+load: ## Have ghz make CALLS (20000) calls, CONCURRENCY (64) at a time, and fail unless each was OK and true.
+	go run ./bench/load -ghz $(GHZ) $(if $(CALLS),-calls $(CALLS)) $(if $(CONCURRENCY),-concurrency $(CONCURRENCY)) \
+		$(if $(CONSISTENCY),-consistency $(CONSISTENCY)) $(if $(LAG),-lag $(LAG)) $(if $(P99),-p99 $(P99))
 
 .PHONY: build
 build: ## Build bin/quash.
