@@ -97,6 +97,11 @@ func TestCheckTruth(t *testing.T) {
 			[]*time.Time{at(200), at(1)},
 			"",
 		},
+		"the second died first": {
+			map[string]death{"a": {"us": at(150), "eu": nil}, "b": {"us": at(2), "eu": at(3)}},
+			[]*time.Time{at(4), at(151)},
+			"",
+		},
 		"before the other region": {
 			map[string]death{"a": {"us": at(1), "eu": nil}, "b": {"us": at(2), "eu": at(200)}},
 			[]*time.Time{at(2), at(199)},
