@@ -65,8 +65,8 @@ func (f *facade) do(t *testing.T, req *http.Request) (*http.Response, []byte) {
 
 // startFacade runs a server in front of upstream until the test ends. What it
 // logs ends up in the test's output.
-func startFacade(t *testing.T, upstream service.Upstream, configure ...func(*service.Config, *server.Config)) *facade {
-	t.Helper()
+func startFacade(tb testing.TB, upstream service.Upstream, configure ...func(*service.Config, *server.Config)) *facade {
+	tb.Helper()
 	svcCfg := service.Config{
 		Upstream:       upstream,
 		APIKey:         func() slashid.Secret { return slashid.NewSecret(testAPIKey) },
@@ -78,7 +78,7 @@ func startFacade(t *testing.T, upstream service.Upstream, configure ...func(*ser
 		HTTPAddr:     "127.0.0.1:0",
 		AdminAddr:    "127.0.0.1:0",
 		DrainTimeout: time.Minute,
-		Logger:       slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level})),
+		Logger:       slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: level})),
 		LogLevel:     level,
 	}
 	for _, c := range configure {
@@ -87,14 +87,14 @@ func startFacade(t *testing.T, upstream service.Upstream, configure ...func(*ser
 	svcCfg.Logger = cfg.Logger
 	svc, err := service.New(svcCfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	cfg.Service = svc
-	s, err := server.New(t.Context(), cfg)
+	s, err := server.New(tb.Context(), cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	stopped := false
@@ -104,33 +104,37 @@ func startFacade(t *testing.T, upstream service.Upstream, configure ...func(*ser
 		cancel()
 		return <-done
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		f.http.CloseIdleConnections()
 		if stopped {
 			return
 		}
 		if err := f.stop(); err != nil {
-			t.Errorf("Run: %v", err)
+			tb.Errorf("Run: %v", err)
 		}
 	})
 	f.conn, err = grpc.NewClient(f.addrs.GRPC.String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = f.conn.Close() })
+	tb.Cleanup(func() { _ = f.conn.Close() })
 	f.grpc = quashv1.NewTokenServiceClient(f.conn)
 	return f
 }
 
 // newUpstream is a client of the SlashID at baseURL.
-func newUpstream(t *testing.T, baseURL string) *slashid.Client {
-	t.Helper()
+func newUpstream(tb testing.TB, baseURL string, configure ...func(*slashid.Config)) *slashid.Client {
+	tb.Helper()
 	base, err := url.Parse(baseURL)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	client := slashid.New(slashid.Config{BaseURL: base})
-	t.Cleanup(client.Close)
+	cfg := slashid.Config{BaseURL: base}
+	for _, c := range configure {
+		c(&cfg)
+	}
+	client := slashid.New(cfg)
+	tb.Cleanup(client.Close)
 	return client
 }
 
