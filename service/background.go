@@ -52,6 +52,6 @@ func (s *TokenService) recordLate(ctx context.Context, a answer) {
 	if a.err != nil {
 		level, attrs = a.err.LogLevel(), a.err.Attrs()
 	}
-	s.metrics.late.Add(ctx, 1, metric.WithAttributes(OutcomeAttributes(a.resp, a.err)...))
+	s.metrics.late.Add(ctx, 1, metric.WithAttributes(EndingOf(a.resp, a.err, levelOfLate).Attributes()...))
 	s.cfg.Logger.LogAttrs(ctx, level, "late outcome of a revocation whose caller had gone", attrs...)
 }

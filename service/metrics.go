@@ -29,24 +29,6 @@ const (
 	attrBreakerState = attribute.Key("quash.breaker.state")
 )
 
-// OutcomeAttributes say what a caller is told: the outcome of an answer, the reason
-// and the state of an error.
-func OutcomeAttributes(resp *quashv1.RevokeResponse, err *Error) []attribute.KeyValue {
-	if err == nil {
-		return []attribute.KeyValue{attrOutcome.String(OutcomeName(resp.GetOutcome()))}
-	}
-	return []attribute.KeyValue{attrReason.String(err.Reason()), attrState.String(err.State())}
-}
-
-// ConsistencyAttributes say which level was asked for: nothing while that is not
-// known.
-func ConsistencyAttributes(level quashv1.Consistency) []attribute.KeyValue {
-	if level == quashv1.Consistency_CONSISTENCY_UNSPECIFIED {
-		return nil
-	}
-	return []attribute.KeyValue{attrConsistency.String(consistencyName(level))}
-}
-
 // metrics are what is measured of the work with SlashID. What callers are told is
 // measured by the servers, which know the door.
 type metrics struct {
@@ -133,8 +115,8 @@ func newMetrics(meter metric.Meter, s *TokenService) (*metrics, error) {
 	for kind := slashid.Kind(0); kind <= slashid.KeptBack; kind++ {
 		for _, own := range []bool{true, false} {
 			for _, allowInvalid := range []bool{true, false} {
-				for _, ending := range situationOf(kind, own, allowInvalid).endings() {
-					m.late.Add(context.Background(), 0, metric.WithAttributes(ending...))
+				for _, ending := range situationOf(kind, own, allowInvalid).endings(levelOfLate) {
+					m.late.Add(context.Background(), 0, metric.WithAttributes(ending.Attributes()...))
 				}
 			}
 		}
@@ -147,8 +129,11 @@ func attemptAttributes(kind slashid.Kind, level quashv1.Consistency) metric.Meas
 	if kind == 0 {
 		name = resultPanic
 	}
-	return metric.WithAttributes(append(ConsistencyAttributes(level), attrResult.String(name))...)
+	return metric.WithAttributes(attrConsistency.String(consistencyName(level)), attrResult.String(name))
 }
+
+// levelOfLate is what the metric of late outcomes says of the level: nothing.
+const levelOfLate = quashv1.Consistency_CONSISTENCY_UNSPECIFIED
 
 // resultPanic is for an attempt that came to nothing, by a defect of quash's own.
 const resultPanic = "Panic"

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -30,6 +29,24 @@ const attrDoor = attribute.Key("quash.door")
 type observer struct {
 	logger      *slog.Logger
 	revocations metric.Int64Counter
+	// labels has the attributes of each ending: to make them a set, which is what a
+	// metric wants, costs more than to count.
+	labels map[told][]metric.AddOption
+}
+
+// told is what a caller was told, and at which door.
+type told struct {
+	service.Ending
+
+	door string
+}
+
+func (t told) attributes() []attribute.KeyValue {
+	return append(t.Attributes(), attrDoor.String(t.door))
+}
+
+func (t told) labels() []metric.AddOption {
+	return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(t.attributes()...))}
 }
 
 func newObserver(ctx context.Context, t *telemetry.Telemetry, logger *slog.Logger) (*observer, error) {
@@ -39,13 +56,15 @@ func newObserver(ctx context.Context, t *telemetry.Telemetry, logger *slog.Logge
 	if err != nil {
 		return nil, fmt.Errorf("declare the metrics: %w", err)
 	}
+	o := &observer{logger, revocations, map[told][]metric.AddOption{}}
 	for _, ending := range service.Endings() {
 		for _, door := range []string{doorGRPC, doorNative, doorDropIn} {
-			attrs := append(slices.Clone(ending), attrDoor.String(door))
-			revocations.Add(ctx, 0, metric.WithAttributes(attrs...))
+			t := told{ending, door}
+			o.labels[t] = t.labels()
+			revocations.Add(ctx, 0, o.labels[t]...)
 		}
 	}
-	return &observer{logger, revocations}, nil
+	return o, nil
 }
 
 // intercept observes the calls that get as far as the interceptors.
@@ -76,8 +95,7 @@ func errorOf(err error) *service.Error {
 }
 
 func (o *observer) succeeded(ctx context.Context, resp *quashv1.RevokeResponse, summary service.Summary) {
-	attrs := append(service.OutcomeAttributes(resp, nil), service.ConsistencyAttributes(summary.Consistency)...)
-	o.count(ctx, attrs)
+	o.count(ctx, service.EndingOf(resp, nil, summary.Consistency))
 	o.log(ctx, slog.LevelDebug, "revocation succeeded", func() []slog.Attr {
 		return append([]slog.Attr{slog.String("outcome", service.OutcomeName(resp.GetOutcome()))}, summary.Attrs()...)
 	})
@@ -85,7 +103,7 @@ func (o *observer) succeeded(ctx context.Context, resp *quashv1.RevokeResponse, 
 
 // failed observes a call that came to err, wherever it got to.
 func (o *observer) failed(ctx context.Context, err *service.Error) {
-	o.count(ctx, append(service.OutcomeAttributes(nil, err), service.ConsistencyAttributes(err.Consistency())...))
+	o.count(ctx, service.EndingOf(nil, err, err.Consistency()))
 	o.log(ctx, err.LogLevel(), "revocation failed", err.Attrs)
 }
 
@@ -96,10 +114,16 @@ func (o *observer) log(ctx context.Context, level slog.Level, message string, at
 	}
 }
 
-func (o *observer) count(ctx context.Context, attrs []attribute.KeyValue) {
-	attrs = append(attrs, attrDoor.String(doorOf(ctx)))
-	o.revocations.Add(ctx, 1, metric.WithAttributes(attrs...))
-	trace.SpanFromContext(ctx).SetAttributes(attrs...)
+func (o *observer) count(ctx context.Context, ending service.Ending) {
+	t := told{ending, doorOf(ctx)}
+	labels, ok := o.labels[t]
+	if !ok { // Endings would have to leave it out
+		labels = t.labels()
+	}
+	o.revocations.Add(ctx, 1, labels...)
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		span.SetAttributes(t.attributes()...)
+	}
 }
 
 // callerAttrs say by which door a call came, and from whom.
