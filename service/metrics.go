@@ -32,6 +32,8 @@ const (
 // metrics are what is measured of the work with SlashID. What callers are told is
 // measured by the servers, which know the door.
 type metrics struct {
+	// labels has the attributes of each attempt, made once.
+	labels   map[attempted]metric.MeasurementOption
 	attempts metric.Int64Counter
 	waited   metric.Float64Histogram
 	late     metric.Int64Counter
@@ -39,7 +41,7 @@ type metrics struct {
 
 // newMetrics declares the metrics of s.
 func newMetrics(meter metric.Meter, s *TokenService) (*metrics, error) {
-	var m metrics
+	m := metrics{labels: map[attempted]metric.MeasurementOption{}}
 	var failures []error
 	must := func(err error) {
 		if err != nil {
@@ -109,7 +111,9 @@ func newMetrics(meter metric.Meter, s *TokenService) (*metrics, error) {
 	// As in Endings.
 	for _, level := range levels {
 		for kind := slashid.Kind(0); kind <= slashid.KeptBack; kind++ {
-			m.attempts.Add(context.Background(), 0, attemptAttributes(kind, level))
+			a := attempted{kind, level}
+			m.labels[a] = a.labels()
+			m.attempts.Add(context.Background(), 0, m.labels[a])
 		}
 	}
 	for kind := slashid.Kind(0); kind <= slashid.KeptBack; kind++ {
@@ -124,12 +128,19 @@ func newMetrics(meter metric.Meter, s *TokenService) (*metrics, error) {
 	return &m, nil
 }
 
-func attemptAttributes(kind slashid.Kind, level quashv1.Consistency) metric.MeasurementOption {
-	name := kind.String()
-	if kind == 0 {
+// attempted is what came of an attempt, and for which level it was.
+type attempted struct {
+	kind  slashid.Kind
+	level quashv1.Consistency
+}
+
+func (a attempted) labels() metric.MeasurementOption {
+	name := a.kind.String()
+	if a.kind == 0 {
 		name = resultPanic
 	}
-	return metric.WithAttributes(attrConsistency.String(consistencyName(level)), attrResult.String(name))
+	return metric.WithAttributeSet(attribute.NewSet(
+		attrConsistency.String(consistencyName(a.level)), attrResult.String(name)))
 }
 
 // levelOfLate is what the metric of late outcomes says of the level: nothing.
@@ -146,11 +157,15 @@ var breakerStates = map[circuitbreaker.State]string{
 
 // attempt measures one attempt.
 func (m *metrics) attempt(ctx context.Context, kind slashid.Kind, level quashv1.Consistency, took time.Duration) {
-	attrs := attemptAttributes(kind, level)
-	m.attempts.Add(ctx, 1, attrs)
+	a := attempted{kind, level}
+	labels, ok := m.labels[a]
+	if !ok { // newMetrics would have to leave it out
+		labels = a.labels()
+	}
+	m.attempts.Add(ctx, 1, labels)
 	switch kind {
 	case slashid.Revoked, slashid.InProgress, slashid.OpaqueTimeout:
-		m.waited.Record(ctx, took.Seconds(), attrs)
+		m.waited.Record(ctx, took.Seconds(), labels)
 	default: // it did not wait for any
 	}
 }
