@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
@@ -208,16 +207,6 @@ func withCaller(ctx context.Context, r *http.Request, door string) context.Conte
 		caller.AuthInfo = credentials.TLSInfo{State: *r.TLS}
 	}
 	return withDoor(peer.NewContext(ctx, caller), door)
-}
-
-// restCaller takes it out again on the other side of the in-process channel, which
-// passes on no values of a context, for good reason.
-func restCaller(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	outside := inprocgrpc.ClientContext(ctx)
-	if p, ok := peer.FromContext(outside); ok {
-		ctx = peer.NewContext(ctx, p)
-	}
-	return handler(withDoor(ctx, doorOf(outside)), req)
 }
 
 // remoteAddr is an address as net/http has it.

@@ -15,6 +15,7 @@
 //	metrics.go        what is measured of the listeners
 //	grpc.go           the gRPC door: TokenService, health, reflection
 //	rest.go           the REST listener: what both doors there have in common
+//	inprocess.go      how those call the service
 //	native.go         POST /v1/tokens:revoke, grpc-gateway's usual manners
 //	dropin.go         POST /token/revoke, SlashID's own contract
 //	body.go           request bodies, and what is wrong with them
@@ -28,6 +29,6 @@
 //	configz.go        how the server runs
 //	loglevel.go       what it logs
 //
-// REST is grpc-gateway in front of an in-process channel to the same service
-// behind the same interceptors, so that no rule can hold at one door only.
+// REST is grpc-gateway in front of the same service behind the same interceptors, so
+// that no rule can hold at one door only.
 package server

@@ -30,7 +30,7 @@ func interceptors(cfg Config, observer *observer) grpc.UnaryServerInterceptor {
 }
 
 // chain makes one interceptor of several. grpc-go has this for its own servers
-// only, and the in-process channel must run the very same chain.
+// only, and calls in the process must run through the very same chain.
 func chain(interceptors ...grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		next := handler

@@ -12,13 +12,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/status"
 
 	gateway "github.com/quashdev/quash/gen/gateway/quash/v1"
-	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/slashid"
 	"github.com/quashdev/quash/service/telemetry"
@@ -64,11 +62,7 @@ type refusal struct {
 
 // newREST builds the handler of the REST listener.
 func newREST(ctx context.Context, cfg Config, arriving *arrivals, observer *observer) (http.Handler, error) {
-	var channel inprocgrpc.Channel
-	channel.WithServerUnaryInterceptor(chain(restCaller, interceptors(cfg, observer)))
-	channel.WithServerStatsHandler(tracing(cfg.Telemetry))
-	quashv1.RegisterTokenServiceServer(&channel, cfg.Service)
-	client := quashv1.NewTokenServiceClient(&channel)
+	client := newInProcess(cfg.Service, interceptors(cfg, observer), tracing(cfg.Telemetry))
 	doors := map[string]*door{}
 	for _, d := range []*door{newNative(), newDropIn()} {
 		d.limits, d.arriving, d.observer = cfg.Limits, arriving, observer

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"google.golang.org/grpc/stats"
@@ -26,29 +25,14 @@ func tracing(t *telemetry.Telemetry) stats.Handler {
 }
 
 // amended is a handler that is told of the ends of calls in another way: without the
-// text of errors, since grpc-go quotes headers in its own and spans repeat it; and with
-// the time of their beginning, which the in-process channel leaves out.
+// text of errors, since grpc-go quotes headers in its own and spans repeat it.
 type amended struct{ stats.Handler }
 
-type begunKey struct{}
-
-func (a amended) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
-	return a.Handler.TagRPC(context.WithValue(ctx, begunKey{}, time.Now()), info)
-}
-
 func (a amended) HandleRPC(ctx context.Context, event stats.RPCStats) {
-	if end, ok := event.(*stats.End); ok {
-		event = amend(ctx, *end)
+	if end, ok := event.(*stats.End); ok && end.Error != nil {
+		wordless := *end
+		wordless.Error = status.Error(status.Code(end.Error), "")
+		event = &wordless
 	}
 	a.Handler.HandleRPC(ctx, event)
-}
-
-func amend(ctx context.Context, end stats.End) *stats.End {
-	if end.BeginTime.IsZero() {
-		end.BeginTime, _ = ctx.Value(begunKey{}).(time.Time)
-	}
-	if end.Error != nil {
-		end.Error = status.Error(status.Code(end.Error), "")
-	}
-	return &end
 }
