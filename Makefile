@@ -16,10 +16,15 @@ AGAINST ?= main
 GOVULNDB ?= https://vuln.go.dev
 # How long `make soak` takes.
 DURATION ?= 30m
+# What to tell the harness of `make bench`: -rounds 3 -baseline path/to/another/quash, say.
+BENCH ?=
 
 # The packages with a test for each document that is made from their code; with -update
 # it writes the document.
 DOCUMENTED := ./service/server ./cmd/quash ./internal/operations
+
+# Modules of their own: what they need is not to be needed by quash, or by its importers.
+NESTED := deploy bench/compare
 
 IMPORTS := .build/proto-imports
 TWICE   := .build/twice
@@ -40,7 +45,6 @@ test: ## Run the tests.
 race: ## Run the tests with the race detector, in random order.
 	go test -race -shuffle=on ./...
 
-# A module of its own: what it needs of Helm and Kubernetes is far larger than quash.
 .PHONY: chart
 chart: ## Test the Helm chart: lint, render, decode strictly, serve with what it renders.
 	cd deploy && go test ./...
@@ -48,6 +52,15 @@ chart: ## Test the Helm chart: lint, render, decode strictly, serve with what it
 .PHONY: soak
 soak: ## Run mixed load and faults for DURATION (30m), and fail on anything that grows.
 	go run ./bench/soak -duration $(DURATION) -out .build/soak
+
+.PHONY: bench
+bench: build ## Compare quash with others that do its work, into .build/bench.
+	go build -C bench/compare -o $(CURDIR)/.build/compare .
+	.build/compare $(BENCH)
+
+.PHONY: bench-test
+bench-test: ## Test the harness of `make bench`, with the race detector.
+	cd bench/compare && go test -race -shuffle=on ./...
 
 .PHONY: alerts
 alerts: ## Try the alert rules on recorded series, where promtool is installed.
@@ -77,9 +90,9 @@ image: ## Build the container image quash:latest.
 .PHONY: lint
 lint: ## Check the Go code and the protos.
 	$(GOLANGCI_LINT) run --allow-parallel-runners
-	cd deploy && $(GOLANGCI_LINT) run --allow-parallel-runners
+	@set -ex; for module in $(NESTED); do (cd $$module && $(GOLANGCI_LINT) run --allow-parallel-runners); done
 	go mod tidy -diff
-	cd deploy && go mod tidy -diff
+	@set -ex; for module in $(NESTED); do (cd $$module && go mod tidy -diff); done
 	@$(MAKE) --no-print-directory $(IMPORTS)
 	$(BUF) lint
 	$(BUF) format --diff --exit-code proto

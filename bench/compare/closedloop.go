@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// load is what a number of calls came to.
+type load struct {
+	lasted    time.Duration
+	latencies []time.Duration // of each call, in order of size
+}
+
+// closedLoop has each worker make one call after another, for so long. All must succeed:
+// the first that does not ends the loop, and is its error.
+func closedLoop(ctx context.Context, c caller, t *tokens, workers int, lasts time.Duration) (load, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	begun := time.Now()
+	each := make([][]time.Duration, workers)
+	var running sync.WaitGroup
+	for worker := range workers {
+		running.Go(func() {
+			for before := time.Now(); before.Sub(begun) < lasts; {
+				if err := c.call(ctx, worker, t.next()); err != nil {
+					cancel(err)
+					return
+				}
+				now := time.Now()
+				each[worker] = append(each[worker], now.Sub(before))
+				before = now
+			}
+		})
+	}
+	running.Wait()
+	l := load{lasted: time.Since(begun), latencies: slices.Concat(each...)}
+	slices.Sort(l.latencies)
+	return l, context.Cause(ctx)
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+)
+
+// textbook is the façade that one writes in half an hour: grpc-go, net/http and
+// encoding/json, the right codes, and no feature besides.
+type textbook struct {
+	quashv1.UnimplementedTokenServiceServer
+
+	url    string
+	client *http.Client
+}
+
+// Revoke makes one request of one call.
+func (t *textbook) Revoke(ctx context.Context, req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
+	body, err := json.Marshal(struct {
+		Token string `json:"token"`
+	}{req.GetToken()})
+	if err != nil {
+		return nil, status.Error(codes.Internal, "the request cannot be written")
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, status.Error(codes.Internal, "the request cannot be made")
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Slashid-Api-Key", apiKey)
+	consistency := quashv1.Consistency_CONSISTENCY_LOCAL_REGION
+	if req.GetConsistency() == quashv1.Consistency_CONSISTENCY_ALL_REGIONS {
+		consistency = req.GetConsistency()
+		r.Header.Set("Slashid-Required-Consistency", "all_regions")
+	}
+	if timeout := req.GetTimeout(); timeout != nil {
+		r.Header.Set("Slashid-Required-Consistency-Timeout", strconv.FormatInt(timeout.GetSeconds(), 10))
+	}
+	resp, err := t.client.Do(r)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, status.FromContextError(ctx.Err()).Err()
+		}
+		return nil, status.Error(codes.Unavailable, "SlashID cannot be reached")
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body) // or the connection is lost
+	switch resp.StatusCode {
+	case http.StatusNoContent:
+		return &quashv1.RevokeResponse{
+			Outcome:       quashv1.Outcome_OUTCOME_REVOKED,
+			Consistency:   consistency,
+			CorrelationId: resp.Header.Get("Slashid-Correlation-Id"),
+		}, nil
+	case http.StatusBadRequest:
+		return nil, status.Error(codes.InvalidArgument, "SlashID rejected the token")
+	case http.StatusRequestTimeout:
+		return nil, status.Error(codes.DeadlineExceeded, "the consistency was not reached in time")
+	default:
+		return nil, status.Error(codes.Unavailable, "SlashID answered "+resp.Status)
+	}
+}
+
+func serveTextbook(ctx context.Context, c childConfig, say func(addrs)) error {
+	transport, err := c.newTransport()
+	if err != nil {
+		return err
+	}
+	defer transport.CloseIdleConnections()
+	return serveGRPC(ctx, &textbook{url: c.upstream + dropInPath, client: &http.Client{Transport: transport}}, say)
+}
