@@ -16,8 +16,8 @@ AGAINST ?= main
 GOVULNDB ?= https://vuln.go.dev
 # How long `make soak` takes.
 DURATION ?= 30m
-# What to tell the harness of `make bench`: -rounds 3 -baseline path/to/another/quash, say.
-BENCH ?=
+# What to tell the harness of `make bench`: -only small -baseline path/to/another/quash, say.
+BENCH ?= -update
 
 # The packages with a test for each document that is made from their code; with -update
 # it writes the document.
@@ -54,7 +54,7 @@ soak: ## Run mixed load and faults for DURATION (30m), and fail on anything that
 	go run ./bench/soak -duration $(DURATION) -out .build/soak
 
 .PHONY: bench
-bench: build ## Compare quash with others that do its work, into .build/bench.
+bench: build ## Compare quash with others that do its work, into .build/bench and docs/performance.md.
 	go build -C bench/compare -o $(CURDIR)/.build/compare .
 	.build/compare $(BENCH)
 

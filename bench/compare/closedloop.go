@@ -13,9 +13,15 @@ type load struct {
 	latencies []time.Duration // of each call, in order of size
 }
 
+// patience is far longer than a call takes that upstream answers at once. As it is the
+// deadline of calls, services have one to reckon with.
+const patience = 30 * time.Second
+
 // closedLoop has each worker make one call after another, for so long. All must succeed:
 // the first that does not ends the loop, and is its error.
 func closedLoop(ctx context.Context, c caller, t *tokens, workers int, lasts time.Duration) (load, error) {
+	ctx, stop := context.WithTimeout(ctx, lasts+patience)
+	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	begun := time.Now()

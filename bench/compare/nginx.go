@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -9,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // nginxConfig is that of a plain proxy that keeps its connections. Of HTTP/2 to an
@@ -54,8 +57,8 @@ func startNginx(ctx context.Context, s *setup, u *upstream) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer listener.Close()                               // nginx has its own
-	inherited, err := listener.(*net.TCPListener).File() //nolint:forcetypeassert // as made
+	defer listener.Close()                                   // nginx has its own
+	inherited, err := duplicate(listener.(*net.TCPListener)) //nolint:forcetypeassert // as made
 	if err != nil {
 		return nil, err
 	}
@@ -84,4 +87,21 @@ func startNginx(ctx context.Context, s *setup, u *upstream) (*process, error) {
 	}
 	p.HTTP = addr
 	return p, nil
+}
+
+// duplicate returns another descriptor of l, which does not block: nginx takes it as it
+// is, and a worker of its would wait for a connection that another has accepted. With the
+// listener's own File method it would.
+func duplicate(l *net.TCPListener) (*os.File, error) {
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var descriptor int
+	var failure error
+	err = raw.Control(func(fd uintptr) { descriptor, failure = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
+	if err := errors.Join(err, failure); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(descriptor), "listener"), nil
 }

@@ -38,9 +38,9 @@ func start(ctx context.Context, cmd *exec.Cmd) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer stderr.Close() // the process has its own
 	cmd.Stderr = stderr
 	p, err := launch(ctx, cmd)
+	_ = stderr.Close() // the process has its own
 	if err != nil {
 		_ = log.Close()
 		return nil, err

@@ -4,11 +4,21 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"slices"
 )
 
 // build is a quash.
 type build struct {
 	name, path string
+}
+
+// build returns the quash of that name, if it is one's.
+func (s *setup) build(name string) (b build, ok bool) {
+	i := slices.IndexFunc(s.quash, func(b build) bool { return b.name == name })
+	if i < 0 {
+		return b, false
+	}
+	return s.quash[i], true
 }
 
 // apiKey is what SlashID knows its customer by. The stub does not look.
@@ -24,6 +34,7 @@ func (s *setup) startQuash(ctx context.Context, b build, u *upstream, flags ...s
 	cmd.Env = []string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT=" + s.collector.url,
 		"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.01",
+		"OTEL_BSP_SCHEDULE_DELAY=1000", // or the spans would be sent when the measurement is over
 	}
 	for _, name := range []string{"GOGC", "GOMEMLIMIT", "GODEBUG", "GOMAXPROCS"} {
 		if value, set := os.LookupEnv(name); set { // to try what they change

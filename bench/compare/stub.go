@@ -22,6 +22,8 @@ const (
 	http2 protocol = "HTTP/2, TLS"
 )
 
+var protocols = []protocol{http1, http2}
+
 // stub is the upstream: it answers that every token is dead.
 type stub struct {
 	hold                  time.Duration // how long each request waits for that
@@ -133,4 +135,13 @@ func (s *setup) startUpstream(ctx context.Context, speaks protocol, hold time.Du
 		return nil, err
 	}
 	return &upstream{p, speaks, scheme + p.HTTP}, nil
+}
+
+// counts asks what it has seen.
+func (u *upstream) counts(ctx context.Context) (c stubCounts, err error) {
+	body, err := get(ctx, "http://"+u.Admin)
+	if err != nil {
+		return c, err
+	}
+	return c, json.Unmarshal(body, &c)
 }

@@ -5,6 +5,17 @@ import (
 	"time"
 )
 
+// The bars of what is no ratio.
+const (
+	mostPeak    int64 = 250e6 // bytes, with quashTakes calls in flight
+	mostPerCall int64 = 25e3  // bytes
+	mostSlow          = 2500 * time.Millisecond
+	mostAdded50       = 300 * time.Microsecond
+	mostAdded99       = 2 * time.Millisecond
+	mostReady         = 100 * time.Millisecond
+	mostBytes   int64 = 35e6
+)
+
 // bar is how much processor time a call of one row may take, compared with another's.
 type bar struct {
 	of, to string
@@ -23,9 +34,18 @@ func bars(quash string) []bar {
 	}
 }
 
-// changes compares one quash with another. There is no bar: who looks will know.
-func changes(from, to string) []bar {
-	return []bar{{of: to, to: from}, {of: nativeOf(to), to: nativeOf(from)}, {of: dropInOf(to), to: dropInOf(from)}}
+// allBars are those of the first of the builds, which the others are compared with. For
+// that there is no bar: who looks will know.
+func allBars(builds []build) []bar {
+	this := builds[0].name
+	all := bars(this)
+	for _, b := range builds[1:] {
+		all = append(all,
+			bar{of: this, to: b.name},
+			bar{of: nativeOf(this), to: nativeOf(b.name)},
+			bar{of: dropInOf(this), to: dropInOf(b.name)})
+	}
+	return all
 }
 
 // ratio is what the rounds say of two rows: each compares what it measured itself, and

@@ -7,27 +7,31 @@ import (
 	"time"
 )
 
-// pace is how long things are measured, and how often.
+// pace is how often things are measured, and how long.
 type pace struct {
-	rounds  int
-	lasts   time.Duration
-	workers int
+	rounds int
+	lasts  time.Duration
 }
+
+// brief is for what has many points, or takes long by itself.
+func (p pace) brief() pace { return pace{(p.rounds + 1) / 2, p.lasts / 3} }
 
 // warmUp is the load before each measurement, which does not count.
 func (p pace) warmUp() time.Duration { return max(p.lasts/3, 50*time.Millisecond) }
 
-// row is what is measured: a contender in front of an upstream.
+// row is what is measured: a contender in front of an upstream, called by so many workers.
 type row struct {
 	name     string
 	upstream protocol // empty for one that is alone
+	workers  int
 }
 
 func (r row) String() string {
-	if r.upstream == "" {
-		return r.name
+	text := fmt.Sprintf("%s, %d workers", r.name, r.workers)
+	if r.upstream != "" {
+		text += ", upstream " + string(r.upstream)
 	}
-	return r.name + ", upstream " + string(r.upstream)
+	return text
 }
 
 // figures are those of one contender, in one round.
@@ -41,44 +45,44 @@ type figures struct {
 // competition is who is compared, and what came of it.
 type competition struct {
 	rows       []row
-	contenders map[row]contender
+	contenders map[string]contender
 	figures    map[row][]figures // a round each
-	calls      int
 }
 
-func (s *setup) newCompetition() *competition {
-	c := &competition{contenders: map[row]contender{}, figures: map[row][]figures{}}
-	for _, con := range s.contenders() {
-		speak := []protocol{http1, http2}
+// newCompetition has every contender called by each number of workers.
+func newCompetition(contenders []contender, workers ...int) *competition {
+	c := &competition{contenders: map[string]contender{}, figures: map[row][]figures{}}
+	for _, con := range contenders {
+		c.contenders[con.name] = con
+		speak := protocols
 		if con.alone {
 			speak = []protocol{""}
 		}
 		for _, p := range speak {
-			r := row{con.name, p}
-			c.rows = append(c.rows, r)
-			c.contenders[r] = con
+			for _, n := range workers {
+				c.rows = append(c.rows, row{con.name, p, n})
+			}
 		}
 	}
 	return c
 }
 
-// compareSmall measures calls that upstream answers at once. All rows have their turn in
-// each round, and each round begins with another.
-func compareSmall(ctx context.Context, s *setup, p pace) (*competition, error) {
+// compare measures calls that upstream answers at once. All rows have their turn in each
+// round, and each round begins with another.
+func compare(ctx context.Context, s *setup, p pace, workers ...int) (*competition, error) {
 	upstreams, stop, err := s.startUpstreams(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
-	c := s.newCompetition()
+	c := newCompetition(s.contenders(), workers...)
 	for round := range p.rounds {
 		for i := range c.rows {
 			r := c.rows[(i+round)%len(c.rows)]
-			f, calls, err := c.contenders[r].measure(ctx, s, upstreams[r.upstream], p)
+			f, err := c.contenders[r.name].measure(ctx, s, upstreams[r.upstream], p, r.workers)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", r, err)
 			}
-			c.calls += calls
 			c.figures[r] = append(c.figures[r], f)
 			s.sayf("round %d of %d: %s: %.1f µs a call, %.0f calls/s", round+1, p.rounds, r, micros(f.cpu), f.rate)
 		}
@@ -94,7 +98,7 @@ func (s *setup) startUpstreams(ctx context.Context) (upstreams map[protocol]*ups
 			u.stop()
 		}
 	}
-	for _, p := range []protocol{http1, http2} {
+	for _, p := range protocols {
 		u, err := s.startUpstream(ctx, p, 0, 0)
 		if err != nil {
 			stop()
@@ -107,40 +111,50 @@ func (s *setup) startUpstreams(ctx context.Context) (upstreams map[protocol]*ups
 }
 
 // measure starts a contender, calls it, and ends it.
-func (con contender) measure(ctx context.Context, s *setup, u *upstream, p pace) (f figures, calls int, err error) {
+func (con contender) measure(ctx context.Context, s *setup, u *upstream, p pace, workers int) (f figures, err error) {
 	process, err := con.start(ctx, s, u)
 	if err != nil {
-		return f, 0, err
+		return f, err
 	}
 	defer process.stop()
-	c, err := con.door.open(ctx, process.addrs, p.workers)
+	c, err := con.door.open(ctx, process.addrs, workers)
 	if err != nil {
-		return f, 0, err
+		return f, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	if _, err := closedLoop(ctx, c, s.tokens, p.workers, p.warmUp()); err != nil {
-		return f, 0, err
+	if _, err := closedLoop(ctx, c, s.tokens, workers, p.warmUp()); err != nil {
+		return f, err
 	}
 	before, err := process.usage()
 	if err != nil {
-		return f, 0, err
+		return f, err
 	}
-	l, err := closedLoop(ctx, c, s.tokens, p.workers, p.lasts)
+	l, err := closedLoop(ctx, c, s.tokens, workers, p.lasts)
 	if err != nil {
-		return f, 0, err
+		return f, err
 	}
 	after, err := process.usage()
 	if err != nil {
-		return f, 0, err
+		return f, err
 	}
-	calls = len(l.latencies)
+	calls := len(l.latencies)
 	return figures{
 		cpu:  (after.cpu - before.cpu) / time.Duration(calls),
 		rate: float64(calls) / l.lasted.Seconds(),
 		p50:  percentile(l.latencies, 50),
 		p99:  percentile(l.latencies, 99),
 		peak: after.highest,
-	}, calls, nil
+	}, nil
 }
 
-func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+// medians returns the median of each figure of a row.
+func (c *competition) medians(r row) figures {
+	rounds := c.figures[r]
+	return figures{
+		cpu:  medianOf(rounds, func(f figures) time.Duration { return f.cpu }),
+		rate: medianOf(rounds, func(f figures) float64 { return f.rate }),
+		p50:  medianOf(rounds, func(f figures) time.Duration { return f.p50 }),
+		p99:  medianOf(rounds, func(f figures) time.Duration { return f.p99 }),
+		peak: medianOf(rounds, func(f figures) int64 { return f.peak }),
+	}
+}
