@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// addedRate is how many calls a second begin.
-const addedRate = 1000
-
 // direct calls the upstream itself, as a Go program does.
 type direct struct {
 	transport *http.Transport
@@ -92,7 +89,7 @@ func measureAdded(ctx context.Context, s *setup, p pace) (*addition, error) {
 				return nil, fmt.Errorf("%s, upstream %s: %w", w.name, w.upstream, err)
 			}
 			a.delays[w] = append(a.delays[w], d)
-			s.sayf("round %d of %d: %d calls/s, %s, upstream %s: p50 %s, p99 %s", round+1, p.rounds, addedRate, w.name, w.upstream, d.p50, d.p99)
+			s.sayf("round %d of %d: %d calls/s, %s, upstream %s: p50 %s, p99 %s", round+1, p.rounds, openRate, w.name, w.upstream, d.p50, d.p99)
 		}
 	}
 	return a, nil
@@ -105,10 +102,10 @@ func (s *setup) measureWay(ctx context.Context, w way, u *upstream, p pace) (d d
 	}
 	defer stop()
 	defer func() { err = errors.Join(err, c.Close()) }()
-	if _, err := openLoop(ctx, c, s.tokens, addedRate, p.warmUp()); err != nil {
+	if _, err := openLoop(ctx, c, s.tokens, p.warmUp()); err != nil {
 		return d, err
 	}
-	a, err := openLoop(ctx, c, s.tokens, addedRate, p.lasts)
+	a, err := openLoop(ctx, c, s.tokens, p.lasts)
 	return delays{percentile(a.latencies, 50), percentile(a.latencies, 99), percentile(a.late, 99)}, err
 }
 
@@ -142,12 +139,12 @@ func (a *addition) added(w way, of func(delays) time.Duration) time.Duration {
 // mostLate is how late calls may begin for the load to have been what it should be.
 const mostLate = time.Millisecond
 
-// keptUp says whether the calls of a way began when they were due, in all rounds.
-func (a *addition) keptUp(w way) bool {
+// behind returns in how many rounds the calls of a way began later than that.
+func (a *addition) behind(w way) (rounds int) {
 	for _, d := range a.delays[w] {
 		if d.late > mostLate {
-			return false
+			rounds++
 		}
 	}
-	return true
+	return rounds
 }

@@ -17,8 +17,8 @@ type load struct {
 // deadline of calls, services have one to reckon with.
 const patience = 30 * time.Second
 
-// closedLoop has each worker make one call after another, for so long. All must succeed:
-// the first that does not ends the loop, and is its error.
+// closedLoop has each worker make one call after another, for so long, and at least
+// one. All must succeed: the first that does not ends the loop, and is its error.
 func closedLoop(ctx context.Context, c caller, t *tokens, workers int, lasts time.Duration) (load, error) {
 	ctx, stop := context.WithTimeout(ctx, lasts+patience)
 	defer stop()
@@ -29,13 +29,16 @@ func closedLoop(ctx context.Context, c caller, t *tokens, workers int, lasts tim
 	var running sync.WaitGroup
 	for worker := range workers {
 		running.Go(func() {
-			for before := time.Now(); before.Sub(begun) < lasts; {
+			for before := time.Now(); ; {
 				if err := c.call(ctx, worker, t.next()); err != nil {
 					cancel(err)
 					return
 				}
 				now := time.Now()
 				each[worker] = append(each[worker], now.Sub(before))
+				if now.Sub(begun) >= lasts {
+					return
+				}
 				before = now
 			}
 		})

@@ -168,7 +168,7 @@ func logarithmic(axis *plot.Axis) {
 	least, most := math.Pow(10, axis.Min), math.Pow(10, axis.Max)
 	value := oneTwoFive(least)
 	if value > least {
-		value = oneTwoFive(least / 2.5)
+		value = oneTwoFive(value / 2.6) // the one before is 2 or 2.5 times less
 	}
 	for ; ; value = oneTwoFive(value * 1.5) {
 		ticks = append(ticks, plot.Tick{Value: math.Log10(value), Label: grouped(value)})

@@ -7,6 +7,7 @@ replace github.com/quashdev/quash => ../..
 require (
 	github.com/quashdev/quash v0.0.0-00010101000000-000000000000
 	go.opentelemetry.io/proto/otlp v1.11.1
+	go.uber.org/goleak v1.3.0
 	golang.org/x/sys v0.49.0
 	gonum.org/v1/plot v0.17.0
 	google.golang.org/grpc v1.85.0

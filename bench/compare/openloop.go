@@ -16,19 +16,22 @@ type arrivals struct {
 	late      []time.Duration // how long after that each began, likewise
 }
 
+// openRate is how many calls a second begin.
+const openRate = 1000
+
 // openLoop begins so many calls a second, whether or not earlier ones have come back:
 // nobody waits for a service that is slow. All must succeed.
-func openLoop(ctx context.Context, c caller, t *tokens, rate int, lasts time.Duration) (arrivals, error) {
+func openLoop(ctx context.Context, c caller, t *tokens, lasts time.Duration) (arrivals, error) {
 	ctx, stop := context.WithTimeout(ctx, lasts+patience)
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	n := int(lasts.Seconds() * float64(rate))
+	n := int(lasts.Seconds() * openRate)
 	a := arrivals{make([]time.Duration, n), make([]time.Duration, n)}
 	begun := time.Now()
 	var running sync.WaitGroup
 	for i := range n {
-		due := begun.Add(time.Duration(i) * time.Second / time.Duration(rate))
+		due := begun.Add(time.Duration(i) * time.Second / openRate)
 		if ctx.Err() != nil {
 			break
 		}

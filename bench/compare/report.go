@@ -182,13 +182,13 @@ func failures(rounds []landing) string {
 
 func (r *report) writeAdded(b *strings.Builder) {
 	fmt.Fprintf(b, "\n### What quash adds\n%d calls a second begin at fixed times, whether or not others have come back, and count from when they\n"+
-		"were due. Medians; what is added is the median of what the rounds say.\n\n", addedRate)
+		"were due. Medians; what is added is the median of what the rounds say.\n\n", openRate)
 	t := newTable("", "upstream", "p50 ms", "p99 ms", "added to p50", "", "added to p99", "", "began late, p99 ms")
 	for _, w := range r.added.ways {
 		d := r.added.delays[w]
 		late := millis(medianOf(d, func(d delays) time.Duration { return d.late }))
-		if !r.added.keptUp(w) {
-			late += ": **the load did not keep up**"
+		if behind := r.added.behind(w); behind > 0 {
+			late += fmt.Sprintf(": **in %d of %d rounds the load did not keep up**", behind, len(d))
 		}
 		cells := []string{
 			w.name, string(w.upstream),

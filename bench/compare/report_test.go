@@ -1,0 +1,85 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// newTestReport is a whole one, of figures that are made up.
+func newTestReport() *report {
+	s := &setup{quash: []build{{name: quashName}, {name: baselineName}}, nginx: "nginx"}
+	r := &report{
+		machine: machine{cpu: "Fast One", cores: 2, kernel: "6.0", quash: []string{"quash: v1"}, nginx: "nginx 1"},
+		pace:    pace{3, time.Second},
+		builds:  s.quash,
+		small:   newCompetition(s.contenders(), smallWorkers),
+		curve:   newCompetition(s.contenders(), curveWorkers...),
+		waiting: &waiting{hold: 8 * time.Second, flights: s.flights(), landings: map[flight][]landing{}},
+		added:   &addition{delays: map[way][]delays{}},
+		ready:   []readiness{{quashName, []time.Duration{90 * time.Millisecond}, 36e6}},
+		spans:   7,
+	}
+	costs := map[string]int{quashName: 75, textbookName: 100, nativeOf(quashName): 90, proxyName: 100, nginxName: 20}
+	for _, c := range []*competition{r.small, r.curve} {
+		for _, row := range c.rows {
+			c.figures[row] = []figures{{
+				cpu: time.Duration(1000 * max(costs[row.name], 1)), rate: float64(1000 * row.workers),
+				p50: time.Millisecond, p99: time.Duration(row.workers) * time.Millisecond, peak: 50e6,
+			}}
+		}
+	}
+	for _, f := range r.waiting.flights {
+		r.waiting.landings[f] = []landing{{slowest: time.Duration(f.calls) * time.Millisecond / 2, rest: 30e6, peak: 30e6 + int64(f.calls)*24e3, connections: 4}}
+	}
+	failed := flight{quashName, 20_000, goStreams}
+	r.waiting.landings[failed][0].failed, r.waiting.landings[failed][0].complaint = 3, "no room"
+	for i, w := range []way{{directName, http1}, {quashName, http1}} {
+		r.added.ways = append(r.added.ways, w)
+		r.added.delays[w] = []delays{{time.Duration(i+1) * 200 * time.Microsecond, time.Duration(i+1) * 3 * time.Millisecond, time.Duration(i) * 2 * mostLate}}
+	}
+	return r
+}
+
+func TestTables(t *testing.T) {
+	t.Parallel()
+	text := newTestReport().tables("plots")
+	for _, want := range []string{
+		"| processor | Fast One, 2 cores |",
+		"| gRPC: quash | HTTP/1.1 | 75.0 | 64000 | 1.00 | 64.00 | 50 |",
+		"| quash / textbook façade | HTTP/1.1 | 0.75 | 0.75 to 0.75 | 1 | met | 0.7 | **missed** |",
+		"| quash, native / httputil.ReverseProxy | HTTP/2, TLS | 0.90 | 0.90 to 0.90 | 0.8 | **missed** |  |  |",
+		"| quash, native / nginx | HTTP/1.1 | 4.50 | 4.50 to 4.50 |  |  | 2 | **missed** |",
+		"| quash / quash (baseline) | HTTP/1.1 | 75.00 | 75.00 to 75.00 |  |  |  |  |",
+		"](plots/throughput-grpc-http1.svg)",
+		"| gRPC: quash | HTTP/1.1 | 1000 | 4000 | 16000 | 64000 | 256000 |",
+		"](plots/memory.svg)",
+		"| quash | 1000 | 250 | 4 | 0 | 0.50 | met | 30 | 54 | met | 24.0 | met |",
+		"| quash | 10000 | 250 | 4 | 0 | 5.00 | **missed** | 30 | 270 | **missed** | 24.0 | met |",
+		"| quash | 20000 | 250 | 4 | 3 (no room) | 10.00 |  | 30 | 510 |  | 24.0 | met |",
+		"| textbook façade | 1000 | 250 | 4 | 0 | 0.50 |  | 30 | 54 |  | 24.0 |  |",
+		"| direct, net/http | HTTP/1.1 | 0.20 | 3.00 |  |  |  |  | 0.00 |",
+		"| quash | HTTP/1.1 | 0.40 | 6.00 | 0.20 | met | 3.00 | **missed** | 2.00: **in 1 of 1 rounds the load did not keep up** |",
+		"| quash | 90.00 | met | 90.00 | 36.0 | **missed** |",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("there is no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "NaN") || strings.Contains(text, "%!") {
+		t.Errorf("there is nonsense in\n%s", text)
+	}
+}
+
+// What was not measured is not in the report.
+func TestTablesOfParts(t *testing.T) {
+	t.Parallel()
+	r := newTestReport()
+	r.small, r.curve, r.waiting, r.added = nil, nil, nil, nil
+	if text := r.tables("."); strings.Count(text, "\n### ") != 1 || !strings.Contains(text, "### Start and size") {
+		t.Errorf("got\n%s", text)
+	}
+	if got := r.plots(); len(got) != 0 {
+		t.Errorf("there are %d plots of nothing", len(got))
+	}
+}
