@@ -18,7 +18,7 @@ type machine struct {
 	cpu    string
 	cores  int
 	kernel string
-	quash  []string // the versions of all
+	quash  []string // the versions of all builds
 	nginx  string
 	when   time.Time
 }
@@ -38,7 +38,7 @@ func (s *setup) describeMachine(ctx context.Context) (m machine, err error) {
 		if err != nil {
 			return m, fmt.Errorf("ask %s for its version: %w", b.name, err)
 		}
-		m.quash = append(m.quash, b.name+": "+string(bytes.TrimSpace(version)))
+		m.quash = append(m.quash, string(bytes.TrimSpace(version)))
 	}
 	m.nginx = "not installed"
 	if s.nginx != "" {

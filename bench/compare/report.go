@@ -51,8 +51,8 @@ func (r *report) writeMachine(b *strings.Builder) {
 	t.add("processor", fmt.Sprintf("%s, %d cores", m.cpu, m.cores))
 	t.add("kernel", m.kernel)
 	t.add("Go", runtime.Version())
-	for _, version := range m.quash {
-		t.add("quash", version)
+	for i, version := range m.quash {
+		t.add(r.builds[i].name, version)
 	}
 	t.add("nginx", m.nginx)
 	t.add("load", "from the same machine, and so is the upstream")

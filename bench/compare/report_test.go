@@ -10,7 +10,7 @@ import (
 func newTestReport() *report {
 	s := &setup{quash: []build{{name: quashName}, {name: baselineName}}, nginx: "nginx"}
 	r := &report{
-		machine: machine{cpu: "Fast One", cores: 2, kernel: "6.0", quash: []string{"quash: v1"}, nginx: "nginx 1"},
+		machine: machine{cpu: "Fast One", cores: 2, kernel: "6.0", quash: []string{"quash v2", "quash v1"}, nginx: "nginx 1"},
 		pace:    pace{3, time.Second},
 		builds:  s.quash,
 		small:   newCompetition(s.contenders(), smallWorkers),
@@ -46,6 +46,8 @@ func TestTables(t *testing.T) {
 	text := newTestReport().tables("plots")
 	for _, want := range []string{
 		"| processor | Fast One, 2 cores |",
+		"| quash | quash v2 |",
+		"| quash (baseline) | quash v1 |",
 		"| gRPC: quash | HTTP/1.1 | 75.0 | 64000 | 1.00 | 64.00 | 50 |",
 		"| quash / textbook façade | HTTP/1.1 | 0.75 | 0.75 to 0.75 | 1 | met | 0.7 | **missed** |",
 		"| quash, native / httputil.ReverseProxy | HTTP/2, TLS | 0.90 | 0.90 to 0.90 | 0.8 | **missed** |  |  |",
