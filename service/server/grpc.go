@@ -27,7 +27,7 @@ func newGRPC(streams context.Context, cfg Config, arriving *arrivals, observer *
 		grpc.ChainUnaryInterceptor(arrived, interceptors(cfg, observer)),
 		grpc.ChainStreamInterceptor(stream...),
 		grpc.InTapHandle(arriving.tap),
-		grpc.StatsHandler(tracing(cfg.Telemetry)),
+		grpc.StatsHandler(observer.calls),
 		grpc.StatsHandler(unread{observer}),
 		grpc.MaxRecvMsgSize(limits.RequestBytes),
 		grpc.MaxHeaderListSize(uint32(limits.HeaderBytes)),             //nolint:gosec // a flag bounds it

@@ -32,6 +32,8 @@ type observer struct {
 	// labels has the attributes of each ending: to make them a set, which is what a
 	// metric wants, costs more than to count.
 	labels map[told][]metric.AddOption
+	// calls has what is the same for every service.
+	calls *tracing
 }
 
 // told is what a caller was told, and at which door.
@@ -56,7 +58,11 @@ func newObserver(ctx context.Context, t *telemetry.Telemetry, logger *slog.Logge
 	if err != nil {
 		return nil, fmt.Errorf("declare the metrics: %w", err)
 	}
-	o := &observer{logger, revocations, map[told][]metric.AddOption{}}
+	calls, err := newTracing(t)
+	if err != nil {
+		return nil, err
+	}
+	o := &observer{logger, revocations, map[told][]metric.AddOption{}, calls}
 	for _, ending := range service.Endings() {
 		for _, door := range []string{doorGRPC, doorNative, doorDropIn} {
 			t := told{ending, door}

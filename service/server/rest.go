@@ -62,7 +62,7 @@ type refusal struct {
 
 // newREST builds the handler of the REST listener.
 func newREST(ctx context.Context, cfg Config, arriving *arrivals, observer *observer) (http.Handler, error) {
-	client := newInProcess(cfg.Service, interceptors(cfg, observer), tracing(cfg.Telemetry))
+	client := newInProcess(cfg.Service, interceptors(cfg, observer), observer.calls)
 	doors := map[string]*door{}
 	for _, d := range []*door{newNative(), newDropIn()} {
 		d.limits, d.arriving, d.observer = cfg.Limits, arriving, observer

@@ -2,8 +2,20 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"net"
+	"strings"
 
-	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.opentelemetry.io/otel/attribute"
+	otelcodes "go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/semconv/v1.43.0/rpcconv"
+	"go.opentelemetry.io/otel/trace"
+	codepb "google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 
@@ -11,28 +23,123 @@ import (
 	"github.com/quashdev/quash/service/telemetry"
 )
 
-// tracing makes a span and the semantic conventions' metrics of each call. Only of
+// tracing makes a span and the semantic conventions' metric of each call. Only of
 // Revoke: what health is asked is noise, and other names are whatever a client sends.
-func tracing(t *telemetry.Telemetry) stats.Handler {
-	return amended{otelgrpc.NewServerHandler(
-		otelgrpc.WithTracerProvider(t.Tracers),
-		otelgrpc.WithMeterProvider(t.Meters),
-		otelgrpc.WithPropagators(t.Propagator),
-		otelgrpc.WithFilter(func(info *stats.RPCTagInfo) bool {
-			return info.FullMethodName == quashv1.TokenService_Revoke_FullMethodName
-		}),
-	)}
+// Neither has the text of an error, for grpc-go quotes headers in its own.
+type tracing struct {
+	tracer     trace.Tracer
+	propagator propagation.TextMapPropagator
+	duration   metric.Float64Histogram
+	// labels has the attributes of the metric for each code, made once.
+	labels map[codes.Code][]metric.RecordOption
 }
 
-// amended is a handler that is told of the ends of calls in another way: without the
-// text of errors, since grpc-go quotes headers in its own and spans repeat it.
-type amended struct{ stats.Handler }
+// spanName is that of calls, and rpc.method.
+var spanName = strings.TrimPrefix(quashv1.TokenService_Revoke_FullMethodName, "/")
 
-func (a amended) HandleRPC(ctx context.Context, event stats.RPCStats) {
-	if end, ok := event.(*stats.End); ok && end.Error != nil {
-		wordless := *end
-		wordless.Error = status.Error(status.Code(end.Error), "")
-		event = &wordless
+func newTracing(t *telemetry.Telemetry) (*tracing, error) {
+	duration, err := rpcconv.NewServerCallDuration(t.Meters.Meter(meterName))
+	if err != nil {
+		return nil, fmt.Errorf("declare the metrics: %w", err)
 	}
-	a.Handler.HandleRPC(ctx, event)
+	labels := map[codes.Code][]metric.RecordOption{}
+	for number := range codepb.Code_name {
+		code := codes.Code(number) //nolint:gosec // there are seventeen
+		attrs := append(callAttributes(), codeAttribute(code))
+		if isServers(code) {
+			attrs = append(attrs, semconv.ErrorTypeKey.String(codeName(code)))
+		}
+		labels[code] = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
+	}
+	return &tracing{t.Tracers.Tracer(meterName), t.Propagator, duration.Inst(), labels}, nil
 }
+
+func callAttributes() []attribute.KeyValue {
+	return []attribute.KeyValue{semconv.RPCSystemNameGRPC, semconv.RPCMethod(spanName)}
+}
+
+func codeAttribute(code codes.Code) attribute.KeyValue {
+	return semconv.RPCResponseStatusCode(codeName(code))
+}
+
+func codeName(code codes.Code) string {
+	return codepb.Code(code).String() //nolint:gosec // there are seventeen
+}
+
+// isServers reports whether a code is the server's failure, by the semantic conventions.
+func isServers(code codes.Code) bool {
+	switch code {
+	case codes.Unknown, codes.DeadlineExceeded, codes.Unimplemented, codes.Internal, codes.Unavailable, codes.DataLoss:
+		return true
+	default:
+		return false
+	}
+}
+
+// tracedKey is for the contexts of the calls that are traced.
+type tracedKey struct{}
+
+// asServer is made once, as all calls have it.
+var asServer = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
+
+// TagRPC implements stats.Handler: it begins the span.
+func (t *tracing) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+	if info.FullMethodName != quashv1.TokenService_Revoke_FullMethodName {
+		return ctx
+	}
+	ctx, span := t.tracer.Start(t.propagator.Extract(ctx, incoming{ctx}), spanName, asServer...)
+	if span.IsRecording() { // most are not
+		span.SetAttributes(callAttributes()...)
+	}
+	return context.WithValue(ctx, tracedKey{}, true)
+}
+
+// HandleRPC implements stats.Handler.
+func (t *tracing) HandleRPC(ctx context.Context, event stats.RPCStats) {
+	switch event := event.(type) {
+	case *stats.InHeader:
+		addr, ok := event.LocalAddr.(*net.TCPAddr)
+		if span := trace.SpanFromContext(ctx); ok && span.IsRecording() {
+			span.SetAttributes(semconv.ServerAddress(addr.IP.String()), semconv.ServerPort(addr.Port))
+		}
+	case *stats.End:
+		if ctx.Value(tracedKey{}) != nil {
+			t.ended(ctx, event)
+		}
+	}
+}
+
+func (t *tracing) ended(ctx context.Context, end *stats.End) {
+	code := status.Code(end.Error)
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		if isServers(code) {
+			span.SetStatus(otelcodes.Error, "")
+		}
+		span.SetAttributes(codeAttribute(code))
+		span.End()
+	}
+	t.duration.Record(ctx, end.EndTime.Sub(end.BeginTime).Seconds(), t.labels[code]...)
+}
+
+// TagConn implements stats.Handler.
+func (*tracing) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+
+// HandleConn implements stats.Handler.
+func (*tracing) HandleConn(context.Context, stats.ConnStats) {}
+
+// incoming is the metadata of a call, for the propagator to read.
+type incoming struct{ ctx context.Context } //nolint:containedctx // it has the metadata
+
+// Get implements propagation.TextMapCarrier.
+func (c incoming) Get(key string) string {
+	if values := metadata.ValueFromIncomingContext(c.ctx, key); len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// Set implements propagation.TextMapCarrier: what has come stays as it is.
+func (incoming) Set(string, string) {}
+
+// Keys implements propagation.TextMapCarrier: a trace context is not searched for.
+func (incoming) Keys() []string { return nil }
