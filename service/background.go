@@ -45,12 +45,16 @@ func (b *background) oldest() (n int, begun time.Time) {
 
 // recordLate tells the log and the metrics what became of a revocation whose caller
 // has gone: nobody else is told.
-func (s *TokenService) recordLate(ctx context.Context, a answer) {
-	level, attrs := slog.LevelInfo, append([]slog.Attr{
-		slog.String("outcome", OutcomeName(a.resp.GetOutcome())),
-	}, a.summary.Attrs()...)
+func (s *TokenService) recordLate(ctx context.Context, c *call, a answer) {
+	var level slog.Level
+	var attrs []slog.Attr
 	if a.err != nil {
+		a.err.TookSince(c.begun)
 		level, attrs = a.err.LogLevel(), a.err.Attrs()
+	} else {
+		level, attrs = slog.LevelInfo, append([]slog.Attr{
+			slog.String("outcome", OutcomeName(a.resp.GetOutcome())),
+		}, c.summary().Attrs()...)
 	}
 	s.metrics.late.Add(ctx, 1, metric.WithAttributes(EndingOf(a.resp, a.err, levelOfLate).Attributes()...))
 	s.cfg.Logger.LogAttrs(ctx, level, "late outcome of a revocation whose caller had gone", attrs...)

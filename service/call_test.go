@@ -16,6 +16,7 @@ import (
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service/slashid"
 )
 
@@ -38,7 +39,11 @@ type script struct {
 	at       []time.Time
 }
 
-func (s *script) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
+func (s *script) Begin(ctx context.Context, req slashid.Request) *slashid.Attempt {
+	return upstreamtest.Func(s.revoke).Begin(ctx, req)
+}
+
+func (s *script) revoke(ctx context.Context, req slashid.Request) slashid.Result {
 	s.mu.Lock()
 	s.requests = append(s.requests, req)
 	s.at = append(s.at, time.Now())
@@ -61,11 +66,7 @@ func (s *script) Revoke(ctx context.Context, req slashid.Request) slashid.Result
 		next.result.Sent = !next.unsent
 		return next.result
 	case <-ctx.Done():
-		kind := slashid.NoAnswer
-		if errors.Is(ctx.Err(), context.Canceled) {
-			kind = slashid.Cancelled
-		}
-		return slashid.Result{Kind: kind, Sent: !next.unsent, Err: ctx.Err()}
+		return slashid.Result{Kind: upstreamtest.KindOf(ctx), Sent: !next.unsent, Err: ctx.Err()}
 	}
 }
 
@@ -305,7 +306,7 @@ func TestCallerGoesFromDefect(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := newService(t, upstreamFunc(func(_ context.Context, req slashid.Request) slashid.Result {
+				s := newService(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 					req.Commit()
 					time.Sleep(2 * time.Second)
 					panic("a defect")
@@ -337,7 +338,7 @@ func TestNothingIsSentAfterwards(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		committed := make(chan bool, 1)
-		s := newService(t, upstreamFunc(func(_ context.Context, req slashid.Request) slashid.Result {
+		s := newService(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 			time.Sleep(10 * time.Second)
 			sent := req.Commit()
 			committed <- sent
@@ -484,7 +485,7 @@ func TestBreaker(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			isDown := true
 			calls := 0
-			s := newService(t, upstreamFunc(func(_ context.Context, req slashid.Request) slashid.Result {
+			s := newService(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 				calls++
 				if !isDown {
 					return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: req.Commit()}
@@ -516,6 +517,20 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
+// A call that is about to ask again when the breaker opens tells what it knows.
+func TestBreakerOpensDuringBackoff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		upstream := &script{steps: []step{retryAfter(unavailable, 3*time.Second)}}
+		s := newService(t, upstream)
+		time.AfterFunc(time.Second, s.breaker.Open)
+		resp, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
+		if got := words(t, resp, err); got != "UPSTREAM_UNAVAILABLE UNKNOWN" || upstream.attempts() != 1 {
+			t.Errorf("got %s after %d attempts", got, upstream.attempts())
+		}
+	})
+}
+
 // An attempt that panics, or that nobody wants any more, is no probe that closes
 // the breaker, nor one that keeps it half-open for ever.
 func TestBreakerAccountsForEveryProbe(t *testing.T) {
@@ -526,7 +541,7 @@ func TestBreakerAccountsForEveryProbe(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			attempt := func(context.Context) slashid.Result { return slashid.Result{Kind: slashid.NotConnected} }
-			s := newService(t, upstreamFunc(func(ctx context.Context, _ slashid.Request) slashid.Result { return attempt(ctx) }))
+			s := newService(t, upstreamtest.Func(func(ctx context.Context, _ slashid.Request) slashid.Result { return attempt(ctx) }))
 			revoke := func() string {
 				_, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
 				return words(t, nil, err)
@@ -560,7 +575,7 @@ func TestBreakerStaysClosed(t *testing.T) {
 		slashid.InProgress, slashid.OpaqueTimeout, slashid.RateLimited, slashid.Unexpected,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			s := newService(t, upstreamFunc(func(context.Context, slashid.Request) slashid.Result {
+			s := newService(t, upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
 				return slashid.Result{Kind: kind, Sent: true}
 			}))
 			for range 3 * breakerLeast {

@@ -1,7 +1,7 @@
 package service
 
 import (
-	"google.golang.org/grpc/metadata"
+	"context"
 
 	"github.com/quashdev/quash/service/slashid"
 )
@@ -17,12 +17,12 @@ const (
 // credentials chooses what authenticates a call to SlashID, and reports whether
 // it is quash's own. Own and forwarded credentials are never mixed: a caller's
 // key must not stand in for ours, nor ours for a caller's.
-func (s *TokenService) credentials(md metadata.MD) (creds slashid.Credentials, own bool, violations []Violation) {
+func (s *TokenService) credentials(ctx context.Context) (creds slashid.Credentials, own bool, violations []Violation) {
 	if s.cfg.APIKey != nil {
 		return slashid.Credentials{APIKey: s.cfg.APIKey()}, true, nil
 	}
 	single := func(key string) string {
-		value, _, bad := singleValue(md, key)
+		value, _, bad := singleValue(ctx, key)
 		violations = appendIfBad(violations, bad)
 		return value
 	}

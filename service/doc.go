@@ -3,11 +3,12 @@
 //
 //	service.go      New, the RPC from request to answer, Drain and Wait
 //	request.go      fields and headers made one request, checked by the proto's rules
+//	plainlyvalid.go the requests that surely break none of them
 //	credentials.go  quash's own key, or the caller's credentials
 //	deadline.go     the caller's time, and how it is spent
 //	call.go         one revocation through its attempts, with or without its caller
-//	resilience.go   retries, their budget, the circuit breaker
-//	flights.go      what is in progress, and how much may be
+//	resilience.go   how often and when to ask again, the circuit breaker
+//	flights.go      what is in progress, and how much may be; the retry budget
 //	background.go   revocations whose callers have gone
 //	metrics.go      what is measured of the work with SlashID
 //	summary.go      what the log is told of a call

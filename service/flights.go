@@ -6,12 +6,13 @@ import (
 )
 
 // flights counts the revocations in progress, those whose caller has gone
-// included.
+// included, and the repetitions among their attempts.
 type flights struct {
 	limit int
 
 	mu       sync.Mutex
 	n        int
+	repeats  int // at most one for each of n
 	draining bool
 	landed   chan struct{} // closed once draining and none are left
 }
@@ -39,6 +40,25 @@ func (f *flights) end() {
 	defer f.mu.Unlock()
 	f.n--
 	f.land()
+}
+
+// repeat counts in one more attempt that is not a revocation's first, unless the budget
+// for them is spent. It is one for all calls.
+func (f *flights) repeat() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.repeats >= retryFloor && float64(f.repeats) > retryShare*float64(f.n+f.repeats) {
+		return false
+	}
+	f.repeats++
+	return true
+}
+
+// repeated counts out an attempt that repeat has counted in.
+func (f *flights) repeated() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.repeats--
 }
 
 // drain lets no more begin.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/quashdev/quash/internal/secrettest"
+	"github.com/quashdev/quash/internal/upstreamtest"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -194,7 +195,7 @@ func FuzzRevoke(f *testing.F) {
 			seed.level, seed.seconds, seed.sdkVersion, seed.apiKey, seed.authorization, seed.orgID)
 	}
 	var asked []slashid.Request
-	s, err := New(Config{Upstream: upstreamFunc(func(_ context.Context, req slashid.Request) slashid.Result {
+	s, err := New(Config{Upstream: upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 		asked = append(asked, req)
 		return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: req.Commit()}
 	})})

@@ -32,8 +32,6 @@ const (
 // metrics are what is measured of the work with SlashID. What callers are told is
 // measured by the servers, which know the door.
 type metrics struct {
-	// labels has the attributes of each attempt, made once.
-	labels   map[attempted]metric.MeasurementOption
 	attempts metric.Int64Counter
 	waited   metric.Float64Histogram
 	late     metric.Int64Counter
@@ -41,7 +39,7 @@ type metrics struct {
 
 // newMetrics declares the metrics of s.
 func newMetrics(meter metric.Meter, s *TokenService) (*metrics, error) {
-	m := metrics{labels: map[attempted]metric.MeasurementOption{}}
+	var m metrics
 	var failures []error
 	must := func(err error) {
 		if err != nil {
@@ -110,10 +108,8 @@ func newMetrics(meter metric.Meter, s *TokenService) (*metrics, error) {
 	}
 	// As in Endings.
 	for _, level := range levels {
-		for kind := slashid.Kind(0); kind <= slashid.KeptBack; kind++ {
-			a := attempted{kind, level}
-			m.labels[a] = a.labels()
-			m.attempts.Add(context.Background(), 0, m.labels[a])
+		for _, options := range attemptAttributes[level] {
+			m.attempts.Add(context.Background(), 0, options.add...)
 		}
 	}
 	for kind := slashid.Kind(0); kind <= slashid.KeptBack; kind++ {
@@ -128,20 +124,28 @@ func newMetrics(meter metric.Meter, s *TokenService) (*metrics, error) {
 	return &m, nil
 }
 
-// attempted is what came of an attempt, and for which level it was.
-type attempted struct {
-	kind  slashid.Kind
-	level quashv1.Consistency
+// attemptOptions are the attributes of an attempt, as the two instruments want them.
+type attemptOptions struct {
+	add    []metric.AddOption
+	record []metric.RecordOption
 }
 
-func (a attempted) labels() metric.MeasurementOption {
-	name := a.kind.String()
-	if a.kind == 0 {
-		name = resultPanic
+// attemptAttributes are those of attempts by level and kind: made once, for to make them
+// is to sort them, and takes longer than to count with them.
+var attemptAttributes = func() map[quashv1.Consistency][]attemptOptions {
+	all := map[quashv1.Consistency][]attemptOptions{}
+	for _, level := range levels {
+		for kind := slashid.Kind(0); kind <= slashid.KeptBack; kind++ {
+			name := kind.String()
+			if kind == 0 {
+				name = resultPanic
+			}
+			attrs := metric.WithAttributeSet(attribute.NewSet(attrConsistency.String(consistencyName(level)), attrResult.String(name)))
+			all[level] = append(all[level], attemptOptions{[]metric.AddOption{attrs}, []metric.RecordOption{attrs}})
+		}
 	}
-	return metric.WithAttributeSet(attribute.NewSet(
-		attrConsistency.String(consistencyName(a.level)), attrResult.String(name)))
-}
+	return all
+}()
 
 // levelOfLate is what the metric of late outcomes says of the level: nothing.
 const levelOfLate = quashv1.Consistency_CONSISTENCY_UNSPECIFIED
@@ -157,15 +161,11 @@ var breakerStates = map[circuitbreaker.State]string{
 
 // attempt measures one attempt.
 func (m *metrics) attempt(ctx context.Context, kind slashid.Kind, level quashv1.Consistency, took time.Duration) {
-	a := attempted{kind, level}
-	labels, ok := m.labels[a]
-	if !ok { // newMetrics would have to leave it out
-		labels = a.labels()
-	}
-	m.attempts.Add(ctx, 1, labels)
+	options := attemptAttributes[level][kind]
+	m.attempts.Add(ctx, 1, options.add...)
 	switch kind {
 	case slashid.Revoked, slashid.InProgress, slashid.OpaqueTimeout:
-		m.waited.Record(ctx, took.Seconds(), labels)
+		m.waited.Record(ctx, took.Seconds(), options.record...)
 	default: // it did not wait for any
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service/slashid"
 )
 
@@ -192,7 +193,7 @@ func readExamples(t *testing.T, path string) map[string]string {
 // A correlation id, and Retry-After, come along wherever SlashID answered.
 func TestWhatSlashIDSaidComesAlong(t *testing.T) {
 	t.Parallel()
-	_, err := newService(t, upstreamFunc(func(context.Context, slashid.Request) slashid.Result {
+	_, err := newService(t, upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
 		return slashid.Result{
 			Kind: slashid.RateLimited, Status: http.StatusTooManyRequests, Sent: true,
 			CorrelationID: "7f0c", RetryAfter: time.Minute, RetryAfterSet: true,

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -34,9 +35,9 @@ type command struct {
 	sdkVersion   string
 }
 
-// readCommand makes one of a request and the metadata that came with it. It
+// readCommand makes one of a request and the metadata that came with it in ctx. It
 // reports everything that is wrong with them, not the first thing.
-func readCommand(validator protovalidate.Validator, req *quashv1.RevokeRequest, md metadata.MD) (command, []Violation) {
+func readCommand(ctx context.Context, validator protovalidate.Validator, req *quashv1.RevokeRequest) (command, []Violation) {
 	violations := brokenRules(validator, req)
 	cmd := command{
 		token:        slashid.NewSecret(req.GetToken()),
@@ -44,19 +45,19 @@ func readCommand(validator protovalidate.Validator, req *quashv1.RevokeRequest, 
 		timeout:      req.GetTimeout().AsDuration().Truncate(time.Second),
 		allowInvalid: req.GetAllowInvalid(),
 	}
-	if level, set, bad := consistencyHeader(md); bad != nil {
+	if level, set, bad := consistencyHeader(ctx); bad != nil {
 		violations = append(violations, *bad)
 	} else if set {
 		cmd.consistency, bad = reconcile("consistency", MetadataConsistency, cmd.consistency, level)
 		violations = appendIfBad(violations, bad)
 	}
-	if timeout, set, bad := timeoutHeader(md); bad != nil {
+	if timeout, set, bad := timeoutHeader(ctx); bad != nil {
 		violations = append(violations, *bad)
 	} else if set {
 		cmd.timeout, bad = reconcile("timeout", MetadataConsistencyTimeout, cmd.timeout, timeout)
 		violations = appendIfBad(violations, bad)
 	}
-	sdkVersion, bad := sdkVersionHeader(md)
+	sdkVersion, bad := sdkVersionHeader(ctx)
 	violations = appendIfBad(violations, bad)
 	cmd.sdkVersion = sdkVersion
 	if cmd.consistency == quashv1.Consistency_CONSISTENCY_UNSPECIFIED {
@@ -74,6 +75,9 @@ func appendIfBad(violations []Violation, bad *Violation) []Violation {
 
 // brokenRules applies the rules that the proto states.
 func brokenRules(validator protovalidate.Validator, req *quashv1.RevokeRequest) []Violation {
+	if plainlyValid(req) {
+		return nil
+	}
 	err := validator.Validate(req)
 	if err == nil {
 		return nil
@@ -107,8 +111,8 @@ func reconcile[T comparable](field, header string, inField, inHeader T) (T, *Vio
 	return inHeader, nil
 }
 
-func consistencyHeader(md metadata.MD) (level quashv1.Consistency, set bool, bad *Violation) {
-	value, set, bad := singleValue(md, MetadataConsistency)
+func consistencyHeader(ctx context.Context) (level quashv1.Consistency, set bool, bad *Violation) {
+	value, set, bad := singleValue(ctx, MetadataConsistency)
 	if !set || bad != nil {
 		return 0, false, bad
 	}
@@ -125,8 +129,8 @@ func consistencyHeader(md metadata.MD) (level quashv1.Consistency, set bool, bad
 	}
 }
 
-func timeoutHeader(md metadata.MD) (timeout time.Duration, set bool, bad *Violation) {
-	value, set, bad := singleValue(md, MetadataConsistencyTimeout)
+func timeoutHeader(ctx context.Context) (timeout time.Duration, set bool, bad *Violation) {
+	value, set, bad := singleValue(ctx, MetadataConsistencyTimeout)
 	if !set || bad != nil {
 		return 0, false, bad
 	}
@@ -142,8 +146,8 @@ func timeoutHeader(md metadata.MD) (timeout time.Duration, set bool, bad *Violat
 	return timeout, true, nil
 }
 
-func sdkVersionHeader(md metadata.MD) (string, *Violation) {
-	value, set, bad := singleValue(md, MetadataSDKVersion)
+func sdkVersionHeader(ctx context.Context) (string, *Violation) {
+	value, set, bad := singleValue(ctx, MetadataSDKVersion)
 	if !set || bad != nil {
 		return "", bad
 	}
@@ -158,10 +162,11 @@ func sdkVersionHeader(md metadata.MD) (string, *Violation) {
 
 func unprintable(r rune) bool { return r < ' ' || r > '~' }
 
-// singleValue returns what md holds under key. Repetitions of one value count as
-// one: proxies are known to repeat headers.
-func singleValue(md metadata.MD, key string) (value string, set bool, bad *Violation) {
-	values := md.Get(key)
+// singleValue returns what the metadata of a call holds under key. Repetitions of one
+// value count as one: proxies are known to repeat headers.
+func singleValue(ctx context.Context, key string) (value string, set bool, bad *Violation) {
+	// Not FromIncomingContext, which copies all of it.
+	values := metadata.ValueFromIncomingContext(ctx, key)
 	if len(values) == 0 {
 		return "", false, nil
 	}

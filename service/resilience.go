@@ -4,10 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/failsafe-go/failsafe-go"
-	"github.com/failsafe-go/failsafe-go/budget"
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
-	"github.com/failsafe-go/failsafe-go/retrypolicy"
 
 	"github.com/quashdev/quash/service/slashid"
 )
@@ -20,9 +17,9 @@ const (
 	backoffBase = 100 * time.Millisecond
 	backoffMax  = 2 * time.Second
 
-	// At most this share of the attempts in progress may be repetitions, so that
-	// an upstream that is slow to fail is not asked three times as much; below the
-	// floor the share does not matter.
+	// At most this share of what is in progress may be repetitions, so that an
+	// upstream that is slow to fail is not asked three times as much; below the floor
+	// the share does not matter. See flights.
 	retryShare = 0.2
 	retryFloor = 10
 
@@ -37,24 +34,6 @@ const (
 	// consistency, and the breaker cannot close while they all do.
 	breakerProbes = 10
 )
-
-// verdict is what is to happen after an attempt.
-type verdict struct {
-	again bool
-	delay time.Duration // before it
-}
-
-// newRetries repeats attempts as their verdicts say, under a budget that all calls
-// share.
-func newRetries() failsafe.Executor[verdict] {
-	return failsafe.With[verdict](retrypolicy.NewBuilder[verdict]().
-		HandleIf(func(v verdict, _ error) bool { return v.again }).
-		WithDelayFunc(func(e failsafe.ExecutionAttempt[verdict]) time.Duration { return e.LastResult().delay }).
-		WithMaxAttempts(maxAttempts).
-		ReturnLastFailure().
-		WithBudget(budget.NewBuilder().WithMaxRate(retryShare).WithMinConcurrency(retryFloor).Build()).
-		Build())
-}
 
 // backoff is the delay after so many attempts: full jitter, which spreads the
 // calls that failed together.

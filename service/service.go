@@ -8,20 +8,18 @@ import (
 	"time"
 
 	"buf.build/go/protovalidate"
-	"github.com/failsafe-go/failsafe-go"
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
-	"google.golang.org/grpc/metadata"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// Upstream attempts a revocation once. It honours Request.Commit, and returns
-// soon after ctx has ended.
+// Upstream begins attempts, each to revoke one token once. It honours Request.Commit. Of
+// ctx it takes the trace: its end does not end the attempt.
 type Upstream interface {
-	Revoke(ctx context.Context, req slashid.Request) slashid.Result
+	Begin(ctx context.Context, req slashid.Request) *slashid.Attempt
 }
 
 // Config is what a TokenService needs.
@@ -58,7 +56,6 @@ type TokenService struct {
 	cfg        Config
 	validator  protovalidate.Validator
 	flights    *flights
-	retries    failsafe.Executor[verdict]
 	breaker    circuitbreaker.CircuitBreaker[any]
 	background background
 	metrics    *metrics
@@ -91,7 +88,6 @@ func New(cfg Config) (*TokenService, error) {
 		cfg:       cfg,
 		validator: validator,
 		flights:   newFlights(cfg.MaxInFlight),
-		retries:   newRetries(),
 		breaker:   newBreaker(cfg.BreakerRest),
 	}
 	s.cut, s.cutOff = context.WithCancel(context.Background())
@@ -123,44 +119,40 @@ func (s *TokenService) Wait(ctx context.Context) error {
 // Revoke implements the RPC. Every error it returns is an *Error.
 func (s *TokenService) Revoke(ctx context.Context, req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
 	begun := time.Now()
-	a := s.revoke(ctx, req, begun)
-	a.tookSince(begun)
+	c, err := s.admit(ctx, req, begun)
+	if err != nil {
+		err.TookSince(begun)
+		return nil, err
+	}
+	a := c.run(ctx)
+	if c.concluded {
+		s.flights.end()
+	} else {
+		go s.finish(context.WithoutCancel(ctx), c)
+	}
 	if a.err != nil {
+		a.err.TookSince(begun)
 		return nil, a.err
 	}
-	a.summary.tell(ctx)
+	c.summary().tell(ctx)
 	return a.resp, nil
 }
 
-func (s *TokenService) revoke(ctx context.Context, req *quashv1.RevokeRequest, begun time.Time) answer {
-	md, _ := metadata.FromIncomingContext(ctx)
-	cmd, violations := readCommand(s.validator, req, md)
-	creds, own, bad := s.credentials(md)
+// admit makes a call in flight of a request, or says why not.
+func (s *TokenService) admit(ctx context.Context, req *quashv1.RevokeRequest, begun time.Time) (*call, *Error) {
+	cmd, violations := readCommand(ctx, s.validator, req)
+	creds, own, bad := s.credentials(ctx)
 	if violations = append(violations, bad...); len(violations) > 0 {
-		return answer{err: InvalidRequest(violations...)}
+		return nil, InvalidRequest(violations...)
 	}
 	c := &call{svc: s, cmd: cmd, creds: creds, own: own, begun: begun, due: s.due(ctx, cmd, begun)}
 	if !begun.Before(c.due) {
-		return answer{err: c.newError(deadlineTooShort)}
+		return nil, c.newError(deadlineTooShort)
 	}
 	if refused, ok := s.flights.begin(); !ok {
-		return answer{err: c.newError(refused)}
+		return nil, c.newError(refused)
 	}
-	settled := make(chan answer, 1)
-	go func() {
-		a := s.finish(ctx, c)
-		// First, so that a caller that has its answer is not in flight any more.
-		s.flights.end()
-		settled <- a
-	}()
-	waiting, cancel := context.WithDeadline(ctx, c.due)
-	defer cancel()
-	select {
-	case a := <-settled:
-		return a
-	case <-waiting.Done():
-		return c.leave(situationOfLeaving(waiting))
-	}
+	return c, nil
 }
 
 // due is by when a call must be answered.
@@ -171,30 +163,14 @@ func (s *TokenService) due(ctx context.Context, cmd command, begun time.Time) ti
 	return begun.Add(upstreamTimeout(orDefault(cmd.timeout)) + s.cfg.AnswerGrace)
 }
 
-// finish takes a call to its end, whatever becomes of its caller.
-func (s *TokenService) finish(caller context.Context, c *call) answer {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(caller))
-	defer cancel()
-	defer s.background.remove(c)
-	defer context.AfterFunc(s.cut, cancel)() //nolint:contextcheck // the service's life, not the call's
-	a := s.settle(ctx, c)
-	if c.land() {
-		a.tookSince(c.begun)
-		s.recordLate(ctx, a)
+// finish takes a call to its end that its caller has left.
+func (s *TokenService) finish(ctx context.Context, c *call) {
+	a := c.run(ctx)
+	if !c.withdrawn {
+		s.recordLate(ctx, c, a)
 	}
-	return a
-}
-
-// settle makes the attempts of a call, and returns how it ended.
-func (s *TokenService) settle(ctx context.Context, c *call) (a answer) {
-	defer func() {
-		if value := recover(); value != nil {
-			LogPanic(ctx, s.cfg.Logger, "a revocation", value)
-			a = answer{err: Internal(nil)}
-		}
-	}()
-	c.run(ctx)
-	return c.settle()
+	s.background.remove(c)
+	s.flights.end()
 }
 
 // situationOfLeaving is the row for a caller that ctx says does not wait.

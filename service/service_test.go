@@ -15,15 +15,9 @@ import (
 	"google.golang.org/grpc/codes"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service/slashid"
 )
-
-// upstreamFunc is an upstream without a network.
-type upstreamFunc func(ctx context.Context, req slashid.Request) slashid.Result
-
-func (f upstreamFunc) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
-	return f(ctx, req)
-}
 
 // measuredService is a service with what reads its metrics.
 type measuredService struct {
@@ -48,6 +42,9 @@ func newService(t *testing.T, upstream Upstream) measuredService {
 		s.Drain()
 		if err := s.Wait(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
+		}
+		if s.flights.n != 0 || s.flights.repeats != 0 {
+			t.Errorf("%d revocations and %d repetitions are still counted", s.flights.n, s.flights.repeats)
 		}
 	})
 	return measuredService{s, reader}
@@ -110,17 +107,13 @@ func (s measuredService) lateOutcomes(t *testing.T) map[string]float64 {
 
 // silent never answers, as slashid.Client tells it; the request has gone out, or
 // has not even found a connection.
-func silent(sent bool) upstreamFunc {
+func silent(sent bool) upstreamtest.Func {
 	return func(ctx context.Context, req slashid.Request) slashid.Result {
 		if sent && !req.Commit() {
 			return slashid.Result{Kind: slashid.KeptBack}
 		}
 		<-ctx.Done()
-		kind := slashid.NoAnswer
-		if errors.Is(ctx.Err(), context.Canceled) {
-			kind = slashid.Cancelled
-		}
-		return slashid.Result{Kind: kind, Sent: sent, Err: ctx.Err()}
+		return slashid.Result{Kind: upstreamtest.KindOf(ctx), Sent: sent, Err: ctx.Err()}
 	}
 }
 
@@ -202,7 +195,7 @@ func TestRevokeCancelled(t *testing.T) {
 func TestCauseIsReachableOnlyByUnwrapping(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("dial tcp: connection refused")
-	_, err := newService(t, upstreamFunc(func(context.Context, slashid.Request) slashid.Result {
+	_, err := newService(t, upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
 		return slashid.Result{Kind: slashid.NotConnected, Err: cause}
 	})).Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
 	if !errors.Is(err, cause) {
@@ -217,7 +210,7 @@ func TestCauseIsReachableOnlyByUnwrapping(t *testing.T) {
 func TestOwnKeyIsNotMixedWithForwardedCredentials(t *testing.T) {
 	t.Parallel()
 	got := make(chan slashid.Credentials, 1)
-	s := newService(t, upstreamFunc(func(_ context.Context, req slashid.Request) slashid.Result {
+	s := newService(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 		got <- req.Credentials
 		return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: true}
 	}))

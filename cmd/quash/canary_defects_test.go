@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
 	"github.com/quashdev/quash/service/slashid"
@@ -102,10 +103,14 @@ func (s defectiveService) Revoke(ctx context.Context, req *quashv1.RevokeRequest
 	return s.TokenService.Revoke(ctx, req)
 }
 
-// defectiveUpstream panics on the goroutine of the revocation.
+// defectiveUpstream panics while it asks SlashID.
 type defectiveUpstream struct{}
 
-func (defectiveUpstream) Revoke(_ context.Context, req slashid.Request) slashid.Result {
+func (u defectiveUpstream) Begin(ctx context.Context, req slashid.Request) *slashid.Attempt {
+	return upstreamtest.Func(u.revoke).Begin(ctx, req)
+}
+
+func (defectiveUpstream) revoke(_ context.Context, req slashid.Request) slashid.Result {
 	req.Commit()
 	panic(fmt.Errorf("no way to send %s with %s", req.Token.Reveal(), req.Credentials.APIKey.Reveal()))
 }

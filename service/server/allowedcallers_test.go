@@ -33,6 +33,7 @@ import (
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/internal/pkitest"
+	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
 	"github.com/quashdev/quash/service/slashid"
@@ -284,7 +285,7 @@ func startServers(t *testing.T, ca *pkitest.CA) map[string]*tlsServer {
 		servingPlaintext: func(cfg *server.Config) { cfg.TLS = nil },
 	} {
 		s := &tlsServer{roots: pkitest.Pool(ca), log: newGrowingLog()}
-		s.facade = startFacade(t, upstreamFunc(func(_ context.Context, req slashid.Request) slashid.Result {
+		s.facade = startFacade(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 			if !req.Commit() {
 				return slashid.Result{Kind: slashid.KeptBack}
 			}

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service/slashid"
 )
 
@@ -29,7 +30,7 @@ func TestDetailsArriveBeforeTheDeadline(t *testing.T) {
 	t.Parallel()
 	const callers = 200
 	synctest.Test(t, func(t *testing.T) {
-		client := dialInMemory(t, 20*time.Millisecond, upstreamFunc(
+		client := dialInMemory(t, 20*time.Millisecond, upstreamtest.Func(
 			func(ctx context.Context, req slashid.Request) slashid.Result {
 				req.Commit()
 				<-ctx.Done()
@@ -87,7 +88,7 @@ func TestClientObeysPushback(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				calls := make(chan time.Time, 10)
-				client := dialInMemory(t, 0, upstreamFunc(func(context.Context, slashid.Request) slashid.Result {
+				client := dialInMemory(t, 0, upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
 					calls <- time.Now()
 					result := tt.result
 					result.Sent = true

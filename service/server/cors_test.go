@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
 	"github.com/quashdev/quash/service/slashid"
@@ -112,7 +113,7 @@ func TestNoCORSUnlessAskedFor(t *testing.T) {
 // A page may read every answer of a door, the refusals of net/http's own apart.
 func TestAnswersThatPagesMayRead(t *testing.T) {
 	t.Parallel()
-	f := startFacade(t, upstreamFunc(func(context.Context, slashid.Request) slashid.Result {
+	f := startFacade(t, upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
 		return slashid.Result{Kind: slashid.InProgress, Status: http.StatusRequestTimeout, Sent: true, CorrelationID: "7f0c"}
 	}), withOrigins(appOrigin))
 	for name, tt := range map[string]struct {

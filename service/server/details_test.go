@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service/slashid"
 )
 
@@ -75,7 +76,7 @@ func withoutOptions(fd *descriptorpb.FileDescriptorProto) *descriptorpb.FileDesc
 func TestDetailsForGenericClients(t *testing.T) {
 	t.Parallel()
 	types := genericTypes(t)
-	f := startFacade(t, upstreamFunc(func(context.Context, slashid.Request) slashid.Result {
+	f := startFacade(t, upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
 		return slashid.Result{
 			Kind: slashid.Unavailable, Status: http.StatusServiceUnavailable, Sent: true,
 			CorrelationID: "7f0c", RetryAfter: time.Hour, RetryAfterSet: true,

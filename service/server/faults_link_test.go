@@ -22,6 +22,7 @@ import (
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
 
+	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/sandbox"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
@@ -87,11 +88,15 @@ func startFaultyLink(t *testing.T, c *faultCase) *faultyLink {
 	return l
 }
 
-// Revoke implements service.Upstream: it counts the attempts, and mends the fault
+// Begin implements service.Upstream: it counts the attempts, and mends the fault
 // between two of them.
-func (l *faultyLink) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
+func (l *faultyLink) Begin(ctx context.Context, req slashid.Request) *slashid.Attempt {
+	return upstreamtest.Func(l.revoke).Begin(ctx, req)
+}
+
+func (l *faultyLink) revoke(ctx context.Context, req slashid.Request) slashid.Result {
 	n := l.attempts.Add(1)
-	result := l.client.Revoke(ctx, req)
+	result := upstreamtest.Wait(ctx, l.client, req)
 	if n == l.mendAfter {
 		l.mend()
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/quashdev/quash/internal/secrettest"
+	"github.com/quashdev/quash/internal/upstreamtest"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -67,8 +68,12 @@ func newRESTFixture(f *testing.F, apiKey func() slashid.Secret) *restFixture {
 	return fixture
 }
 
-// Revoke implements service.Upstream.
-func (f *restFixture) Revoke(_ context.Context, req slashid.Request) slashid.Result {
+// Begin implements service.Upstream.
+func (f *restFixture) Begin(ctx context.Context, req slashid.Request) *slashid.Attempt {
+	return upstreamtest.Func(f.revoke).Begin(ctx, req)
+}
+
+func (f *restFixture) revoke(_ context.Context, req slashid.Request) slashid.Result {
 	f.asked = append(f.asked, req)
 	sent := req.Commit()
 	if f.kind >= len(fuzzedKinds) {

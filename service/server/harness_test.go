@@ -138,13 +138,6 @@ func newUpstream(tb testing.TB, baseURL string, configure ...func(*slashid.Confi
 	return client
 }
 
-// upstreamFunc is an upstream without a network.
-type upstreamFunc func(ctx context.Context, req slashid.Request) slashid.Result
-
-func (f upstreamFunc) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
-	return f(ctx, req)
-}
-
 // serveUpstream serves h as SlashID, and returns its URL.
 func serveUpstream(t *testing.T, h http.Handler) string {
 	t.Helper()

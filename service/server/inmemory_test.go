@@ -21,25 +21,20 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/slashid"
 	"github.com/quashdev/quash/service/telemetry"
 )
 
-type upstreamFunc func(ctx context.Context, req slashid.Request) slashid.Result
-
-func (f upstreamFunc) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
-	return f(ctx, req)
-}
-
 // revokesAll revokes every token at once.
-var revokesAll = upstreamFunc(func(_ context.Context, req slashid.Request) slashid.Result {
+var revokesAll = upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 	req.Commit()
 	return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: true}
 })
 
 // slowly revokes every token, a minute after it was asked to.
-var slowly = upstreamFunc(func(ctx context.Context, req slashid.Request) slashid.Result {
+var slowly = upstreamtest.Func(func(ctx context.Context, req slashid.Request) slashid.Result {
 	time.Sleep(time.Minute)
 	return revokesAll(ctx, req)
 })

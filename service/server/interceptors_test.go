@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
 	"github.com/quashdev/quash/service/slashid"
@@ -27,7 +28,7 @@ func TestPanic(t *testing.T) {
 	t.Parallel()
 	const token = "header123.claims456.signature789"
 	var log lockedBuffer
-	f := startFacade(t, upstreamFunc(func(_ context.Context, req slashid.Request) slashid.Result {
+	f := startFacade(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 		panic(fmt.Errorf("no way to revoke %s", req.Token.Reveal()))
 	}), func(_ *service.Config, cfg *server.Config) {
 		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))

@@ -19,6 +19,7 @@ import (
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/internal/pkitest"
+	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
 	"github.com/quashdev/quash/service/slashid"
@@ -59,7 +60,7 @@ func TestCallsAreObserved(t *testing.T) {
 			observed := telemetry.None()
 			observed.Meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
 			var log lockedBuffer
-			f := startFacade(t, upstreamFunc(func(_ context.Context, req slashid.Request) slashid.Result {
+			f := startFacade(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 				return slashid.Result{Kind: tt.kind, Sent: req.Commit()}
 			}), func(_ *service.Config, cfg *server.Config) {
 				cfg.Telemetry = observed
@@ -142,7 +143,7 @@ func revocations(t *testing.T, reader sdkmetric.Reader) map[string]int64 {
 func TestCallersAreLogged(t *testing.T) {
 	t.Parallel()
 	ca := pkitest.NewCA("authority of callers")
-	r := startReplaceable(t, upstreamFunc(func(_ context.Context, req slashid.Request) slashid.Result {
+	r := startReplaceable(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 		return slashid.Result{Kind: slashid.Unexpected, Status: http.StatusTeapot, Sent: req.Commit()}
 	}), ca, tls.VersionTLS13)
 	visits := r.open(t, ca.Issue(&x509.Certificate{

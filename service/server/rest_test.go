@@ -11,6 +11,7 @@ import (
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service/slashid"
 )
 
@@ -20,12 +21,12 @@ const (
 )
 
 // revokesAll is an upstream for which every token is there to be revoked.
-var revokesAll = upstreamFunc(func(context.Context, slashid.Request) slashid.Result {
+var revokesAll = upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
 	return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: true}
 })
 
 // neverCalled is an upstream that a test must not reach.
-func neverCalled(t *testing.T) upstreamFunc {
+func neverCalled(t *testing.T) upstreamtest.Func {
 	return func(context.Context, slashid.Request) slashid.Result {
 		t.Error("upstream was called")
 		return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: true}
@@ -153,7 +154,7 @@ func TestDropInBody(t *testing.T) {
 func TestDropInIgnoresUnknownMembers(t *testing.T) {
 	t.Parallel()
 	got := make(chan slashid.Request, 1)
-	f := startFacade(t, upstreamFunc(func(_ context.Context, req slashid.Request) slashid.Result {
+	f := startFacade(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 		got <- req
 		return slashid.Result{Kind: slashid.TokenRejected, Status: http.StatusBadRequest, Sent: true}
 	}))
@@ -293,7 +294,7 @@ func TestNoInjection(t *testing.T) {
 	t.Parallel()
 	got := make(chan slashid.Request, 1)
 	hasDeadline := make(chan bool, 1)
-	f := startFacade(t, upstreamFunc(func(ctx context.Context, req slashid.Request) slashid.Result {
+	f := startFacade(t, upstreamtest.Func(func(ctx context.Context, req slashid.Request) slashid.Result {
 		_, ok := ctx.Deadline()
 		hasDeadline <- ok && req.Timeout.Seconds() < 30
 		got <- req

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
 	"github.com/quashdev/quash/service/slashid"
@@ -37,7 +38,11 @@ func newHeldUpstreamFor(calls int) heldUpstream {
 	return heldUpstream{asked: make(chan struct{}, calls), free: make(chan struct{})}
 }
 
-func (u heldUpstream) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
+func (u heldUpstream) Begin(ctx context.Context, req slashid.Request) *slashid.Attempt {
+	return upstreamtest.Func(u.revoke).Begin(ctx, req)
+}
+
+func (u heldUpstream) revoke(ctx context.Context, req slashid.Request) slashid.Result {
 	if !req.Commit() {
 		return slashid.Result{Kind: slashid.KeptBack}
 	}
@@ -233,7 +238,7 @@ func TestSilentConnection(t *testing.T) {
 func TestPatienceDoesNotEndCalls(t *testing.T) {
 	t.Parallel()
 	const patience = time.Second // generous, for the body must arrive within it
-	f := startFacade(t, upstreamFunc(func(ctx context.Context, _ slashid.Request) slashid.Result {
+	f := startFacade(t, upstreamtest.Func(func(ctx context.Context, _ slashid.Request) slashid.Result {
 		select {
 		case <-ctx.Done():
 			return slashid.Result{Kind: slashid.Cancelled, Sent: true}

@@ -14,13 +14,18 @@ import (
 // errWithheld stands in for an error whose text the peer may have had a hand in.
 var errWithheld = errors.New("an error of HTTP's, such as a broken answer or a stream refused; its text is withheld, for it may repeat the request")
 
+// fault is an error in words of this package's own, which may be shown.
+type fault string
+
+func (f fault) Error() string { return string(f) }
+
 // publicCause is the part of an error of net/http's that holds nothing of what a
 // peer sent: net/http quotes a broken answer, and a peer can answer with what it
 // got, or put it into a certificate for the next connection. Errors from below HTTP
 // come from the operating system, or are TLS's own words.
 func publicCause(err error) error {
 	for _, known := range []func(error) error{
-		is(errKeptBack), is(context.Canceled), is(context.DeadlineExceeded),
+		as[fault], is(context.Canceled), is(context.DeadlineExceeded),
 		certificateCause,
 		as[*net.OpError], as[*net.DNSError], as[syscall.Errno],
 		as[tls.AlertError], as[tls.RecordHeaderError],

@@ -2,8 +2,6 @@ package slashid
 
 import (
 	"encoding/base64"
-	"encoding/hex"
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -14,8 +12,7 @@ const maxCorrelationID = 128
 
 // correlationID returns SlashID's id for the request, or nothing when what came
 // under that name is too long, not printable, or tells something secret.
-func (r Request) correlationID(h http.Header) string {
-	id := h.Get(HeaderCorrelationID)
+func (r *Request) correlationID(id string) string {
 	if len(id) > maxCorrelationID {
 		return ""
 	}
@@ -33,10 +30,32 @@ func (r Request) correlationID(h http.Header) string {
 // occursIn reports whether an id tells something of what is secret in the request:
 // as it is, in hex or in base64. What the parts of the token encode is as secret as
 // they are: the claims say which token it is.
-func (r Request) occursIn(id string) bool {
+func (r *Request) occursIn(id string) bool {
 	if id == "" {
 		return false
 	}
+	var room [8 * maxCorrelationID]byte // more than all of it takes
+	text := appendDecodings(append(room[:0], id...))
+	s := screen{text: text}
+	s.fill()
+	return r.mayOccurIn(&s) && r.surelyOccursIn(string(text))
+}
+
+// mayOccurIn is false where surelyOccursIn is, and mostly costs far less.
+func (r *Request) mayOccurIn(s *screen) bool {
+	token := r.Token.Reveal()
+	if s.mayTell(token) || s.mayTell(r.Credentials.APIKey.Reveal()) || s.mayTell(r.Credentials.Authorization.Reveal()) {
+		return true
+	}
+	for part := range strings.SplitSeq(token, ".") {
+		if s.mayTellDecoded(part) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Request) surelyOccursIn(text string) bool {
 	secrets := []Secret{r.Token, r.Credentials.APIKey, r.Credentials.Authorization}
 	for part := range strings.SplitSeq(r.Token.Reveal(), ".") {
 		decoded, err := base64.RawURLEncoding.DecodeString(part)
@@ -44,28 +63,5 @@ func (r Request) occursIn(id string) bool {
 			secrets = append(secrets, NewSecret(string(decoded)))
 		}
 	}
-	texts := append(decodings(id), id)
-	return slices.ContainsFunc(secrets, func(secret Secret) bool {
-		return slices.ContainsFunc(texts, secret.OccursIn)
-	})
-}
-
-// decodings are what text is in hex and base64, wherever in it that begins.
-func decodings(text string) (all []string) {
-	for _, form := range []struct {
-		unit   int // so many characters stand by themselves
-		decode func(string) ([]byte, error)
-	}{
-		{2, hex.DecodeString}, {4, base64.RawStdEncoding.DecodeString}, {4, base64.RawURLEncoding.DecodeString},
-	} {
-		for from := range min(form.unit, len(text)) {
-			whole := text[from:]
-			// Where it stops being that, what was read so far is returned.
-			decoded, _ := form.decode(whole[:len(whole)/form.unit*form.unit])
-			if len(decoded) >= tellingRun {
-				all = append(all, string(decoded))
-			}
-		}
-	}
-	return all
+	return slices.ContainsFunc(secrets, func(secret Secret) bool { return secret.OccursIn(text) })
 }

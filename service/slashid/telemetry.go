@@ -2,13 +2,10 @@ package slashid
 
 import (
 	"context"
-	"io"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
@@ -36,40 +33,6 @@ func (t Telemetry) orNothing() Telemetry {
 		t.Propagator = propagation.NewCompositeTextMapPropagator()
 	}
 	return t
-}
-
-// observed makes a span and the semantic conventions' metrics of each request.
-func (t Telemetry) observed(base http.RoundTripper) http.RoundTripper {
-	return otelhttp.NewTransport(withPublicErrors{base},
-		otelhttp.WithTracerProvider(t.Tracers),
-		otelhttp.WithMeterProvider(t.Meters),
-		otelhttp.WithPropagators(t.Propagator),
-		otelhttp.WithSpanNameFormatter(func(string, *http.Request) string { return http.MethodPost + " " + revokePath }),
-	)
-}
-
-// withPublicErrors comes before whatever writes an error's text down.
-type withPublicErrors struct{ base http.RoundTripper }
-
-func (w withPublicErrors) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := w.base.RoundTrip(r)
-	if err != nil {
-		return nil, publicCause(err)
-	}
-	resp.Body = publicBody{resp.Body}
-	return resp, nil
-}
-
-type publicBody struct{ io.ReadCloser }
-
-func (b publicBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	switch err {
-	case nil, io.EOF:
-		return n, err
-	default:
-		return n, publicCause(err)
-	}
 }
 
 // The attribute of the counter of dials, and its values.
@@ -112,8 +75,6 @@ func observe(n *atomic.Int64) metric.Int64Callback {
 		return nil
 	}
 }
-
-type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // counted is dial, counted.
 func (t *traffic) counted(dial dialFunc) dialFunc {

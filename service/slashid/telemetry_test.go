@@ -154,13 +154,10 @@ func TestConnectionsAreCounted(t *testing.T) {
 	if got := count(); got != [2]int64{1, 1} {
 		t.Errorf("after two requests: %v", got)
 	}
-	client.Close()
-	if got := count(); got != [2]int64{0, 1} {
-		t.Errorf("after the connection was closed: %v", got)
-	}
-	s.Close()
-	revoke() // nobody listens any more
+	s.Close() // also the connection
+	revoke()  // nobody listens any more
 	if got := count(); got != [2]int64{0, 2} {
 		t.Errorf("after another that could not be opened: %v", got)
 	}
+	client.Close()
 }

@@ -1,0 +1,48 @@
+package service
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"google.golang.org/grpc/metadata"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/service/slashid"
+)
+
+// atOnce is an upstream that has revoked the token by the time that it is asked to.
+type atOnce struct{}
+
+func (atOnce) Begin(_ context.Context, req slashid.Request) *slashid.Attempt {
+	a := slashid.NewAttempt(func(slashid.Kind) {})
+	a.End(slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: req.Commit()})
+	return a
+}
+
+// BenchmarkRevoke is what the service itself adds to a call, with metrics, a deadline
+// and the headers that callers send.
+func BenchmarkRevoke(b *testing.B) {
+	s, err := New(Config{
+		Meter:    sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader())).Meter("quash"),
+		Upstream: atOnce{},
+		APIKey:   func() slashid.Secret { return slashid.NewSecret("key") },
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx := metadata.NewIncomingContext(b.Context(), metadata.Pairs(
+		":authority", "quash.internal", "content-type", "application/grpc", "user-agent", "grpc-go/1.0",
+		MetadataSDKVersion, "1.2.3"))
+	ctx, cancel := context.WithTimeout(ctx, MaxTimeout)
+	defer cancel()
+	req := &quashv1.RevokeRequest{Token: strings.Repeat("abcdefgh.-_", 93)}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Revoke(ctx, req); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

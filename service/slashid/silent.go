@@ -1,0 +1,17 @@
+package slashid
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+)
+
+// nothingToRead asks a connection that is no socket.
+func nothingToRead(conn net.Conn) bool {
+	_ = conn.SetReadDeadline(time.Unix(1, 0))
+	var b [1]byte
+	_, err := conn.Read(b[:])
+	_ = conn.SetReadDeadline(time.Time{})
+	return errors.Is(err, os.ErrDeadlineExceeded)
+}
