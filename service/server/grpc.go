@@ -27,6 +27,9 @@ func newGRPC(streams context.Context, cfg Config, arriving *arrivals, observer *
 		grpc.ChainUnaryInterceptor(arrived, interceptors(cfg, observer)),
 		grpc.ChainStreamInterceptor(stream...),
 		grpc.InTapHandle(arriving.tap),
+		// Goroutines whose stacks have grown already. When all of them wait, others are
+		// begun.
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.StatsHandler(observer.calls),
 		grpc.StatsHandler(unread{observer}),
 		grpc.MaxRecvMsgSize(limits.RequestBytes),

@@ -77,6 +77,9 @@ const (
 	// streamsAtOnce is how many streams of health and reflection may be open: one for
 	// each client that watches.
 	streamsAtOnce = 2000
+	// streamWorkers is how many calls over gRPC find a goroutine that has made others
+	// before.
+	streamWorkers = 64
 	// adminConnections is far more than probes, scrapes and engineers make.
 	adminConnections = 1000
 	// profilesAtOnce is how many profiles are taken at a time: each costs something,

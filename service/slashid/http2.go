@@ -77,9 +77,8 @@ type http2Conn struct {
 	nextID   uint32
 	toldLast bool  // whether the peer takes no more streams
 	failure  error // why the connection has ended; nil while it has not
-	// What the peer takes: of all streams, of each that begins, in a frame.
+	// What the peer takes: of all streams, and of each that begins.
 	window, streamWindow int64
-	frameSize            int
 	pinged               bool // and no sign of life since
 
 	// This is the reader's: how much has been read of bodies that the peer does not
@@ -117,7 +116,7 @@ func newHTTP2Conn(p *pool, conn net.Conn) (*http2Conn, error) {
 		pool: p, conn: conn, born: time.Now(),
 		buffer:  bufio.NewWriterSize(conn, bufferSize),
 		streams: map[uint32]*stream{}, nextID: 1, limit: maxStreams,
-		window: initialWindow, streamWindow: initialWindow, frameSize: maxFrame,
+		window: initialWindow, streamWindow: initialWindow,
 	}
 	c.work.L = &c.mu
 	c.framer = http2.NewFramer(c.buffer, bufio.NewReaderSize(conn, bufferSize))

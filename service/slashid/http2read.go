@@ -264,8 +264,6 @@ func (c *http2Conn) settle(f *http2.SettingsFrame) (limit int, err error) {
 				s.window += change
 			}
 			c.unblock()
-		case http2.SettingMaxFrameSize:
-			c.frameSize = int(min(setting.Val, maxFrame))
 		case http2.SettingHeaderTableSize:
 			if !c.todo.resized || setting.Val < c.todo.smallest {
 				c.todo.smallest = setting.Val

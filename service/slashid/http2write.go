@@ -194,14 +194,11 @@ func (c *http2Conn) encode(x *exchange, bodyLength int) {
 
 // writeHeaders writes block, in as many frames as it takes.
 func (c *http2Conn) writeHeaders(id uint32) error {
-	c.mu.Lock()
-	most := c.frameSize
-	c.mu.Unlock()
 	block := c.block.Bytes()
-	n := min(len(block), most)
+	n := min(len(block), maxFrame)
 	err := c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block[:n], EndHeaders: n == len(block)})
 	for block = block[n:]; len(block) > 0 && err == nil; block = block[n:] {
-		n = min(len(block), most)
+		n = min(len(block), maxFrame)
 		err = c.framer.WriteContinuation(id, n == len(block), block[:n])
 	}
 	return err
@@ -230,7 +227,7 @@ func (c *http2Conn) take(s *stream, body []byte) int {
 	if !c.isOpen(s) {
 		return 0
 	}
-	n := int(min(int64(len(body)), c.window, s.window, int64(c.frameSize)))
+	n := int(min(int64(len(body)), c.window, s.window, maxFrame))
 	if n <= 0 {
 		if s.rest == nil {
 			body = bytes.Clone(body) // the buffer is for the next one
