@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/service"
 )
 
@@ -76,16 +77,50 @@ func decodeWith(r io.Reader, decode func(data []byte, into proto.Message) []serv
 		if !ok {
 			return errUndecodable
 		}
-		message, ok := v.(proto.Message)
+		request, ok := v.(*quashv1.RevokeRequest)
 		if !ok {
 			return errUndecodable
 		}
-		body.violations = decode(body.data, message)
+		if token, ok := tokenAlone(body.data); ok {
+			request.Token = token
+			return nil
+		}
+		body.violations = decode(body.data, request)
 		if len(body.violations) > 0 {
 			return errUndecodable
 		}
 		return nil
 	}
+}
+
+// tokenAlone returns the token of a body that has nothing else and writes it without
+// escapes, as most do. Of those both doors read the same, and a look at each byte is a
+// tenth of what a decoder takes. Any other body is for the decoders.
+func tokenAlone(data []byte) (string, bool) {
+	for _, text := range []string{"{", `"token"`, ":", `"`} {
+		var ok bool
+		if data, ok = afterSpace(data, text); !ok {
+			return "", false
+		}
+	}
+	token, rest, _ := bytes.Cut(data, []byte{'"'})
+	for _, c := range token {
+		if c < ' ' || c > '~' || c == '\\' {
+			return "", false
+		}
+	}
+	rest, ok := afterSpace(rest, "}")
+	if !ok || len(bytes.TrimLeft(rest, jsonSpace)) > 0 {
+		return "", false
+	}
+	return string(token), true
+}
+
+const jsonSpace = " \t\r\n"
+
+// afterSpace returns what follows text, which white space may precede.
+func afterSpace(data []byte, text string) ([]byte, bool) {
+	return bytes.CutPrefix(bytes.TrimLeft(data, jsonSpace), []byte(text))
 }
 
 // decodeMessage reads the JSON form of a message strictly: nothing unknown,
