@@ -101,6 +101,9 @@ func (h *hunt) withOwnKey(t *testing.T) {
 	// Whoever called meanwhile might take what is unasked for the answer.
 	for _, door := range doors {
 		f.expect(t, call{door: door, scene: sceneUnasked}, rowRevoked)
+		<-upstream.unasked
+		// Whoever comes next has a connection of their own, and sees that one closed.
+		f.expect(t, call{door: door, scene: "204"}, rowRevoked)
 		select {
 		case <-upstream.unaskedOver:
 		case <-time.After(patience):

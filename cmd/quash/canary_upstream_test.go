@@ -29,9 +29,9 @@ type parrot struct {
 	// released is closed when held calls are to be answered.
 	released chan struct{}
 	release  func()
-	// unaskedOver has an entry for each connection of sceneUnasked that quash has
-	// given up.
-	unaskedOver chan struct{}
+	// unasked has an entry for each answer that nobody has asked for, unaskedOver one
+	// for each connection of them that quash has given up.
+	unasked, unaskedOver chan struct{}
 
 	mu       sync.Mutex
 	conns    []net.Conn
@@ -45,7 +45,8 @@ type parrot struct {
 // startParrot serves HTTP/1.1 in plaintext or, with a certificate, HTTP/2.
 func startParrot(t *testing.T, h *hunt, cert *tls.Certificate) *parrot {
 	p := &parrot{
-		h: h, released: make(chan struct{}), unaskedOver: make(chan struct{}, len(doors)),
+		h: h, released: make(chan struct{}),
+		unasked: make(chan struct{}, len(doors)), unaskedOver: make(chan struct{}, len(doors)),
 		attempts: map[string]int{}, arrived: map[string]chan struct{}{}, heard: map[string]int{},
 	}
 	p.release = sync.OnceFunc(func() { close(p.released) })
@@ -220,6 +221,9 @@ func (p *parrot) serveHTTP1(conn net.Conn) {
 		if fault := faultsHTTP1[s.scene]; fault != nil {
 			if !fault(http1{conn}, s) {
 				return
+			}
+			if s.scene == sceneUnasked {
+				p.unasked <- struct{}{}
 			}
 			continue
 		}

@@ -151,8 +151,11 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Close releases the listeners of a server that is not going to Run.
+// Close releases what a server has that is not going to Run.
 func (s *Server) Close() {
+	if s.grpc != nil {
+		s.grpc.Stop()
+	}
 	for _, l := range s.listeners() {
 		if l != nil {
 			_ = l.Close()
