@@ -351,6 +351,6 @@ func (c *call) newError(s situation) *Error {
 		err.failure.Timeout = durationpb.New(c.timeout)
 	}
 	err.failure.Attempts = int32(c.attempts)     //nolint:gosec // at most maxAttempts
-	err.failure.UpstreamStatus = int32(c.status) //nolint:gosec // three digits, says net/http
+	err.failure.UpstreamStatus = int32(c.status) //nolint:gosec // three digits, says slashid
 	return err
 }

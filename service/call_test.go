@@ -357,7 +357,7 @@ func TestNothingIsSentAfterwards(t *testing.T) {
 }
 
 // An attempt that nobody wants any more is ended while it has no connection, so
-// that it holds no place; net/http keeps the connection for the next one.
+// that it holds no place; the pool keeps the connection for the next one.
 func TestUnwantedAttemptEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

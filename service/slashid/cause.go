@@ -19,8 +19,8 @@ type fault string
 
 func (f fault) Error() string { return string(f) }
 
-// publicCause is the part of an error of net/http's that holds nothing of what a
-// peer sent: net/http quotes a broken answer, and a peer can answer with what it
+// publicCause is the part of an error that holds nothing of what a peer sent: net/http,
+// which reads HTTP/1.1, and x/net quote a broken answer, and a peer can answer with what it
 // got, or put it into a certificate for the next connection. Errors from below HTTP
 // come from the operating system, or are TLS's own words.
 func publicCause(err error) error {

@@ -126,7 +126,21 @@ type answer struct {
 
 // answered ends the exchange with an answer.
 func (x *exchange) answered(a answer) {
-	result := Result{
+	result, ok := x.judge(a)
+	if ok && x.state.Swap(ended) != ended {
+		x.finish(result, a)
+	}
+}
+
+// judge says what an answer means. A panic is that of the exchange alone: others share
+// the connection.
+func (x *exchange) judge(a answer) (result Result, ok bool) {
+	defer func() {
+		if value := recover(); value != nil {
+			x.panicked(value)
+		}
+	}()
+	result = Result{
 		Kind:          kindOf(a.status),
 		Status:        a.status,
 		Sent:          true,
@@ -139,9 +153,7 @@ func (x *exchange) answered(a answer) {
 	case a.status == http.StatusRequestTimeout && isEnvelope(a.body):
 		result.Kind = InProgress
 	}
-	if x.state.Swap(ended) != ended {
-		x.finish(result, a)
-	}
+	return result, true
 }
 
 // kindOf is what a status means from anyone, SlashID or not.

@@ -217,3 +217,52 @@ func TestEndlessHead(t *testing.T) {
 		})
 	}
 }
+
+// gathering is a connection on which what is written can be made to come at once.
+type gathering struct {
+	net.Conn
+
+	held bool
+	data []byte
+}
+
+func (g *gathering) Write(p []byte) (int, error) {
+	if !g.held {
+		return g.Conn.Write(p)
+	}
+	g.data = append(g.data, p...)
+	return len(p), nil
+}
+
+func (g *gathering) flush() { _, _ = g.Conn.Write(g.data) }
+
+// An answer that nobody has asked for is not the next one's either where TLS has read it
+// together with the one before.
+func TestSurplusAnswerInTheBufferOfTLS(t *testing.T) {
+	t.Parallel()
+	p := &peer{script: func(c *peerConn) {
+		raw := &gathering{Conn: c.Conn}
+		c.Conn = raw
+		overTLS("http/1.1", func(c *peerConn) {
+			if c.number > 1 {
+				c.answerEach("HTTP/1.1 503 Service Unavailable\nContent-Length: 0\n\n")
+				return
+			}
+			c.readRequest()
+			raw.held = true
+			c.answer(revoked)
+			c.answer(revoked)
+			raw.flush()
+			c.waitForClose()
+		})(c)
+	}}
+	client := newClient(t, "https://slashid.test", slashidTestCAs())
+	client.DialThrough(p.dial)
+	t.Cleanup(p.close)
+	if got := revoke(t, client, aRequest()); got.Kind != slashid.Revoked {
+		t.Fatalf("the first: %+v", got)
+	}
+	if got := revoke(t, client, aRequest()); got.Kind != slashid.Unavailable {
+		t.Errorf("the second: %+v", got)
+	}
+}

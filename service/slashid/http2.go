@@ -226,10 +226,27 @@ func (s *stream) decline() {
 
 // abandon implements carrier.
 func (s *stream) abandon(*exchange) {
-	if s.takeOut(http2.ErrCodeCancel) {
+	if s.unqueue() || s.takeOut(http2.ErrCodeCancel) {
 		s.conn.pool.freed(s.conn, 1)
 	}
-	// Otherwise it is over, or the writer is going to come upon it.
+	// Otherwise it is over, or the writer has it in its hands.
+}
+
+// unqueue takes a stream that has not begun out of the queue. It is false where it is not
+// in there.
+func (s *stream) unqueue() bool {
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.id != 0 {
+		return false
+	}
+	i := slices.Index(c.queue, s)
+	if i < 0 {
+		return false
+	}
+	c.queue = slices.Delete(c.queue, i, i+1)
+	return true
 }
 
 // takeOut takes a stream that has not ended out of the connection, and tells the peer.

@@ -3,6 +3,7 @@ package slashid
 import (
 	"bytes"
 	"runtime"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -39,6 +40,8 @@ func (c *http2Conn) write() {
 		if !ok {
 			return
 		}
+		// A peer that reads nothing may send all the same, and so be no dead one.
+		_ = c.conn.SetWriteDeadline(time.Now().Add(pingTimeout))
 		err := c.writeControl(todo)
 		written := 0
 		for ; written < len(queue) && err == nil; written++ {
@@ -171,7 +174,7 @@ func (c *http2Conn) open(s *stream) bool {
 		return true
 	}
 	c.mu.Unlock()
-	s.exchange.lost(errGoAway)
+	s.exchange.notConnected(errGoAway) // nothing of it was written
 	c.pool.freed(c, 1)
 	return false
 }

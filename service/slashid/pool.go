@@ -51,6 +51,10 @@ func (p *pool) begin(x *exchange) {
 		return
 	}
 	p.mu.Lock()
+	if x.state.Load() == ended { // and abandon has been here
+		p.mu.Unlock()
+		return
+	}
 	if p.closed {
 		p.mu.Unlock()
 		x.notConnected(errClosed)

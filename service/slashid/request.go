@@ -13,8 +13,8 @@ import (
 // revokePath is the endpoint, below the base URL.
 const revokePath = "/token/revoke"
 
-// The request headers of SlashID's contract. Written in the canonical form of
-// net/http; HTTP does not mind.
+// The request headers of SlashID's contract. Written as HTTP/1.1 sends
+// them; HTTP/2 has them in lower case.
 const (
 	HeaderAPIKey             = "Slashid-Api-Key"
 	HeaderAuthorization      = "Authorization"

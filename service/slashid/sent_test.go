@@ -523,7 +523,7 @@ func TestSentOverHTTP2(t *testing.T) {
 			wantRequests: 1,
 		},
 		{
-			// net/http takes this, too, for a word that nothing was processed.
+			// Some take this, too, for a word that nothing was processed.
 			name:         "the stream ends in a protocol error",
 			end:          func(c http2Conn, stream uint32) { c.resetStream(stream, 0x1) },
 			check:        isLost,

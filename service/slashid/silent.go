@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// nothingToRead asks a connection that is no socket.
+// nothingToRead asks a connection for what it holds itself: a past deadline keeps it from
+// asking anybody else.
 func nothingToRead(conn net.Conn) bool {
 	_ = conn.SetReadDeadline(time.Unix(1, 0))
 	var b [1]byte

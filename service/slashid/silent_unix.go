@@ -11,6 +11,9 @@ import (
 // isSilent reports whether nothing has come on a connection, not even its end.
 func isSilent(conn net.Conn) bool {
 	for secure, ok := conn.(*tls.Conn); ok; secure, ok = conn.(*tls.Conn) { // to a proxy, too
+		if !nothingToRead(secure) { // what it has taken off the socket already
+			return false
+		}
 		conn = secure.NetConn()
 	}
 	if counted, ok := conn.(*countedConn); ok {

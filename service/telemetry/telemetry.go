@@ -129,21 +129,14 @@ func newScraped(registry *prometheus.Registry) (sdkmetric.Reader, error) {
 	return reader, nil
 }
 
-// views are what the libraries' metrics need for a service whose calls may take two
-// minutes, and whose requests hold a token: not even its length is anybody's
-// business.
+// views are what the conventions' metrics need for a service whose calls may take two
+// minutes.
 func views() []sdkmetric.Option {
-	var options []sdkmetric.Option
-	for _, name := range []string{"rpc.server.call.duration", "http.client.request.duration"} {
-		options = append(options, sdkmetric.WithView(sdkmetric.NewView(
-			sdkmetric.Instrument{Name: name},
-			sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: service.WaitBuckets}},
-		)))
-	}
-	return append(options, sdkmetric.WithView(sdkmetric.NewView(
-		sdkmetric.Instrument{Name: "http.client.request.body.size"},
-		sdkmetric.Stream{Aggregation: sdkmetric.AggregationDrop{}},
-	)))
+	long := sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: service.WaitBuckets}}
+	return []sdkmetric.Option{sdkmetric.WithView(
+		sdkmetric.NewView(sdkmetric.Instrument{Name: "rpc.server.call.duration"}, long),
+		sdkmetric.NewView(sdkmetric.Instrument{Name: "http.client.request.duration"}, long),
+	)}
 }
 
 // Shutdown sends what has not been sent yet, until ctx ends. That it fails is logged
