@@ -3,6 +3,7 @@ package slashid
 import (
 	"container/list"
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -71,8 +72,9 @@ func (p *pool) begin(x *exchange) {
 		p.mu.Unlock()
 		return
 	}
-	c := p.idle[len(p.idle)-1]
-	p.idle = p.idle[:len(p.idle)-1]
+	last := len(p.idle) - 1
+	c := p.idle[last]
+	p.idle = slices.Delete(p.idle, last, last+1) // which forgets it, too
 	p.mu.Unlock()
 	c.begin(x)
 }
@@ -300,7 +302,7 @@ func (p *pool) reapIdle() {
 	since := time.Now().Add(-idleTimeout)
 	for len(p.idle) > 0 && !p.idle[0].idleSince.After(since) {
 		old = append(old, p.idle[0])
-		p.idle = p.idle[1:]
+		p.idle = slices.Delete(p.idle, 0, 1)
 	}
 	var busy []*http2Conn
 	for _, c := range p.shared {
