@@ -349,14 +349,7 @@ func TestTraceHeadersThatHTTPCannotHold(t *testing.T) {
 // A panic of Commit's is that of its attempt, and of no other.
 func TestPanicOfCommit(t *testing.T) {
 	t.Parallel()
-	for protocol, script := range map[string]func(*peerConn){
-		"http/1.1": func(c *peerConn) { c.answerEach(revoked) },
-		"h2": func(c *peerConn) {
-			if p := aFramePeer(c); p.greet() {
-				p.revokeEach()
-			}
-		},
-	} {
+	for protocol, script := range revokingEach {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			client, _ := newTLSPeer(t, protocol, script)

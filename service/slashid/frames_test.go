@@ -222,3 +222,21 @@ func goroutinesOf(name string) int {
 	}
 	return n
 }
+
+// revokingEach are peers that revoke every token, by their protocol.
+var revokingEach = map[string]func(*peerConn){
+	"http/1.1": func(c *peerConn) { c.answerEach(revoked) },
+	"h2": func(c *peerConn) {
+		if p := aFramePeer(c); p.greet() {
+			p.revokeEach()
+		}
+	},
+}
+
+// wantNoLoad checks that no request waits for a connection, nor is one on any.
+func wantNoLoad(t *testing.T, client *slashid.Client) {
+	t.Helper()
+	if queued, busy := client.Load(); queued != 0 || busy != 0 {
+		t.Errorf("%d wait, %d are under way", queued, busy)
+	}
+}

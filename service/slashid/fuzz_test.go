@@ -73,7 +73,5 @@ func endAfterAll(t *testing.T, client *slashid.Client) {
 		}
 	}
 	synctest.Wait()
-	if queued, busy := client.Load(); queued != 0 || busy != 0 {
-		t.Errorf("%d wait, %d are under way", queued, busy)
-	}
+	wantNoLoad(t, client)
 }

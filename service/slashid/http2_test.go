@@ -65,9 +65,7 @@ func TestConnectionBreaksWhileRequestsAreWritten(t *testing.T) {
 				t.Errorf("request %d does not end", i)
 			}
 		}
-		if queued, busy := client.Load(); queued != 0 || busy != 0 {
-			t.Errorf("%d wait, %d are under way", queued, busy)
-		}
+		wantNoLoad(t, client)
 	})
 }
 
@@ -112,9 +110,7 @@ func TestPeerTakesFewerRequests(t *testing.T) {
 			a.GiveUp(slashid.Cancelled)
 		}
 		synctest.Wait()
-		if queued, busy := client.Load(); queued != 0 || busy != 0 {
-			t.Errorf("%d wait, %d are under way", queued, busy)
-		}
+		wantNoLoad(t, client)
 	})
 }
 
@@ -143,9 +139,7 @@ func TestBlockedRequestsAreForgotten(t *testing.T) {
 				t.Errorf("%d requests that nobody wants are kept", got)
 			}
 		}
-		if queued, busy := client.Load(); queued != 0 || busy != 0 {
-			t.Errorf("%d wait, %d are under way", queued, busy)
-		}
+		wantNoLoad(t, client)
 	})
 }
 
@@ -228,9 +222,7 @@ func TestFlowControl(t *testing.T) {
 				if resets != 0 {
 					t.Errorf("%d streams were reset", resets)
 				}
-				if queued, busy := client.Load(); queued != 0 || busy != 0 {
-					t.Errorf("%d wait, %d are under way", queued, busy)
-				}
+				wantNoLoad(t, client)
 			})
 		})
 	}

@@ -140,14 +140,7 @@ func TestFailedDial(t *testing.T) {
 // A dial whose waiters have gone goes on for those that come.
 func TestDialServesWhoComesLater(t *testing.T) {
 	t.Parallel()
-	for protocol, script := range map[string]func(*peerConn){
-		"http/1.1": func(c *peerConn) { c.answerEach(revoked) },
-		"h2": func(c *peerConn) {
-			if p := aFramePeer(c); p.greet() {
-				p.revokeEach()
-			}
-		},
-	} {
+	for protocol, script := range revokingEach {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -203,9 +196,7 @@ func TestRequestsGoOnWhileADialHangs(t *testing.T) {
 			next <- struct{}{}
 		}
 		wantAll(t, all, slashid.Revoked)
-		if queued, busy := client.Load(); queued != 0 || busy != 0 {
-			t.Errorf("%d wait, %d are under way", queued, busy)
-		}
+		wantNoLoad(t, client)
 	})
 }
 
@@ -236,9 +227,7 @@ func TestRequestsAreSpread(t *testing.T) {
 			a.GiveUp(slashid.Cancelled)
 		}
 		synctest.Wait()
-		if queued, busy := client.Load(); queued != 0 || busy != 0 {
-			t.Errorf("%d wait, %d are under way", queued, busy)
-		}
+		wantNoLoad(t, client)
 	})
 }
 
@@ -371,14 +360,7 @@ func TestCloseWhileConnecting(t *testing.T) {
 // Connections that nobody needs are not kept for ever.
 func TestIdleConnectionsAreClosed(t *testing.T) {
 	t.Parallel()
-	for protocol, script := range map[string]func(*peerConn){
-		"http/1.1": func(c *peerConn) { c.answerEach(revoked) },
-		"h2": func(c *peerConn) {
-			if p := aFramePeer(c); p.greet() {
-				p.revokeEach()
-			}
-		},
-	} {
+	for protocol, script := range revokingEach {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

@@ -120,7 +120,5 @@ func storm(t *testing.T) {
 			t.Errorf("%s came %d times", token, times)
 		}
 	}
-	if queued, busy := client.Load(); queued != 0 || busy != 0 {
-		t.Errorf("%d wait, %d are under way", queued, busy)
-	}
+	wantNoLoad(t, client)
 }
