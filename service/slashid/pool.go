@@ -254,12 +254,7 @@ func (p *pool) unshare(c *http2Conn) {
 	defer p.mu.Unlock()
 	c.retired = true
 	c.limit = 0
-	for i, one := range p.shared {
-		if one == c {
-			p.shared = append(p.shared[:i:i], p.shared[i+1:]...)
-			return
-		}
-	}
+	p.shared = slices.DeleteFunc(p.shared, func(one *http2Conn) bool { return one == c })
 }
 
 // release gives a connection of HTTP/1.1 to who has waited longest, or keeps it.
