@@ -8,6 +8,7 @@
 //	configz.go      what the admin listener shows of the flags
 //	environment.go  and of the variables that are no flag's
 //	watch.go        files that are read again when they change
+//	collections.go  how often garbage is collected
 //	withhold.go     what libraries log by themselves
 //	serve.go        quash serve
 //	dev.go          quash dev
@@ -25,6 +26,7 @@ import (
 )
 
 func main() {
+	collectRarely()
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

@@ -29,6 +29,10 @@ type arrivals struct {
 
 	mu      sync.Mutex
 	pending list.List // of *arrival, the longest first
+	// timer is set for the first of them, or for one that was before it; nil before there
+	// was any.
+	timer *time.Timer
+	timed bool // whether it is set
 	// connections are those that have any of them, and how many.
 	connections map[any]int
 }
@@ -39,12 +43,14 @@ type arrival struct {
 	connection any
 	place      *list.Element // nil once it is over
 	giveUp     func()
-	timer      *time.Timer
+	due        time.Time   // when it has had time enough
 	crowdedOut atomic.Bool // whether it was given up for another one
 
-	// These are gRPC's: whether it is a call of Revoke, and whether its message has come.
+	// These are gRPC's: whether it is a call of Revoke, whether its message has come, and
+	// what has it no longer over with its stream, which takes a goroutine.
 	revokes bool
 	arrived atomic.Bool
+	forget  func() bool
 }
 
 func newArrivals(limits Limits) *arrivals {
@@ -62,15 +68,47 @@ func (a *arrivals) begin(connection any, giveUp func()) *arrival {
 		r.crowdedOut.Store(true)
 		r.end()
 	}
-	r := &arrival{all: a, connection: connection, giveUp: giveUp}
+	r := &arrival{all: a, connection: connection, giveUp: giveUp, due: time.Now().Add(a.patience)}
 	r.place = a.pending.PushBack(r)
 	a.connections[connection]++
-	r.timer = time.AfterFunc(a.patience, func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		r.end()
-	})
+	a.setTimer()
 	return r
+}
+
+// setTimer sets the timer, unless it is: to do so for each request would cost more than
+// all the rest. The caller holds the lock.
+func (a *arrivals) setTimer() {
+	first := a.first()
+	if a.timed || first == nil {
+		return
+	}
+	a.timed = true
+	left := time.Until(first.due)
+	if a.timer == nil {
+		a.timer = time.AfterFunc(left, a.expire)
+		return
+	}
+	a.timer.Reset(left)
+}
+
+// expire ends those that have had time enough: the first, for all have the same.
+func (a *arrivals) expire() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	for r := a.first(); r != nil && !now.Before(r.due); r = a.first() {
+		r.end()
+	}
+	a.timed = false
+	a.setTimer()
+}
+
+// first is the longest on its way, nil where none is. The caller holds the lock.
+func (a *arrivals) first() *arrival {
+	if a.pending.Len() == 0 {
+		return nil
+	}
+	return a.pending.Front().Value.(*arrival) //nolint:forcetypeassert // nothing else is in it
 }
 
 // longest is the one to give up: there is one, since not every connection can have
@@ -111,7 +149,6 @@ func (r *arrival) leave() bool {
 	if r.all.connections[r.connection] == 0 {
 		delete(r.all.connections, r.connection)
 	}
-	r.timer.Stop()
 	return true
 }
 
@@ -124,7 +161,7 @@ func (a *arrivals) tap(ctx context.Context, info *tap.Info) (context.Context, er
 	ctx, cancel := context.WithCancel(ctx)
 	r := a.begin(connection, cancel)
 	r.revokes = info.FullMethodName == quashv1.TokenService_Revoke_FullMethodName
-	context.AfterFunc(ctx, r.over)
+	r.forget = context.AfterFunc(ctx, r.over)
 	return context.WithValue(ctx, arrivalKey{}, r), nil
 }
 
@@ -139,5 +176,6 @@ func arrivalOver(ctx context.Context) {
 	if r, ok := ctx.Value(arrivalKey{}).(*arrival); ok {
 		r.arrived.Store(true)
 		r.over()
+		r.forget()
 	}
 }

@@ -24,14 +24,13 @@ func newGRPC(streams context.Context, cfg Config, arriving *arrivals, observer *
 		stream = append(stream, onlyAllowedStreams(cfg.AllowedCallers, cfg.Logger)) //nolint:contextcheck // it has each stream's own
 	}
 	options := []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(arrived, interceptors(cfg, observer)),
+		grpc.UnaryInterceptor(chain(arrived, interceptors(cfg, observer))),
 		grpc.ChainStreamInterceptor(stream...),
 		grpc.InTapHandle(arriving.tap),
 		// Goroutines whose stacks have grown already. When all of them wait, others are
 		// begun.
 		grpc.NumStreamWorkers(streamWorkers),
-		grpc.StatsHandler(observer.calls),
-		grpc.StatsHandler(unread{observer}),
+		grpc.StatsHandler(overGRPC{observer.calls, observer}),
 		grpc.MaxRecvMsgSize(limits.RequestBytes),
 		grpc.MaxHeaderListSize(uint32(limits.HeaderBytes)),             //nolint:gosec // a flag bounds it
 		grpc.MaxConcurrentStreams(uint32(limits.StreamsPerConnection)), //nolint:gosec // likewise

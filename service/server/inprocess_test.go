@@ -20,7 +20,7 @@ func TestCallsInProcessAreToldOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		svc := &takingASecond{}
 		var told onlyEnds
-		c := newInProcess(svc, chain(), &told)
+		c := newInProcess(svc, pushback, &told)
 		ctx := metadata.AppendToOutgoingContext(t.Context(), "slashid-sdkversion", "1.2.3")
 		_, err := c.Revoke(ctx, &quashv1.RevokeRequest{})
 		if err == nil || !errors.Is(told.end.Error, err) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"strconv"
 
 	"google.golang.org/grpc"
@@ -18,29 +17,24 @@ import (
 // interceptors is the chain of every unary call, from whichever door, outermost
 // first.
 func interceptors(cfg Config, observer *observer) grpc.UnaryServerInterceptor {
-	all := []grpc.UnaryServerInterceptor{
-		pushback,
-		observer.intercept,
-		recovery(cfg.Logger),
-	}
+	innermost := recovery(cfg.Logger)
 	if cfg.AllowedCallers != nil {
-		all = append(all, onlyAllowed(cfg.AllowedCallers))
+		innermost = chain(innermost, onlyAllowed(cfg.AllowedCallers))
 	}
-	return chain(all...)
+	return chain(pushback, observer.intercept, innermost)
 }
 
-// chain makes one interceptor of several. grpc-go has this for its own servers
-// only, and calls in the process must run through the very same chain.
-func chain(interceptors ...grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
+// chain makes one interceptor of several, the first outermost. grpc-go has this for its
+// own servers only, and calls in the process must run through the very same chain.
+func chain(first grpc.UnaryServerInterceptor, others ...grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
+	if len(others) == 0 {
+		return first
+	}
+	rest := chain(others[0], others[1:]...)
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-		next := handler
-		for _, interceptor := range slices.Backward(interceptors) {
-			inner := next
-			next = func(ctx context.Context, req any) (any, error) {
-				return interceptor(ctx, req, info, inner)
-			}
-		}
-		return next(ctx, req)
+		return first(ctx, req, info, func(ctx context.Context, req any) (any, error) {
+			return rest(ctx, req, info, handler)
+		})
 	}
 }
 

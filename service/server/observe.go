@@ -165,13 +165,18 @@ func doorOf(ctx context.Context) string {
 	return doorGRPC
 }
 
-// unread observes the calls over gRPC that never get to an interceptor, because their
-// message is too large, no message, or does not come.
-type unread struct{ observer *observer }
+// overGRPC observes the calls over gRPC: as any other, and those that never get to an
+// interceptor, because their message is too large, no message, or does not come. Two
+// handlers would be told of each step of a call twice.
+type overGRPC struct {
+	*tracing
 
-func (unread) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+	observer *observer
+}
 
-func (u unread) HandleRPC(ctx context.Context, event stats.RPCStats) {
+// HandleRPC implements stats.Handler.
+func (g overGRPC) HandleRPC(ctx context.Context, event stats.RPCStats) {
+	g.tracing.HandleRPC(ctx, event)
 	end, ok := event.(*stats.End)
 	if !ok {
 		return
@@ -182,7 +187,7 @@ func (u unread) HandleRPC(ctx context.Context, event stats.RPCStats) {
 	}
 	err := r.errorUnread(status.Code(end.Error))
 	err.TookSince(end.BeginTime)
-	u.observer.failed(ctx, err)
+	g.observer.failed(ctx, err)
 }
 
 // errorUnread is what became of a call that was never read. Its caller has been told by
@@ -196,7 +201,3 @@ func (r *arrival) errorUnread(code codes.Code) *service.Error {
 	}
 	return service.InvalidRequest(service.Violation{Field: bodyField, Description: "could not be read"})
 }
-
-func (unread) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
-
-func (unread) HandleConn(context.Context, stats.ConnStats) {}
