@@ -187,8 +187,10 @@ func (r *report) writeAdded(b *strings.Builder) {
 	for _, w := range r.added.ways {
 		d := r.added.delays[w]
 		late := millis(medianOf(d, func(d delays) time.Duration { return d.late }))
+		verdict := met[time.Duration]
 		if behind := r.added.behind(w); behind > 0 {
 			late += fmt.Sprintf(": **in %d of %d rounds the load did not keep up**", behind, len(d))
+			verdict = func(time.Duration, time.Duration) string { return "unsure" }
 		}
 		cells := []string{
 			w.name, string(w.upstream),
@@ -200,7 +202,7 @@ func (r *report) writeAdded(b *strings.Builder) {
 		} else {
 			p50 := r.added.added(w, func(d delays) time.Duration { return d.p50 })
 			p99 := r.added.added(w, func(d delays) time.Duration { return d.p99 })
-			cells = append(cells, millis(p50), met(p50, mostAdded50), millis(p99), met(p99, mostAdded99))
+			cells = append(cells, millis(p50), verdict(p50, mostAdded50), millis(p99), verdict(p99, mostAdded99))
 		}
 		t.add(append(cells, late)...)
 	}
