@@ -12,6 +12,7 @@
 //	pool.go           which connection an exchange is given, and when one is made
 //	dial.go           making them: DNS, proxies, TLS
 //	http1.go          a connection of HTTP/1.1; silent.go: whether it can be used again
+//	http1head.go      reading most of its answers at a glance
 //	http2.go          a connection of HTTP/2; http2write.go, http2read.go: its two halves
 //	baseurl.go        where SlashID is
 //	envelope.go       telling SlashID's error envelope from a proxy's page

@@ -23,6 +23,9 @@ const (
 // SafeCorrelationID is correlationID.
 func (r *Request) SafeCorrelationID(id string) string { return r.correlationID(id) }
 
+// CutRevoked is cutRevoked.
+func CutRevoked(read []byte) (correlationID, rest []byte, ok bool) { return cutRevoked(read) }
+
 // IsEnvelope is isEnvelope.
 func IsEnvelope(body []byte) bool { return isEnvelope(body) }
 

@@ -145,6 +145,19 @@ func (c *http1Conn) over(reusable bool) {
 
 // read takes an answer, and tells whether there can be another.
 func (c *http1Conn) read() (a answer, reusable bool, err error) {
+	c.head.N = maxBody
+	if _, err := c.reader.Peek(1); err != nil {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return a, false, err
+	}
+	read, _ := c.reader.Peek(c.reader.Buffered())
+	if id, rest, ok := cutRevoked(read); ok {
+		a = answer{protocol: "1.1", status: http.StatusNoContent, correlationID: string(id)}
+		_, _ = c.reader.Discard(len(read) - len(rest))
+		return a, len(rest) == 0, nil
+	}
 	resp, err := c.readHead() //nolint:bodyclose // that would read all of it
 	if err != nil {
 		return a, false, err
@@ -178,10 +191,10 @@ func saysTooMuch(resp *http.Response) bool {
 	return len(resp.TransferEncoding) > 0 || length != "" && length != "0"
 }
 
-// readHead reads up to the body of the answer that counts.
+// readHead reads up to the body of the answer that counts. The first may take what there is
+// of head.
 func (c *http1Conn) readHead() (*http.Response, error) {
 	for range maxInformational + 1 {
-		c.head.N = maxBody
 		resp, err := http.ReadResponse(c.reader, nil)
 		if err != nil {
 			return nil, err
@@ -189,6 +202,7 @@ func (c *http1Conn) readHead() (*http.Response, error) {
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
 			return resp, nil
 		}
+		c.head.N = maxBody
 	}
 	return nil, errInformational
 }

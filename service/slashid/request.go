@@ -98,8 +98,10 @@ var (
 	headerConsistency        = newHeader(HeaderConsistency)
 	headerConsistencyTimeout = newHeader(HeaderConsistencyTimeout)
 
-	headerCorrelationID = newHeader(HeaderCorrelationID)
-	headerRetryAfter    = newHeader("Retry-After")
+	headerCorrelationID    = newHeader(HeaderCorrelationID)
+	headerRetryAfter       = newHeader("Retry-After")
+	headerConnection       = newHeader("Connection")
+	headerTransferEncoding = newHeader("Transfer-Encoding")
 )
 
 // A header's value is one of its kind, or one of many.
