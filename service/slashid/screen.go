@@ -17,19 +17,19 @@ const (
 // pieces of a secret only, and in a table. What it lets through is to be compared.
 type screen struct {
 	text []byte
-	// seen has a bit for the hash of every piece of text.
-	seen [screenBits / 64]uint64
+	// seen has two bits of one word for every piece of text: a Bloom filter of blocks.
+	seen [screenWords]uint64
 }
 
-// screenBits is a power of two, and some sixty times the pieces of a UUID and what it
-// decodes to.
-const screenBits = 1 << 13
+// screenWords is a power of two, and about as many as a UUID and what it decodes to have
+// pieces.
+const screenWords = 1 << 7
 
 // fill makes the table of s.text.
 func (s *screen) fill() {
 	for i := range len(s.text) - gramSize + 1 {
-		h := hashOf(gramAt(s.text, i))
-		s.seen[h/64] |= 1 << (h % 64)
+		word, bits := hashOf(gramAt(s.text, i))
+		s.seen[word] |= bits
 	}
 }
 
@@ -52,15 +52,13 @@ func (s *screen) mayTell(secret string) bool {
 func (s *screen) mayTellDecoded(encoded string) bool {
 	const pair = 8
 	for ; len(encoded) >= pair; encoded = encoded[pair:] {
-		var gram uint64
+		var gram, values uint64
 		for i := range pair {
-			value := base64Values[encoded[i]]
-			if value == notBase64 {
-				return true // or it is nothing: who decodes all of it knows
-			}
-			gram = gram<<6 | uint64(value)
+			value := uint64(base64Values[encoded[i]])
+			gram, values = gram<<6|value, values|value
 		}
-		if s.holds(gram) {
+		// What is not base64 may be nothing: who decodes all of it knows.
+		if values >= notBase64 || s.holds(gram) {
 			return true
 		}
 	}
@@ -69,7 +67,7 @@ func (s *screen) mayTellDecoded(encoded string) bool {
 
 // holds reports whether the text holds a piece.
 func (s *screen) holds(gram uint64) bool {
-	if h := hashOf(gram); s.seen[h/64]&(1<<(h%64)) == 0 {
+	if word, bits := hashOf(gram); s.seen[word]&bits != bits {
 		return false
 	}
 	for i := range len(s.text) - gramSize + 1 {
@@ -86,8 +84,12 @@ func gramAt[T string | []byte](text T, i int) uint64 {
 		uint64(text[i+3])<<16 | uint64(text[i+4])<<8 | uint64(text[i+5])
 }
 
-// hashOf is below screenBits. The factor is the golden ratio's, which spreads well.
-func hashOf(gram uint64) uint64 { return gram * 0x9e3779b97f4a7c15 >> 51 }
+// hashOf is one of screenWords, and one or two of its bits. The factor is the golden
+// ratio's, which spreads well.
+func hashOf(gram uint64) (word, bits uint64) {
+	h := gram * 0x9e3779b97f4a7c15
+	return h >> 57, 1<<(h>>51%64) | 1<<(h>>45%64)
+}
 
 // appendDecodings appends to a text what it is in hex and base64, wherever in it that
 // begins, each after a zero byte.
