@@ -102,6 +102,7 @@ func FuzzCorrelationID(f *testing.F) {
 		}
 	}
 	f.Add("short.k", "key", "9b2d8f4a-3c61-4e07-8a95-d1f6b0c27e38", uint16(1), uint16(3), uint8(0))
+	f.Add("c\n2lnbmVkLWluLWEtdGVzdA", "key", "", uint16(0), uint16(16), uint8(12)) // base64 may be broken into lines
 	f.Add("AAAAAAAAAAAAAAAAAAAAAAAAA\nAAAAAAAAAAAAAAA", "", "", uint16(0), uint16(12), uint8(4))
 	f.Fuzz(func(t *testing.T, token, key, before string, from, length uint16, form uint8) {
 		if len(token)+len(key)+len(before) > 2<<10 {
