@@ -14,14 +14,14 @@ import (
 )
 
 // A call in the process is told of like one over a network: when it began and ended, and
-// what came of it. What its caller sends as metadata is what the service is sent.
+// what came of it. The metadata that it is made with is what the service is sent.
 func TestCallsInProcessAreToldOf(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		svc := &takingASecond{}
 		var told onlyEnds
 		c := newInProcess(svc, pushback, &told)
-		ctx := metadata.AppendToOutgoingContext(t.Context(), "slashid-sdkversion", "1.2.3")
+		ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("slashid-sdkversion", "1.2.3"))
 		_, err := c.Revoke(ctx, &quashv1.RevokeRequest{})
 		if err == nil || !errors.Is(told.end.Error, err) {
 			t.Errorf("ended with %v, and was told to with %v", err, told.end.Error)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	gateway "github.com/quashdev/quash/gen/gateway/quash/v1"
@@ -88,9 +89,9 @@ func newREST(ctx context.Context, cfg Config, arriving *arrivals, observer *obse
 			})})
 			return
 		}
-		r = r.WithContext(withCaller(r.Context(), r, d.name))
-		if refused := d.serve(w, r, begun); refused != nil {
-			d.refuse(w, r, begun, refused)
+		ctx := withCaller(r.Context(), r, d.name)
+		if refused := d.serve(ctx, w, r, begun); refused != nil {
+			d.refuse(ctx, w, begun, refused)
 		}
 	})
 	return recoverREST(cfg.Logger, func(w http.ResponseWriter, r *http.Request) {
@@ -134,18 +135,14 @@ func (d *door) newMux(marshaler runtime.Marshaler, options ...runtime.ServeMuxOp
 	return runtime.NewServeMux(append(options,
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, marshaler),
 		runtime.WithErrorHandler(d.handleError),
-		runtime.WithIncomingHeaderMatcher(func(key string) (string, bool) {
-			// Authorization is passed on by the gateway whatever this says.
-			return strings.ToLower(key), key != slashid.HeaderAuthorization
-		}),
 		runtime.WithOutgoingHeaderMatcher(drop),
 		runtime.WithOutgoingTrailerMatcher(drop),
 		runtime.WithDisablePathLengthFallback(),
 	)...)
 }
 
-// serve hands a request on to the gateway, or says why not.
-func (d *door) serve(w http.ResponseWriter, r *http.Request, begun time.Time) *refusal {
+// serve hands a request on to the gateway, or says why not. ctx is for the call.
+func (d *door) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, begun time.Time) *refusal {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		return &refusal{http.StatusMethodNotAllowed, service.InvalidRequest(service.Violation{
@@ -158,7 +155,7 @@ func (d *door) serve(w http.ResponseWriter, r *http.Request, begun time.Time) *r
 			return refused
 		}
 	}
-	header, violations := forwardable(r.Header)
+	md, violations := forwardable(r.Header)
 	if len(violations) > 0 {
 		return &refusal{http.StatusBadRequest, service.InvalidRequest(violations...)}
 	}
@@ -167,8 +164,10 @@ func (d *door) serve(w http.ResponseWriter, r *http.Request, begun time.Time) *r
 		return d.unread(err)
 	}
 	body.begun = begun
-	inner := r.WithContext(r.Context())
-	inner.Header, inner.Body = header, body
+	inner := r.WithContext(metadata.NewIncomingContext(ctx, md))
+	inner.Body = body
+	// What the gateway would make metadata of is there already, or stays outside.
+	inner.Header, inner.Host, inner.RemoteAddr = nil, "", ""
 	d.mux.ServeHTTP(w, inner)
 	return nil
 }
@@ -190,11 +189,10 @@ func (d *door) unread(err error) *refusal {
 	})}
 }
 
-// forwardable returns the headers that become metadata. The gateway would leave
-// out a value that metadata cannot hold, and what a caller asked for must not be
-// forgotten silently.
-func forwardable(all http.Header) (http.Header, []service.Violation) {
-	header := make(http.Header, len(forwardedHeaders))
+// forwardable returns the headers that become metadata, nil where there are none. A
+// value that metadata cannot hold is no reason to forget silently what a caller asked for.
+func forwardable(all http.Header) (metadata.MD, []service.Violation) {
+	var md metadata.MD
 	var violations []service.Violation
 	for _, name := range forwardedHeaders {
 		values := all[name]
@@ -204,17 +202,18 @@ func forwardable(all http.Header) (http.Header, []service.Violation) {
 		if name == telemetry.Header && slices.ContainsFunc(values, isUnprintable) {
 			continue // a trace that is lost is no reason to refuse a revocation
 		}
+		key := strings.ToLower(name)
 		for _, value := range values {
 			if isUnprintable(value) {
-				violations = append(violations, service.Violation{
-					Field:       strings.ToLower(name),
-					Description: "must be printable ASCII",
-				})
+				violations = append(violations, service.Violation{Field: key, Description: "must be printable ASCII"})
 			}
 		}
-		header[name] = values
+		if md == nil {
+			md = metadata.MD{}
+		}
+		md[key] = values
 	}
-	return header, violations
+	return md, violations
 }
 
 func isUnprintable(value string) bool { return strings.ContainsFunc(value, unprintable) }
@@ -222,9 +221,9 @@ func isUnprintable(value string) bool { return strings.ContainsFunc(value, unpri
 func unprintable(r rune) bool { return r < ' ' || r > '~' }
 
 // refuse answers a request that is not going to be a call.
-func (d *door) refuse(w http.ResponseWriter, r *http.Request, begun time.Time, refused *refusal) {
+func (d *door) refuse(ctx context.Context, w http.ResponseWriter, begun time.Time, refused *refusal) {
 	d.answer(w, begun, refused)
-	d.observer.failed(r.Context(), refused.err)
+	d.observer.failed(ctx, refused.err)
 }
 
 func (d *door) answer(w http.ResponseWriter, begun time.Time, refused *refusal) {
@@ -235,10 +234,10 @@ func (d *door) answer(w http.ResponseWriter, begun time.Time, refused *refusal) 
 // handleError answers an error that comes out of the gateway: the RPC's, or its
 // own when the body could not be decoded.
 func (d *door) handleError(
-	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
+	ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
 ) {
 	if body, ok := r.Body.(*requestBody); ok && len(body.violations) > 0 {
-		d.refuse(w, r, body.begun, &refusal{http.StatusBadRequest, service.InvalidRequest(body.violations...)})
+		d.refuse(ctx, w, body.begun, &refusal{http.StatusBadRequest, service.InvalidRequest(body.violations...)})
 		return
 	}
 	st := status.Convert(err)
