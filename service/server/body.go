@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -35,13 +36,38 @@ var (
 // one of our decoders. The gateway flattens a decoder's error into a text, so
 // what is wrong with the body comes back on the body itself.
 type requestBody struct {
-	bytes.Reader
-	data       []byte
+	text       *bytes.Buffer
 	begun      time.Time // when its request arrived
 	violations []service.Violation
 }
 
+// Read has nothing for those who do not know what they read.
+func (*requestBody) Read([]byte) (int, error) { return 0, io.EOF }
+
 func (*requestBody) Close() error { return nil }
+
+// buffers are what bodies are read into. They are kept for other bodies, without the
+// token of their last.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// keptBuffer is the largest that is. Most bodies are a token of a kilobyte.
+const keptBuffer = 4 << 10
+
+// keep takes a buffer back that is not used any more.
+func keep(b *bytes.Buffer) {
+	if b.Cap() > keptBuffer {
+		return
+	}
+	wipe(b)
+	buffers.Put(b)
+}
+
+// wipe leaves nothing of what b had, whether or not it was read.
+func wipe(b *bytes.Buffer) {
+	b.Reset()
+	all := b.AvailableBuffer()
+	clear(all[:cap(all)])
+}
 
 // readBody reads the request's body. Once it is there whole, the connection's read
 // deadline is taken back: it would end a call that waits for its answer. In every
@@ -50,12 +76,14 @@ func (*requestBody) Close() error { return nil }
 func (d *door) readBody(w http.ResponseWriter, r *http.Request) (*requestBody, error) {
 	connection := http.NewResponseController(w)
 	arrival := d.arriving.begin(connectionOf(r), func() { _ = connection.SetReadDeadline(time.Unix(1, 0)) })
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(d.limits.RequestBytes)))
+	text := buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert // nothing else is in it
+	_, err := text.ReadFrom(http.MaxBytesReader(w, r.Body, int64(d.limits.RequestBytes)))
 	arrival.over()
 	if err == nil {
 		err = connection.SetReadDeadline(time.Time{})
 	}
 	if err != nil {
+		keep(text)
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, errBodyTooLarge
 		}
@@ -64,13 +92,12 @@ func (d *door) readBody(w http.ResponseWriter, r *http.Request) (*requestBody, e
 		}
 		return nil, errBodyUnreadable
 	}
-	body := &requestBody{data: data}
-	body.Reset(data)
-	return body, nil
+	return &requestBody{text: text}, nil
 }
 
 // decodeWith makes a decoder of the gateway's out of a function from body to
-// message that says what is wrong with the body.
+// message that says what is wrong with the body. The body is not kept while the call
+// waits.
 func decodeWith(r io.Reader, decode func(data []byte, into proto.Message) []service.Violation) func(any) error {
 	return func(v any) error {
 		body, ok := r.(*requestBody)
@@ -81,11 +108,12 @@ func decodeWith(r io.Reader, decode func(data []byte, into proto.Message) []serv
 		if !ok {
 			return errUndecodable
 		}
-		if token, ok := tokenAlone(body.data); ok {
+		defer keep(body.text)
+		if token, ok := tokenAlone(body.text.Bytes()); ok {
 			request.Token = token
 			return nil
 		}
-		body.violations = decode(body.data, request)
+		body.violations = decode(body.text.Bytes(), request)
 		if len(body.violations) > 0 {
 			return errUndecodable
 		}

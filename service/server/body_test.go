@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -51,5 +52,25 @@ func TestTokenAloneTakesWhatClientsWrite(t *testing.T) {
 		if got, ok := tokenAlone([]byte(strings.ReplaceAll(form, "$TOKEN", token))); !ok || got != token {
 			t.Errorf("%q: %q, %t", form, got, ok)
 		}
+	}
+}
+
+// A buffer that is kept for the next body has nothing of its last, and is small.
+func TestKeptBuffers(t *testing.T) {
+	t.Parallel()
+	kept := new(bytes.Buffer)
+	kept.WriteString(`{"token":"a.b.c"}`)
+	all := kept.Bytes()
+	_ = kept.Next(3)
+	wipe(kept)
+	if kept.Len() != 0 || strings.Trim(string(all), "\x00") != "" {
+		t.Errorf("%q is kept", all)
+	}
+	large := new(bytes.Buffer)
+	large.Grow(keptBuffer + 1)
+	large.WriteString("a")
+	keep(large)
+	if large.Len() == 0 {
+		t.Error("a large buffer is kept")
 	}
 }
