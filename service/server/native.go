@@ -38,6 +38,9 @@ func newNative() *door {
 }
 
 func admitJSON(r *http.Request) *refusal {
+	if r.Header.Get("Content-Type") == jsonType { // as most send it
+		return nil
+	}
 	mediaType, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset := params["charset"]
 	if err == nil && mediaType == jsonType && (charset == "" || strings.EqualFold(charset, "utf-8")) {
@@ -52,9 +55,55 @@ func admitJSON(r *http.Request) *refusal {
 // nativeMarshaler is grpc-gateway's for JSON, but strict in what it reads.
 type nativeMarshaler struct{ runtime.JSONPb }
 
-func (nativeMarshaler) NewDecoder(r io.Reader) runtime.Decoder {
+func (*nativeMarshaler) NewDecoder(r io.Reader) runtime.Decoder {
 	return runtime.DecoderFunc(decodeWith(r, decodeMessage))
 }
+
+// Marshal writes what protojson would, without its reflection where that can be.
+func (m *nativeMarshaler) Marshal(v any) ([]byte, error) {
+	if resp, ok := v.(*quashv1.RevokeResponse); ok {
+		if text, ok := plainAnswer(resp); ok {
+			return text, nil
+		}
+	}
+	return m.JSONPb.Marshal(v)
+}
+
+// plainAnswer returns the JSON form of an answer in which there is nothing to escape, and
+// nothing that has no name. Any other is for protojson.
+func plainAnswer(resp *quashv1.RevokeResponse) ([]byte, bool) {
+	text := append(make([]byte, 0, plainAnswerBytes), '{')
+	for _, member := range []struct {
+		name, value string
+		unset       bool
+	}{
+		{"outcome", quashv1.Outcome_name[int32(resp.GetOutcome())], resp.GetOutcome() == 0},
+		{"consistency", quashv1.Consistency_name[int32(resp.GetConsistency())], resp.GetConsistency() == 0},
+		{"correlationId", resp.GetCorrelationId(), resp.GetCorrelationId() == ""},
+	} {
+		if member.unset {
+			continue
+		}
+		if member.value == "" || strings.ContainsFunc(member.value, mayNeedEscape) {
+			return nil, false
+		}
+		if len(text) > len("{") {
+			text = append(text, ',')
+		}
+		text = append(text, '"')
+		text = append(text, member.name...)
+		text = append(text, `":"`...)
+		text = append(text, member.value...)
+		text = append(text, '"')
+	}
+	return append(text, '}'), true
+}
+
+// plainAnswerBytes is room for an answer whose correlation id is a UUID.
+const plainAnswerBytes = 160
+
+// mayNeedEscape holds for what JSON has to escape, and for more.
+func mayNeedEscape(r rune) bool { return unprintable(r) || r == '"' || r == '\\' }
 
 // nameRequest gives a success the header in which SlashID names its request.
 func nameRequest(_ context.Context, w http.ResponseWriter, resp proto.Message) error {
