@@ -129,7 +129,10 @@ func (c *http2Conn) writeStream(s *stream) error {
 	if s.id != 0 {
 		return c.writeBody(s, s.rest)
 	}
-	if c.isLast() {
+	c.mu.Lock()
+	full := c.isFull()
+	c.mu.Unlock()
+	if full {
 		s.decline()
 		return nil
 	}
@@ -149,19 +152,15 @@ func (c *http2Conn) writeStream(s *stream) error {
 	return c.writeBody(s, c.body)
 }
 
-// isLast reports whether the connection takes no more requests.
-func (c *http2Conn) isLast() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.toldLast || c.failure != nil
-}
+// isFull reports whether the connection takes no more requests, ever. The caller holds
+// the lock.
+func (c *http2Conn) isFull() bool { return c.toldLast || c.failure != nil }
 
 // open begins a stream whose request counts as sent, unless it has become too late for
 // it.
 func (c *http2Conn) open(s *stream) bool {
 	c.mu.Lock()
-	late := c.toldLast || c.failure != nil
-	if !late && s.exchange.state.Load() != ended {
+	if !c.isFull() && s.exchange.state.Load() != ended {
 		s.id, s.window = c.nextID, c.streamWindow
 		c.streams[s.id] = s
 		c.nextID += 2

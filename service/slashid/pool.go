@@ -164,16 +164,13 @@ func (p *pool) connect() {
 func (p *pool) unconnected(err error) {
 	p.mu.Lock()
 	p.dialing--
-	var told []*exchange
-	for range max(p.room, 1) {
-		if x := p.dequeue(); x != nil {
-			told = append(told, x)
-		}
+	count := p.queue.Len()
+	if p.room > 0 { // the others wait for other connections
+		count = min(count, p.room)
 	}
-	if p.room == 0 {
-		for x := p.dequeue(); x != nil; x = p.dequeue() {
-			told = append(told, x)
-		}
+	told := make([]*exchange, count)
+	for i := range told {
+		told[i] = p.dequeue()
 	}
 	p.dial()
 	p.mu.Unlock()
