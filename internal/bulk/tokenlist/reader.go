@@ -2,10 +2,18 @@ package tokenlist
 
 import (
 	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
 	"io"
-	"strings"
 	"sync/atomic"
 )
+
+// maxLine is the longest line that is read, in bytes: the longest token, and as much
+// again and again for what else an object of JSON has. Longer ones are skipped.
+const maxLine = 64 << 10
+
+var errUTF16 = errors.New("it is UTF-16: convert the list to UTF-8, as with iconv -f UTF-16 -t UTF-8")
 
 // Line is a line of a list that is not empty.
 type Line struct {
@@ -20,30 +28,123 @@ type Line struct {
 // Reader reads a list. Only Offset may be called while another goroutine calls Next.
 type Reader struct {
 	in     *bufio.Reader
-	number int64
+	number int64 // of the last line that was read
 	offset atomic.Int64
+	err    error // why there are no more lines
+
+	ahead *Line // read already, to see how the line before it ends
+	wrap  wrap
 }
 
 // New returns a reader of the list in r.
 func New(r io.Reader) *Reader {
-	return &Reader{in: bufio.NewReader(r)}
+	return &Reader{in: bufio.NewReaderSize(r, maxLine)}
 }
+
+// Offset returns how many bytes of the list have been read.
+func (r *Reader) Offset() int64 { return r.offset.Load() }
 
 // Next returns the next line that is not empty, io.EOF at the end, or why reading failed
 // and at which line. After an error there are no more lines.
 func (r *Reader) Next() (Line, error) {
 	for {
-		text, err := r.in.ReadString('\n')
-		r.offset.Add(int64(len(text)))
-		if text == "" && err != nil {
+		line, err := r.line()
+		if err != nil {
 			return Line{}, err
 		}
-		r.number++
-		if token := strings.TrimSpace(text); token != "" {
-			return Line{Number: r.number, Token: token}, nil
+		switch part := partOf(line); {
+		case r.wrap.goesOn(part):
+			r.wrap = r.wrap.with(part)
+			line = Line{Number: line.Number, Problem: WrapGoesOn}
+		case part.begins && !part.whole:
+			r.wrap = begin(part)
+			next, err := r.peek()
+			if err != nil && !errors.Is(err, io.EOF) {
+				return Line{}, err // whether this line is a token is not known
+			}
+			if r.wrap.goesOn(partOf(next)) {
+				line = Line{Number: line.Number, Problem: WrapBegins}
+			}
+		default:
+			r.wrap = begin(part)
+		}
+		if line.Token != "" || line.Problem != "" {
+			return line, nil
 		}
 	}
 }
 
-// Offset returns how many bytes of the list have been read.
-func (r *Reader) Offset() int64 { return r.offset.Load() }
+// peek returns the line after the one that was read last, and leaves it there.
+func (r *Reader) peek() (Line, error) {
+	line, err := r.line()
+	if err != nil {
+		return Line{}, err
+	}
+	r.ahead = &line
+	return line, nil
+}
+
+// line returns the next line, empty ones too, which have neither token nor problem.
+func (r *Reader) line() (Line, error) {
+	if ahead := r.ahead; ahead != nil {
+		r.ahead = nil
+		return *ahead, nil
+	}
+	if r.err != nil {
+		return Line{}, r.err
+	}
+	r.number++
+	if r.number == 1 {
+		if err := r.checkEncoding(); err != nil {
+			return Line{}, r.fail(err)
+		}
+	}
+	text, err := r.in.ReadSlice('\n')
+	r.offset.Add(int64(len(text)))
+	line := Line{Number: r.number}
+	switch {
+	case errors.Is(err, bufio.ErrBufferFull):
+		line.Problem = TooLong
+		err = r.skip()
+	case err == nil || errors.Is(err, io.EOF):
+		line.Token, line.Problem = parse(text)
+	}
+	// What comes before the end of the list is a line, even without an end of its own.
+	// What comes before a failure may be half of one.
+	if errors.Is(err, io.EOF) {
+		r.err = io.EOF
+		return line, nil
+	}
+	if err != nil {
+		return Line{}, r.fail(err)
+	}
+	return line, nil
+}
+
+func (r *Reader) fail(err error) error {
+	r.err = fmt.Errorf("line %d of the list cannot be read: %w", r.number, err)
+	return r.err
+}
+
+// skip reads up to the end of the line.
+func (r *Reader) skip() error {
+	for {
+		text, err := r.in.ReadSlice('\n')
+		r.offset.Add(int64(len(text)))
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return err
+		}
+	}
+}
+
+// checkEncoding tells a list in UTF-16 by its byte order mark.
+func (r *Reader) checkEncoding() error {
+	start, err := r.in.Peek(2)
+	if bytes.Equal(start, []byte{0xFF, 0xFE}) || bytes.Equal(start, []byte{0xFE, 0xFF}) {
+		return errUTF16
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
