@@ -1,0 +1,71 @@
+package client
+
+import (
+	"crypto/tls"
+	"errors"
+
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/stats"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+)
+
+// Option is something that New is to do otherwise.
+type Option func(*settings)
+
+type settings struct {
+	plaintext bool
+	tls       *TLSFiles
+	attempts  int
+	telemetry []otelgrpc.Option
+	dial      []grpc.DialOption
+}
+
+// WithInsecure speaks plaintext: tokens can be read on the way. For loopback, or a mesh
+// that encrypts.
+func WithInsecure() Option { return func(s *settings) { s.plaintext = true } }
+
+// WithTLS speaks TLS with what is in the files. They are read again for each
+// connection, so that they can be replaced while the program runs; while they cannot be
+// used, the last ones that could are.
+func WithTLS(files TLSFiles) Option { return func(s *settings) { s.tls = &files } }
+
+// WithAttempts is how often a call may ask quash: 3 unless it says otherwise, 1 for a
+// caller that repeats calls itself.
+func WithAttempts(n int) Option { return func(s *settings) { s.attempts = n } }
+
+// WithOpenTelemetry gives options to otelgrpc, which traces and measures the calls: its
+// providers and its propagator, unless they are to be OpenTelemetry's global ones.
+func WithOpenTelemetry(opts ...otelgrpc.Option) Option {
+	return func(s *settings) { s.telemetry = append(s.telemetry, opts...) }
+}
+
+// WithDialOptions gives options to gRPC. They come after those of the client, and win.
+func WithDialOptions(opts ...grpc.DialOption) Option {
+	return func(s *settings) { s.dial = append(s.dial, opts...) }
+}
+
+func (s *settings) credentials() (credentials.TransportCredentials, error) {
+	switch {
+	case s.plaintext && s.tls != nil:
+		return nil, errors.New("quash client: WithInsecure and WithTLS contradict each other")
+	case s.plaintext:
+		return insecure.NewCredentials(), nil
+	case s.tls != nil:
+		return newReloading(*s.tls)
+	default:
+		return credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12}), nil
+	}
+}
+
+// telemetryHandler leaves out the watching of health, which lasts as long as the
+// connection.
+func (s *settings) telemetryHandler() stats.Handler {
+	revoking := otelgrpc.WithFilter(func(info *stats.RPCTagInfo) bool {
+		return info.FullMethodName == quashv1.TokenService_Revoke_FullMethodName
+	})
+	return otelgrpc.NewClientHandler(append([]otelgrpc.Option{revoking}, s.telemetry...)...)
+}
