@@ -1,16 +1,20 @@
 package journal
 
 import (
-	"iter"
+	"errors"
+	"fmt"
+	"io"
+	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/quashdev/quash/internal/bulk/tokenlist"
 )
 
 // Standing is what is to be done with a line.
 type Standing struct {
-	// Duplicate is the first line with the same token, 0 if there is none. The journal
-	// has recorded that, and nothing is to be done.
+	// Duplicate is the first line with the same token, 0 if there is none. It has been
+	// recorded, and nothing is to be done.
 	Duplicate int64
 	// Done is whether nothing is to be done: Result is final.
 	Done bool
@@ -22,113 +26,217 @@ type Standing struct {
 }
 
 // Journal is the record of a run. Begin and Problem are called in the order of the
-// lines, by one goroutine at a time; Sending and Record by any, for different lines at
-// the same time; Counts by any.
+// lines, by one goroutine at a time. Sending and Record may be called by many, each for
+// lines of its own. The rest may be called at any time.
+//
+// After an error the run should come to an end: send nothing more, Record what still
+// comes back, Close. What could not be written is found Unknown by the next run.
 type Journal struct {
-	mu      sync.Mutex
-	tokens  map[string]int64
-	results map[int64]Result
-	last    int64
+	path   string
+	named  bool
+	header header
+	file   *os.File
+	hasher *hasher
+	index  *index
+
+	// mu keeps those that read many records at once from those that write one.
+	mu     sync.RWMutex
+	synced atomic.Int64 // when, in nanoseconds of Unix
+
+	// earlier is the last line that earlier runs began, begun that of this run, last
+	// the greater.
+	earlier int64
+	begun   int64
+	last    atomic.Int64
+
+	counts  [Verdicts]atomic.Int64
+	failure atomic.Pointer[error]
 }
 
-// Open opens the journal in the file at path, or creates it. Without a path it is a
-// file without a name that is gone with the process.
-func Open(path string) (*Journal, error) {
-	return &Journal{tokens: map[string]int64{}, results: map[int64]Result{}}, nil
-}
-
-// Close writes everything to disk and lets go of the file.
-func (j *Journal) Close() error { return nil }
-
-// Resumed reports whether the journal is that of an earlier run.
-func (j *Journal) Resumed() bool { return false }
-
-// Last returns the last line that the journal has, 0 if it has none: a list that ends
+// Last returns the last line that the journal has, 0 if it has none. A list that ends
 // before it has lost lines since an earlier run.
-func (j *Journal) Last() int64 {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.last
-}
+func (j *Journal) Last() int64 { return j.last.Load() }
 
 // Begin says what is to be done with a line. It may be called again for lines that were
-// begun, from the first one on, once their work has ended.
+// begun, from the first one on, once all work for them has ended.
 func (j *Journal) Begin(line int64, token string) (Standing, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	first, known := j.tokens[token]
-	if known && first != line {
-		j.put(line, Result{Verdict: Duplicate, First: first})
-		return Standing{Duplicate: first, Done: true, Result: j.results[line]}, nil
+	h := j.hasher.hash(token)
+	r, found, err := j.read(line)
+	if err != nil {
+		return Standing{}, err
 	}
-	j.tokens[token] = line
-	r, begun := j.results[line]
-	if !begun {
-		j.put(line, Result{})
+	if found == sound && r.hash != h {
+		return Standing{}, j.otherList(line)
 	}
+	if line > j.begun {
+		if r, err = j.begin(line, h, r, found); err != nil {
+			return Standing{}, err
+		}
+		j.begun = line
+	}
+	result := r.standing()
 	return Standing{
-		Done:         r.Verdict.Final(),
-		Result:       r,
-		MaybeApplied: r.Verdict == Unknown || r.Verdict == InProgress,
+		Duplicate:    result.First,
+		Done:         result.Verdict.Final(),
+		Result:       result,
+		MaybeApplied: result.Verdict.MaybeApplied(),
 	}, nil
 }
 
-// Sending is called before a call goes out: from then on the token may be dead.
-func (j *Journal) Sending(line int64) error { return nil }
+// begin begins a line for the first time in this run.
+func (j *Journal) begin(line int64, h hash, r record, found condition) (record, error) {
+	if found == sound && r.result.Verdict == Duplicate {
+		return r, nil
+	}
+	first, err := j.index.add(h, line, func(line int64) (bool, error) {
+		b, err := j.readBytes(line)
+		return hash(b[:16]) == h, err // which no write changes, so that one may be under way
+	})
+	if err != nil {
+		return record{}, j.writeFailed(err)
+	}
+	before := r.standing().Verdict
+	switch {
+	case found == sound && !r.sent:
+		return r, nil
+	case found == sound: // it was sent, and this run has no answer to wait for
+		r = record{hash: h, result: r.standing()}
+	case first != 0 && first != line: // which it is if it was begun before, and that failed
+		r = record{hash: h, result: Result{Verdict: Duplicate, First: first}}
+	case line <= j.earlier: // lost, or damaged, with whatever it said
+		r = record{hash: h, result: Result{Verdict: Unknown}}
+	default:
+		r = record{hash: h}
+	}
+	if err := j.write(line, r); err != nil {
+		return record{}, err
+	}
+	j.counted(found, before, r.result.Verdict)
+	return r, nil
+}
 
-// Record says what became of a line in this run. A Verdict of NotApplied that follows
-// one of Unknown or InProgress leaves that, and Rejected becomes AlreadyInvalid, as the
-// outcomes of a call with several attempts do.
-func (j *Journal) Record(line int64, r Result) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.put(line, r)
+// Sending is called before a call goes out: from then on the token may be dead.
+func (j *Journal) Sending(line int64) error {
+	r, err := j.readBegun(line)
+	if err != nil || r.sent {
+		return err
+	}
+	r.sent = true
+	return j.write(line, r)
+}
+
+// Record says what became of a line. It adds to the attempts that were recorded before,
+// and heeds what may have been applied before, as the outcomes of a call with several
+// attempts do: a line that was Unknown or InProgress stays so if it is now NotApplied,
+// and is AlreadyInvalid if it is now Rejected.
+func (j *Journal) Record(line int64, result Result) error {
+	r, err := j.readBegun(line)
+	if err != nil {
+		return err
+	}
+	before := r.result
+	r.sent = false
+	r.result = result
+	r.result.Verdict = after(before.Verdict, result.Verdict)
+	r.result.Attempts = before.Attempts + result.Attempts
+	if err := j.write(line, r); err != nil {
+		return err
+	}
+	j.counted(sound, before.Verdict, r.result.Verdict)
+	if j.syncNow() {
+		if err := j.file.Sync(); err != nil {
+			return j.writeFailed(err)
+		}
+	}
 	return nil
 }
 
 // Problem records a line that has no token.
 func (j *Journal) Problem(line int64, p tokenlist.Problem) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.put(line, Result{Verdict: Problem, Problem: p})
+	r, found, err := j.read(line)
+	if err != nil {
+		return err
+	}
+	if found == sound && r.result.Verdict != Problem {
+		return j.otherList(line)
+	}
+	if err := j.write(line, record{result: Result{Verdict: Problem, Problem: p}}); err != nil {
+		return err
+	}
+	j.counted(found, r.result.Verdict, Problem)
 	return nil
 }
 
-// Result returns what became of a line, such as the first one of a Duplicate.
+// Result returns what became of a line, such as the first one of a Duplicate. It is
+// Pending for a line that the journal does not have.
 func (j *Journal) Result(line int64) (Result, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.results[line], nil
+	r, _, err := j.read(line)
+	return r.standing(), err
 }
 
-// Results returns what became of each line that is not empty, in their order. A line
-// that is on its way is Unknown. When reading fails the sequence ends, and Err says why.
-func (j *Journal) Results() iter.Seq2[int64, Result] {
-	return func(yield func(int64, Result) bool) {
-		for line := int64(1); line <= j.Last(); line++ {
-			if r, has := j.results[line]; has && !yield(line, r) {
-				return
-			}
-		}
+// readBegun reads the record of a line whose work is under way.
+func (j *Journal) readBegun(line int64) (record, error) {
+	r, found, err := j.read(line)
+	if err == nil && found != sound {
+		err = fmt.Errorf("line %d was not begun, or the journal %s was changed by something else", line, j.path)
 	}
+	return r, err
 }
 
-// Err returns why Results ended early, nil if it did not.
-func (j *Journal) Err() error { return nil }
-
-// Counts returns how many lines there are of each Verdict. A line that is on its way
-// counts as what it was before.
-func (j *Journal) Counts() Counts {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	var counts Counts
-	for _, r := range j.results {
-		counts[r.Verdict]++
+func (j *Journal) read(line int64) (record, condition, error) {
+	b, err := j.readBytes(line)
+	if err != nil {
+		return record{}, absent, err
 	}
-	return counts
+	r, found := decode(line, b)
+	return r, found, nil
 }
 
-func (j *Journal) put(line int64, r Result) {
-	j.results[line] = r
-	j.last = max(j.last, line)
+// readBytes returns a record as it is on disk, zeros from where the journal ends.
+func (j *Journal) readBytes(line int64) (b [recordSize]byte, err error) {
+	if line > j.last.Load() {
+		return b, nil
+	}
+	if _, err := j.file.ReadAt(b[:], offsetOf(line)); err != nil && !errors.Is(err, io.EOF) {
+		return b, fmt.Errorf("the journal %s cannot be read: %w", j.path, err)
+	}
+	return b, nil
+}
+
+func (j *Journal) write(line int64, r record) error {
+	b := r.encode(line)
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	if _, err := j.file.WriteAt(b[:], offsetOf(line)); err != nil {
+		return j.writeFailed(err)
+	}
+	if line > j.last.Load() { // only one goroutine begins lines
+		j.last.Store(line)
+	}
+	return nil
+}
+
+func offsetOf(line int64) int64 { return headerSize + (line-1)*recordSize }
+
+// counted counts a line that was found in a condition, and has another verdict now.
+func (j *Journal) counted(found condition, before, now Verdict) {
+	if found != absent {
+		j.counts[before].Add(-1)
+	}
+	j.counts[now].Add(1)
+}
+
+func (j *Journal) otherList(line int64) error {
+	return fmt.Errorf("line %d of the list is not the one that the journal %s has: "+
+		"go on with the list as it was (lines may be added at its end), or start over with another journal", line, j.path)
+}
+
+func (j *Journal) writeFailed(err error) error {
+	if !j.named {
+		return fmt.Errorf("what was done cannot be written to a temporary file: %w", err)
+	}
+	return fmt.Errorf("the journal %s cannot be written: %w: nothing is lost, and when that is put right, "+
+		"the same command goes on where this one stopped", j.path, err)
 }

@@ -10,14 +10,14 @@ import (
 // Verdict is what is known of a line's token.
 type Verdict uint8
 
-// The numbers are written to disk: new ones go to the end.
+// The numbers are in journals: new ones go to the end.
 const (
 	// Pending: nothing has been sent for the line yet.
 	Pending Verdict = iota
 	// Revoked: the token was revoked, and is dead.
 	Revoked
-	// AlreadyInvalid: the token could not be used before, or an earlier attempt has
-	// revoked it. It is dead.
+	// AlreadyInvalid: the token could not be used before, or an earlier call has revoked
+	// it. It is dead.
 	AlreadyInvalid
 	// Rejected: SlashID does not take it for a valid token, and did nothing.
 	Rejected
@@ -36,8 +36,8 @@ const (
 	Verdicts = iota
 )
 
-// Final reports whether nothing more is to be done for a line: it is dead, rejected, a
-// duplicate or has no token.
+// Final reports whether nothing more is to be done for a line: its token is dead or
+// rejected, or is an earlier line's, or there is none.
 func (v Verdict) Final() bool {
 	switch v {
 	case Revoked, AlreadyInvalid, Rejected, Problem, Duplicate:
@@ -49,6 +49,9 @@ func (v Verdict) Final() bool {
 
 // Dead reports whether the token surely cannot be used any more.
 func (v Verdict) Dead() bool { return v == Revoked || v == AlreadyInvalid }
+
+// MaybeApplied reports whether the token may be dead, and nobody knows yet.
+func (v Verdict) MaybeApplied() bool { return v == Unknown || v == InProgress }
 
 // Result is what became of a line.
 type Result struct {
