@@ -2,7 +2,6 @@ package journal
 
 import (
 	"encoding/binary"
-	"fmt"
 	"os"
 )
 
@@ -12,8 +11,8 @@ const (
 	slotSize    = 8
 	bucketSize  = bucketSlots * slotSize
 
-	// firstBuckets are those of the first level: 8 MiB. Each further level has four
-	// times as many.
+	// firstBuckets are those of the first level, which has 8 MiB. Each further level has
+	// four times as many.
 	firstBuckets = 1 << 15
 	levelGrowth  = 4
 
@@ -29,7 +28,11 @@ const (
 // Memory would not do: a map of as many lines takes more than half a gigabyte.
 type index struct {
 	file   *os.File
+	first  uint64 // buckets of the first level
 	levels []level
+
+	bucket [bucketSize]byte // the one that is looked at
+	slot   [slotSize]byte   // the one that is written
 }
 
 // level is one table.
@@ -44,7 +47,7 @@ func newIndex(dir string) (*index, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &index{file: f}, nil
+	return &index{file: f, first: firstBuckets}, nil
 }
 
 func (x *index) close() error { return removeTemp(x.file) }
@@ -67,10 +70,9 @@ func (x *index) add(h hash, line int64, same func(line int64) (bool, error)) (in
 		added := x.levels[last+1]
 		free = added.offset + int64(added.bucket(h)*bucketSize) //nolint:gosec // as large as a file may be
 	}
-	var slot [slotSize]byte
-	binary.LittleEndian.PutUint64(slot[:], tag(h)|uint64(line)) //nolint:gosec // lines are counted from 1
-	if _, err := x.file.WriteAt(slot[:], free); err != nil {
-		return 0, fmt.Errorf("the index of the journal cannot be written: %w", err)
+	binary.LittleEndian.PutUint64(x.slot[:], tag(h)|uint64(line)) //nolint:gosec // lines are counted from 1
+	if _, err := x.file.WriteAt(x.slot[:], free); err != nil {
+		return 0, err
 	}
 	x.levels[len(x.levels)-1].used++
 	return 0, nil
@@ -78,14 +80,13 @@ func (x *index) add(h hash, line int64, same func(line int64) (bool, error)) (in
 
 // look returns the line with the same token, else 0 and where a slot is free.
 func (x *index) look(l level, h hash, same func(line int64) (bool, error)) (line, free int64, err error) {
-	var bucket [bucketSize]byte
 	for b := l.bucket(h); ; b = (b + 1) % l.buckets {
 		offset := l.offset + int64(b*bucketSize) //nolint:gosec // as large as a file may be
-		if _, err := x.file.ReadAt(bucket[:], offset); err != nil {
-			return 0, 0, fmt.Errorf("the index of the journal cannot be read: %w", err)
+		if _, err := x.file.ReadAt(x.bucket[:], offset); err != nil {
+			return 0, 0, err
 		}
 		for at := int64(0); at < bucketSize; at += slotSize {
-			slot := binary.LittleEndian.Uint64(bucket[at:])
+			slot := binary.LittleEndian.Uint64(x.bucket[at:])
 			if slot == 0 {
 				return 0, offset + at, nil
 			}
@@ -102,14 +103,14 @@ func (x *index) look(l level, h hash, same func(line int64) (bool, error)) (line
 
 // grow begins a level. It takes room on the disk only where something is written.
 func (x *index) grow() error {
-	next := level{buckets: firstBuckets}
+	next := level{buckets: x.first}
 	if n := len(x.levels); n > 0 {
 		last := x.levels[n-1]
 		next.offset = last.offset + int64(last.buckets*bucketSize) //nolint:gosec // as large as a file may be
 		next.buckets = last.buckets * levelGrowth
 	}
 	if err := x.file.Truncate(next.offset + int64(next.buckets*bucketSize)); err != nil { //nolint:gosec // likewise
-		return fmt.Errorf("the index of the journal cannot grow: %w", err)
+		return err
 	}
 	x.levels = append(x.levels, next)
 	return nil

@@ -40,8 +40,11 @@ type Journal struct {
 	index  *index
 
 	// mu keeps those that read many records at once from those that write one.
-	mu     sync.RWMutex
-	synced atomic.Int64 // when, in nanoseconds of Unix
+	mu sync.RWMutex
+
+	syncs       sync.WaitGroup
+	syncedAt    atomic.Int64 // when the last one began, in nanoseconds of Unix
+	syncFailure atomic.Pointer[error]
 
 	// earlier is the last line that earlier runs began, begun that of this run, last
 	// the greater.
@@ -49,8 +52,8 @@ type Journal struct {
 	begun   int64
 	last    atomic.Int64
 
-	counts  [Verdicts]atomic.Int64
-	failure atomic.Pointer[error]
+	counts      [Verdicts]atomic.Int64
+	readFailure atomic.Pointer[error]
 }
 
 // Last returns the last line that the journal has, 0 if it has none. A list that ends
@@ -68,11 +71,11 @@ func (j *Journal) Begin(line int64, token string) (Standing, error) {
 	if found == sound && r.hash != h {
 		return Standing{}, j.otherList(line)
 	}
-	if line > j.begun {
+	if line > j.begun || found != sound {
 		if r, err = j.begin(line, h, r, found); err != nil {
 			return Standing{}, err
 		}
-		j.begun = line
+		j.begun = max(j.begun, line)
 	}
 	result := r.standing()
 	return Standing{
@@ -125,30 +128,22 @@ func (j *Journal) Sending(line int64) error {
 	return j.write(line, r)
 }
 
-// Record says what became of a line. It adds to the attempts that were recorded before,
-// and heeds what may have been applied before, as the outcomes of a call with several
-// attempts do: a line that was Unknown or InProgress stays so if it is now NotApplied,
-// and is AlreadyInvalid if it is now Rejected.
+// Record says what became of a line, with the attempts of earlier runs. It heeds what may
+// have been applied before, as the outcomes of a call with several attempts do: a line
+// that was Unknown or InProgress stays so if it is now NotApplied, and is AlreadyInvalid
+// if it is now Rejected.
 func (j *Journal) Record(line int64, result Result) error {
 	r, err := j.readBegun(line)
 	if err != nil {
 		return err
 	}
-	before := r.result
-	r.sent = false
-	r.result = result
-	r.result.Verdict = after(before.Verdict, result.Verdict)
-	r.result.Attempts = before.Attempts + result.Attempts
-	if err := j.write(line, r); err != nil {
+	before := r.result.Verdict
+	result.Verdict = after(before, result.Verdict)
+	if err := j.write(line, record{hash: r.hash, result: result}); err != nil {
 		return err
 	}
-	j.counted(sound, before.Verdict, r.result.Verdict)
-	if j.syncNow() {
-		if err := j.file.Sync(); err != nil {
-			return j.writeFailed(err)
-		}
-	}
-	return nil
+	j.counted(sound, before, result.Verdict)
+	return j.syncSometimes()
 }
 
 // Problem records a line that has no token.

@@ -126,6 +126,7 @@ func (j *Journal) Close() error {
 	if !j.named {
 		return errors.Join(j.index.close(), removeTemp(j.file))
 	}
+	j.syncs.Wait()
 	err := j.file.Sync()
 	if err := errors.Join(err, j.file.Close(), j.index.close()); err != nil {
 		return fmt.Errorf("the journal %s cannot be closed: %w", j.path, err)
@@ -160,12 +161,23 @@ func (j *Journal) Bind(terms string) error {
 	return nil
 }
 
-// syncNow reports whether it is time to have what was written reach the disk, to one
-// caller a time.
-func (j *Journal) syncNow() bool {
+// syncSometimes has what was written reach the disk every second or so, beside the work:
+// that takes a while. It returns what went wrong with that before.
+func (j *Journal) syncSometimes() error {
 	const interval = time.Second
-	now, last := time.Now().UnixNano(), j.synced.Load()
-	return j.named && now-last > int64(interval) && j.synced.CompareAndSwap(last, now)
+	if err := j.syncFailure.Load(); err != nil {
+		return j.writeFailed(*err)
+	}
+	last, now := j.syncedAt.Load(), time.Now().UnixNano()
+	if !j.named || now-last < int64(interval) || !j.syncedAt.CompareAndSwap(last, now) {
+		return nil
+	}
+	j.syncs.Go(func() {
+		if err := j.file.Sync(); err != nil {
+			j.syncFailure.Store(&err)
+		}
+	})
+	return nil
 }
 
 // createTemp makes a file that is gone with the process. Where a file that is open can

@@ -88,11 +88,9 @@ func decode(line int64, b [recordSize]byte) (record, condition) {
 	return r, sound
 }
 
-// checksum is over the line too: a record is none of another line.
+// checksum is of the line too: a record is none of another line.
 func checksum(line int64, b []byte) uint32 {
-	var number [8]byte
-	binary.LittleEndian.PutUint64(number[:], uint64(line)) //nolint:gosec // lines are counted from 1
-	return crc32.Update(crc32.Checksum(number[:], castagnoli), castagnoli, b)
+	return crc32.Checksum(b, castagnoli) ^ uint32(line) //nolint:gosec // the lower half tells lines apart
 }
 
 // standing is what the record says to whoever was not there: what was sent and has no

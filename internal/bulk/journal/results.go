@@ -12,14 +12,14 @@ import (
 func (j *Journal) Results() iter.Seq2[int64, Result] {
 	return func(yield func(int64, Result) bool) {
 		if err := j.scan(yield); err != nil {
-			j.failure.Store(&err)
+			j.readFailure.Store(&err)
 		}
 	}
 }
 
 // Err returns why Results ended early, nil if it did not.
 func (j *Journal) Err() error {
-	if err := j.failure.Load(); err != nil {
+	if err := j.readFailure.Load(); err != nil {
 		return *err
 	}
 	return nil
