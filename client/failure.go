@@ -83,11 +83,14 @@ func read(st *status.Status) *FailureInfo {
 		// Unless quash, which knows better, has a say.
 		Retryable: st.Code() == codes.Unavailable,
 	}
-	delayed := false
+	own, delayed := false, false // of quash's own making; with a delay
 	for _, detail := range st.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
-			f.setReason(detail)
+			own = detail.GetDomain() == errorDomain
+			if own {
+				f.Reason = quashv1.ErrorReason(quashv1.ErrorReason_value["ERROR_REASON_"+detail.GetReason()])
+			}
 		case *quashv1.RevokeFailure:
 			f.setRevokeFailure(detail)
 		case *errdetails.RequestInfo:
@@ -100,16 +103,10 @@ func read(st *status.Status) *FailureInfo {
 			}
 		}
 	}
-	if delayed || f.Reason != quashv1.ErrorReason_ERROR_REASON_UNSPECIFIED {
+	if own || delayed {
 		f.Retryable = delayed
 	}
 	return f
-}
-
-func (f *FailureInfo) setReason(info *errdetails.ErrorInfo) {
-	if info.GetDomain() == errorDomain {
-		f.Reason = quashv1.ErrorReason(quashv1.ErrorReason_value["ERROR_REASON_"+info.GetReason()])
-	}
 }
 
 func (f *FailureInfo) setRevokeFailure(detail *quashv1.RevokeFailure) {
