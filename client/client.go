@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"google.golang.org/grpc"
@@ -59,7 +60,7 @@ func New(target string, opts ...Option) (*Client, error) {
 	}
 	creds, err := s.credentials()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("quash client: %w", err)
 	}
 	dial := append([]grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
@@ -78,7 +79,7 @@ func New(target string, opts ...Option) (*Client, error) {
 	}, s.dial...)
 	conn, err := grpc.NewClient(target, dial...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("quash client: the target: %w", err)
 	}
 	return &Client{quashv1.NewTokenServiceClient(conn), conn}, nil
 }

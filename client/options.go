@@ -51,7 +51,7 @@ func WithDialOptions(opts ...grpc.DialOption) Option {
 func (s *settings) credentials() (credentials.TransportCredentials, error) {
 	switch {
 	case s.plaintext && s.tls != nil:
-		return nil, errors.New("quash client: WithInsecure and WithTLS contradict each other")
+		return nil, errors.New("WithInsecure and WithTLS contradict each other")
 	case s.plaintext:
 		return insecure.NewCredentials(), nil
 	case s.tls != nil:

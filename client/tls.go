@@ -66,7 +66,7 @@ type reloading struct {
 func newReloading(files TLSFiles) (*reloading, error) {
 	cfg, err := files.load()
 	if err != nil {
-		return nil, fmt.Errorf("quash client: %w", err)
+		return nil, err
 	}
 	return &reloading{TransportCredentials: credentials.NewTLS(cfg), files: files, last: cfg}, nil
 }
