@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,24 +16,35 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// The exit codes.
+// The exit codes. quash revoke has more of them.
 const (
 	exitOK      = 0
 	exitFailure = 1
 	exitUsage   = 2
 )
 
+// codedError is an error with an exit code of its own.
+type codedError struct {
+	error
+
+	code int
+}
+
 // grammar is the command line.
 type grammar struct {
 	Dev         devCmd         `cmd:"" help:"Run quash in front of an embedded sandbox of SlashID, on loopback."`
 	Serve       serveCmd       `cmd:"" help:"Run quash in front of SlashID."`
 	Sandbox     sandboxCmd     `cmd:"" help:"Run the sandbox of SlashID alone, or mint tokens of one that runs."`
+	Revoke      revokeCmd      `cmd:"" help:"Have a quash revoke one token, which comes over standard input, or all of a list."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a quash on this machine whether it is ready; exit 0 if so, 1 if not."`
 	Version     versionCmd     `cmd:"" help:"Print which quash this is."`
 }
 
-// streams are where a command writes: results to out, everything else to err.
-type streams struct{ out, err io.Writer }
+// streams are where a command reads and writes: results to out, everything else to err.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
 
 // usageError is one or more things wrong with a command line or the environment.
 type usageError struct{ problems []string }
@@ -71,7 +83,7 @@ func (u *unreadable) of(command *kong.Context) (problems []string) {
 type exited int
 
 // run parses args, runs the command that they name, and returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int) {
+func run(ctx context.Context, args []string, std streams) (code int) {
 	defer func() {
 		if value := recover(); value != nil {
 			exit, ok := value.(exited)
@@ -82,17 +94,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		}
 	}()
 	unread := &unreadable{readings: map[*kong.Value][]string{}}
-	parser := newParser(unread, stdout, stderr)
+	parser := newParser(unread, std.out, std.err)
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		return complain(stderr, &usageError{[]string{advise(err)}})
+		return complain(std.err, &usageError{[]string{advise(err, args)}})
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	command.Bind(streams{stdout, stderr}, &usageError{unread.of(command)}, newConfigz(command))
-	return complain(stderr, command.Run())
+	command.Bind(std, &usageError{unread.of(command)}, newConfigz(command))
+	return complain(std.err, command.Run())
 }
 
 // newParser returns what reads the grammar.
@@ -114,6 +126,9 @@ func parserOf(grammar any, unread *unreadable, stdout, stderr io.Writer) *kong.K
 		kong.TypeMapper(reflect.TypeFor[logFormat](), collect(unread, "json or text", parseLogFormat)),
 		kong.TypeMapper(reflect.TypeFor[fileName](), collect(unread, "the name of a file", parseFileName)),
 		kong.TypeMapper(reflect.TypeFor[tlsVersion](), collect(unread, "1.2 or 1.3", parseTLSVersion)),
+		kong.TypeMapper(reflect.TypeFor[consistency](), collect(unread, "local_region or all_regions", parseConsistency)),
+		kong.TypeMapper(reflect.TypeFor[outputFormat](), collect(unread, "text or json", parseOutputFormat)),
+		kong.TypeMapper(reflect.TypeFor[perSecond](), collect(unread, "a number above 0", parsePerSecond)),
 		kong.TypeMapper(reflect.TypeFor[int](), collect(unread, "a whole number", parseInt)),
 		kong.KindMapper(reflect.Bool, boolMapper{collect(unread, "true or false", strconv.ParseBool)}),
 	)
@@ -138,11 +153,14 @@ func complain(stderr io.Writer, err error) int {
 	if _, usage := errors.AsType[*usageError](err); usage {
 		return exitUsage
 	}
+	if coded, ok := errors.AsType[*codedError](err); ok {
+		return coded.code
+	}
 	return exitFailure
 }
 
 // advise completes kong's message with where to look.
-func advise(err error) string {
+func advise(err error, args []string) string {
 	command := []string{"quash"}
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context != nil {
 		for _, element := range parse.Context.Path {
@@ -151,7 +169,28 @@ func advise(err error) string {
 			}
 		}
 	}
-	return fmt.Sprintf("%s; see %s --help", err, strings.Join(command, " "))
+	text := fmt.Sprintf("%s; see %s --help", err, strings.Join(command, " "))
+	if slices.Contains(command, "revoke") {
+		return withoutArguments(text, args)
+	}
+	return text
+}
+
+// partOfToken is how long an argument of quash revoke must be not to be repeated: it may
+// be a token, or what is left of one that the shell has split.
+const partOfToken = 8
+
+func withoutArguments(text string, args []string) string {
+	withheld := text
+	for _, arg := range args {
+		if len(arg) >= partOfToken && !strings.HasPrefix(arg, "-") {
+			withheld = strings.ReplaceAll(withheld, arg, redacted)
+		}
+	}
+	if withheld != text {
+		withheld += "; a token comes over standard input or out of a file, never as an argument"
+	}
+	return withheld
 }
 
 // collect reads a flag's value with parse. A value that cannot be read is noted

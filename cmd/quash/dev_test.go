@@ -28,7 +28,7 @@ func TestServersEndWithTheirContext(t *testing.T) {
 			var code int
 			go func() {
 				defer close(ended)
-				code = run(ctx, args, newOutput(), stderr)
+				code = run(ctx, args, streams{nil, newOutput(), stderr})
 			}()
 			pattern := regexp.MustCompile(serving)
 			if addrs, err := stderr.await(ctx, pattern, ended); err != nil {
@@ -95,7 +95,7 @@ func startInVain(t *testing.T, args []string) error {
 		_ = l.Close()
 	}
 	stderr := newOutput()
-	if code := run(t.Context(), args, newOutput(), stderr); code == exitOK {
+	if code := run(t.Context(), args, streams{nil, newOutput(), stderr}); code == exitOK {
 		t.Fatalf("it has started\n%s", stderr)
 	}
 	for _, l := range free {

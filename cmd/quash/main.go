@@ -14,6 +14,7 @@
 //	dev.go          quash dev
 //	sandbox.go      quash sandbox
 //	mint.go         quash sandbox mint
+//	revoke*.go      quash revoke, which revoke.go has the map of
 //	healthcheck.go  quash healthcheck
 //	version.go      quash version
 package main
@@ -37,5 +38,5 @@ func main() {
 		signal.Stop(signals)
 		stop()
 	}()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
 }

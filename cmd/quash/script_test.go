@@ -26,6 +26,7 @@ import (
 //
 //	refuses N quash …      exit code 2, N lines on stderr, each one "quash: …", nothing on stdout
 //	fails N quash …        the same with exit code 1
+//	ends-with N quash …    exit code N, whatever is written
 //	capture VAR FILE RE    sets VAR to what the group of RE matches in FILE, stdout or stderr
 //	taken VAR              sets VAR to an address that something else listens on
 //	nobody VAR             sets VAR to an address that nobody listens on
@@ -71,9 +72,12 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", condition)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"refuses":  rejects(2),
-			"fails":    rejects(1),
-			"capture":  capture,
+			"refuses": rejects(2),
+			"fails":   rejects(1),
+			"capture": capture,
+
+			"ends-with": endsWith,
+
 			"taken":    taken,
 			"nobody":   nobody,
 			"start":    start,
@@ -205,6 +209,25 @@ func rejects(code int) func(*testscript.TestScript, bool, []string) {
 		if got != want {
 			ts.Fatalf("%d lines on stderr, want %d", got, want)
 		}
+	}
+}
+
+func endsWith(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: ends-with CODE PROGRAM [ARG…]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
 	}
 }
 

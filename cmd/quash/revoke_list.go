@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/quashdev/quash/client"
+	"github.com/quashdev/quash/internal/bulk"
+	"github.com/quashdev/quash/internal/bulk/journal"
+	"github.com/quashdev/quash/internal/bulk/tokenlist"
+)
+
+// listFlags are for many tokens.
+type listFlags struct {
+	File        fileName  `env:"-" placeholder:"FILE" help:"The list: a token a line, or an object of JSON with a member token; - for standard input."`
+	Concurrency int       `default:"64" env:"-" help:"How many tokens are asked about at a time."`
+	Rate        perSecond `env:"-" placeholder:"N" help:"How many are asked about in a second at the most; any number otherwise."`
+	Journal     fileName  `env:"-" placeholder:"FILE" help:"Where to keep what became of each line, so that the same command goes on where one ended: FILE.journal of the list otherwise. It has no tokens."`
+	Report      fileName  `env:"-" placeholder:"FILE" help:"Where to write the report, as JSON, at the end."`
+	UntilDead   bool      `env:"-" help:"Go on until every token is dead or rejected, however long that takes."`
+}
+
+const (
+	stdinName = "-"
+	// callsPerConnection is how many calls go over one connection: a quash takes so many
+	// at the same time, and one connection is served by few threads at either end.
+	callsPerConnection = 250
+	mostConcurrency    = 10_000
+)
+
+func (f *listFlags) check(withToken bool) (problems []string) {
+	if f.Concurrency < 1 || f.Concurrency > mostConcurrency {
+		problems = append(problems, fmt.Sprintf("--concurrency must be from 1 to %d, and is %d", mostConcurrency, f.Concurrency))
+	}
+	if f.File != "" {
+		if withToken {
+			problems = append(problems, "--file and --token-file exclude each other")
+		}
+		return problems
+	}
+	for _, flag := range []struct {
+		name  string
+		given bool
+	}{
+		{"--journal", f.Journal != ""},
+		{"--report", f.Report != ""},
+		{"--rate", f.Rate != 0},
+		{"--until-dead", f.UntilDead},
+	} {
+		if flag.given {
+			problems = append(problems, flag.name+" is for a list, which --file names")
+		}
+	}
+	return problems
+}
+
+// journalPath is "" for a journal that is gone with the process.
+func (f *listFlags) journalPath() string {
+	if f.Journal == "" && f.File != stdinName {
+		return string(f.File) + ".journal"
+	}
+	return string(f.Journal)
+}
+
+// revokeList revokes the tokens of a list.
+func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
+	list, err := c.openList(std)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = list.Close() }()
+	if c.Report != "" {
+		// Not after all the work.
+		if err := bulk.CanWriteFile(string(c.Report)); err != nil {
+			return fmt.Errorf("--report: %w", err)
+		}
+	}
+	notes, err := journal.Open(c.journalPath())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, notes.Close()) }()
+	quash, closeAll, err := c.dialMany()
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+
+	progress := newProgress(std.err, list)
+	if notes.Resumed() {
+		progress.say(fmt.Sprintf("going on with what %s has", c.journalPath()))
+	}
+	if c.journalPath() == "" {
+		progress.say("without --journal this cannot be gone on with when it is interrupted")
+	}
+	run := bulk.New(bulk.Config{
+		List:        list,
+		Journal:     notes,
+		Revoke:      func(ctx context.Context, token string) bulk.Answer { return answerOf(c.call(ctx, quash(), token)) },
+		Concurrency: c.Concurrency,
+		Rate:        float64(c.Rate),
+		UntilDead:   c.UntilDead,
+		Notify:      progress.say,
+	})
+	about := bulk.About{
+		List: string(c.File), Server: c.Addr, Consistency: c.Consistency.String(),
+		StartedAt: time.Now(), Resumed: notes.Resumed(),
+	}
+	stopProgress := progress.follow(ctx, run.Progress, notes.Counts)
+	runErr := run.Do(ctx)
+	stopProgress()
+	about.EndedAt, about.ReadToLine = time.Now(), run.Progress().Line
+	about.Complete = runErr == nil
+	about.WhyIncomplete = whyIncomplete(ctx, runErr)
+	if runErr == nil {
+		for _, text := range list.changes(about.ReadToLine, notes.Last()) {
+			progress.say(text)
+		}
+	}
+	return c.tell(std, about, notes)
+}
+
+// openList opens the list, which may be standard input.
+func (c *revokeCmd) openList(std streams) (*openedList, error) {
+	if c.File == stdinName {
+		if _, ok := terminalOf(std.in); ok {
+			return nil, &usageError{[]string{"--file - reads a pipe, and standard input is a terminal"}}
+		}
+		return &openedList{Reader: tokenlist.New(std.in)}, nil
+	}
+	file, err := os.Open(string(c.File))
+	if err != nil {
+		return nil, fmt.Errorf("--file: %w", err)
+	}
+	before, err := file.Stat()
+	if err == nil && before.IsDir() {
+		err = errors.New("it is a directory")
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("--file %s: %w", c.File, err)
+	}
+	return &openedList{tokenlist.New(file), file, before}, nil
+}
+
+// openedList is a list and the file that it is in; nil for a pipe.
+type openedList struct {
+	*tokenlist.Reader
+
+	file   *os.File
+	before os.FileInfo
+}
+
+// size is that of the list in bytes, 0 where it is not known.
+func (l *openedList) size() int64 {
+	if l.before == nil || !l.before.Mode().IsRegular() {
+		return 0
+	}
+	return l.before.Size()
+}
+
+// Close closes the file.
+func (l *openedList) Close() error {
+	if l.file == nil {
+		return nil
+	}
+	return l.file.Close()
+}
+
+// changes says what somebody did to the list meanwhile, or since an earlier run: line is
+// the last one of it, and known the last that the journal has.
+func (l *openedList) changes(line, known int64) (texts []string) {
+	if known > line {
+		texts = append(texts, fmt.Sprintf("the list ends at line %d, and went on to line %d in an earlier run", line, known))
+	}
+	if l.size() == 0 {
+		return texts
+	}
+	now, err := l.file.Stat()
+	switch {
+	case err != nil:
+	case now.Size() > l.Offset():
+		texts = append(texts, fmt.Sprintf("the list has grown while it was read, up to line %d: run the same command again for the rest", line))
+	case !now.ModTime().Equal(l.before.ModTime()):
+		texts = append(texts, "the list has been changed while it was read: run the same command again to be sure of all of it")
+	}
+	return texts
+}
+
+// dialMany makes as many clients as the calls need, each with a connection of its own.
+// next gives them out by turns.
+func (c *revokeCmd) dialMany() (next func() *client.Client, closeAll func(), err error) {
+	clients := make([]*client.Client, (c.Concurrency+callsPerConnection-1)/callsPerConnection)
+	for i := range clients {
+		// What is to be repeated the run repeats, which knows of all calls.
+		if clients[i], err = c.dial(1); err != nil {
+			return nil, nil, err
+		}
+	}
+	var turn atomic.Uint32
+	next = func() *client.Client { return clients[int(turn.Add(1))%len(clients)] }
+	return next, func() {
+		for _, one := range clients {
+			_ = one.Close()
+		}
+	}, nil
+}
+
+// whyIncomplete is what a run that ended with err did not get over.
+func whyIncomplete(ctx context.Context, err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return "it was interrupted"
+	default:
+		return withoutTokens(err.Error())
+	}
+}
+
+// tell writes the report, and returns how the command is to end.
+func (c *revokeCmd) tell(std streams, about bulk.About, notes *journal.Journal) error {
+	report, err := bulk.NewReport(about, notes)
+	if err != nil {
+		return fmt.Errorf("read the journal: %w", err)
+	}
+	write := report.WriteText
+	if c.Output == outputJSON {
+		write = report.WriteJSON
+	}
+	var writeErr error
+	if c.Report != "" {
+		writeErr = report.WriteFile(string(c.Report))
+	}
+	if err := errors.Join(write(std.out), writeErr); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	if !about.Complete {
+		return &codedError{errors.New(about.WhyIncomplete), exitIncomplete}
+	}
+	code := exitOK
+	for kind, of := range exitCodes {
+		if report.Count(kind) > 0 {
+			code = max(code, of)
+		}
+	}
+	if code != exitOK {
+		return &codedError{errors.New(""), code}
+	}
+	return nil
+}
