@@ -8,7 +8,7 @@
 // Unless it is told otherwise a client
 //   - speaks TLS with an authority that the system trusts;
 //   - spreads calls over all addresses of the target, and leaves out instances that say
-//     that they are not serving;
+//     that they are not serving, which takes a stream of health on each connection;
 //   - waits for a connection as long as the call has time, instead of failing at once;
 //   - gives a call without a deadline the timeout of its request, and 5 s for the answer;
 //   - asks up to three times where quash cannot be reached or answers UNAVAILABLE, after

@@ -138,3 +138,26 @@ func TestStrangersAreNotTalkedTo(t *testing.T) {
 		t.Errorf("%+v", failure)
 	}
 }
+
+// Who may not call is told so, though health is not for them to watch either.
+func TestCallersThatAreNotAllowed(t *testing.T) {
+	t.Parallel()
+	files, ca := tlsFiles(t), newAuthority()
+	ca.write(t, files)
+	allowed, err := server.ParseAllowedCallers([]byte("billing.example.org"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	quash := quashtest.Start(t, ca.serve, func(cfg *server.Config) {
+		cfg.AllowedCallers = func() server.AllowedCallers { return allowed }
+	})
+	c, err := client.New(quash.Addr, client.WithTLS(files))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	failure := mustFail(t, c, &quashv1.RevokeRequest{Token: quash.Mint()})
+	if failure.Reason != quashv1.ErrorReason_ERROR_REASON_CALLER_NOT_ALLOWED || failure.State != notApplied || failure.Retryable {
+		t.Errorf("%+v", failure)
+	}
+}

@@ -511,6 +511,14 @@ func watchHealth(ctx context.Context, v *visit) error {
 		return err
 	}
 	_, err = stream.Recv()
+	st := status.Convert(err).Proto()
+	switch codes.Code(st.GetCode()) { //nolint:exhaustive // the others are what they are
+	case codes.PermissionDenied:
+		return errors.New("refused with a code after which gRPC's clients hold back all calls")
+	case codes.Unimplemented: // but for that the refusal is the same
+		st.Code = int32(codes.PermissionDenied)
+		return status.ErrorProto(st)
+	}
 	return err
 }
 

@@ -19,7 +19,7 @@ import (
 // wanted, reflection. Streams end with the given context.
 func newGRPC(streams context.Context, cfg Config, arriving *arrivals, observer *observer) (*grpc.Server, *health.Server) {
 	limits := cfg.Limits
-	stream := []grpc.StreamServerInterceptor{endWith(streams), atMostStreams(streamsAtOnce)}
+	stream := []grpc.StreamServerInterceptor{unwatched, endWith(streams), atMostStreams(streamsAtOnce)}
 	if cfg.AllowedCallers != nil {
 		stream = append(stream, onlyAllowedStreams(cfg.AllowedCallers, cfg.Logger)) //nolint:contextcheck // it has each stream's own
 	}

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -98,6 +99,20 @@ func atMostStreams(n int) grpc.StreamServerInterceptor {
 			return status.Error(codes.ResourceExhausted, "too many streams of health and reflection are open")
 		}
 	}
+}
+
+// unwatched tells those who may not watch health so with UNIMPLEMENTED. grpc-go's
+// clients that watch by themselves then do without, and their calls hear what is wrong.
+// After any other code they hold back all calls, as if quash were ill (gRFC A17).
+func unwatched(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	err := handler(srv, stream)
+	code := status.Code(err)
+	if info.FullMethod != healthv1.Health_Watch_FullMethodName || code != codes.PermissionDenied && code != codes.ResourceExhausted {
+		return err
+	}
+	st := status.Convert(err).Proto()
+	st.Code = int32(codes.Unimplemented)
+	return status.ErrorProto(st)
 }
 
 // pushbackTrailer tells a retrying gRPC client when to come back, in milliseconds;

@@ -75,7 +75,8 @@ func (l Limits) orDefaults() Limits {
 // What no deployment needs otherwise, and so is no limit of the above.
 const (
 	// streamsAtOnce is how many streams of health and reflection may be open: one for
-	// each client that watches.
+	// each client that watches. Clients beyond do without: they hear of a shutdown when
+	// their connection is closed.
 	streamsAtOnce = 2000
 	// streamWorkers is how many calls over gRPC find a goroutine that has made others
 	// before.
