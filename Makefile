@@ -75,6 +75,10 @@ load: ## Have ghz make CALLS (20000) calls, CONCURRENCY (64) at a time, and fail
 	go run ./bench/load -ghz $(GHZ) $(if $(CALLS),-calls $(CALLS)) $(if $(CONCURRENCY),-concurrency $(CONCURRENCY)) \
 		$(if $(CONSISTENCY),-consistency $(CONSISTENCY)) $(if $(LAG),-lag $(LAG)) $(if $(P99),-p99 $(P99))
 
+.PHONY: bench-bulk
+bench-bulk: ## Compare quash revoke with ghz, CALLS (100000) tokens each, ROUNDS (3) times by turns.
+	go run ./bench/load -ghz $(GHZ) -calls $(or $(CALLS),100000) -bulk $(or $(ROUNDS),3)
+
 .PHONY: build
 build: ## Build bin/quash.
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/quash ./cmd/quash

@@ -8,6 +8,7 @@
 //	calls.go      the calls that ghz is to make
 //	ghz.go        ghz: configured, installed, run
 //	sandbox.go    tokens from the sandbox, and when they were dead
+//	bulk.go       quash revoke beside it
 //	report.go     what ghz reports, and the summary of it
 //	check.go      why a run failed
 //	page.go       the report as a page, made from page.html

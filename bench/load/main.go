@@ -18,6 +18,7 @@ func main() {
 	flag.StringVar(&s.consistency, "consistency", "local_region", "what each call asks for: local_region, all_regions, or mixed, for every second call each")
 	flag.DurationVar(&s.lag, "lag", 200*time.Millisecond, "how far the sandbox's other regions are behind; a call with all_regions waits for that")
 	flag.DurationVar(&s.p99, "p99", 0, "fail when one call in a hundred takes longer (default no limit)")
+	flag.IntVar(&s.bulk, "bulk", 0, "compare ghz with quash revoke, in so many rounds, and fail when that is slower by more than a fifth")
 	flag.StringVar(&s.out, "out", ".build/load", "the folder for the report and quash's log")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -20,6 +20,7 @@ type settings struct {
 	consistency string
 	lag         time.Duration
 	p99         time.Duration // 0: any
+	bulk        int           // rounds beside quash revoke; 0: none
 	out         string
 }
 
@@ -29,6 +30,9 @@ var errInterrupted = errors.New("interrupted: no verdict")
 // returns why the run failed.
 func load(ctx context.Context, s settings, w io.Writer) (err error) {
 	plan, err := newPlan(s)
+	if err == nil && s.bulk > 0 && plan.named != "local_region" {
+		err = errors.New("-bulk compares calls for the local region only")
+	}
 	if err != nil {
 		return err
 	}
@@ -57,6 +61,13 @@ func load(ctx context.Context, s settings, w io.Writer) (err error) {
 	defer func() { err = errors.Join(err, quash.Stop()) }()
 
 	fmt.Fprintf(w, "quash serves gRPC on %s, its sandbox %s\n%s\n", quash.GRPC, quash.Sandbox, plan)
+	if s.bulk > 0 {
+		report, err := bulk(ctx, plan, ghz, quash, tmp, s.bulk)
+		if err != nil {
+			return err
+		}
+		return errors.Join(report.write(w), report.check())
+	}
 	result, err := call(ctx, plan, ghz, quash.GRPC, sandboxURL(quash.Sandbox))
 	if err != nil {
 		return err
