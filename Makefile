@@ -26,8 +26,13 @@ DOCUMENTED := ./service/server ./cmd/quash ./internal/operations
 # Modules of their own: what they need is not to be needed by quash, or by its importers.
 NESTED := deploy bench/compare
 
-IMPORTS := .build/proto-imports
-TWICE   := .build/twice
+# Programs of callers, in other languages than Go. npm's packages have scripts that run
+# when they are installed, which nothing here needs.
+EXAMPLES := examples/node
+
+IMPORTS     := .build/proto-imports
+DESCRIPTORS := examples/node/quash.json
+TWICE       := .build/twice
 
 .PHONY: help
 help: ## List the targets.
@@ -48,6 +53,15 @@ race: ## Run the tests with the race detector, in random order.
 .PHONY: chart
 chart: ## Test the Helm chart: lint, render, decode strictly, serve with what it renders.
 	cd deploy && go test ./...
+
+.PHONY: examples
+examples: export QUASH := $(CURDIR)/bin/quash
+examples: build ## Test the examples, with Node and npm.
+	@command -v npm >/dev/null || { echo 'examples: needs Node 18 or newer, and npm; Debian: apt-get install nodejs npm' >&2; exit 1; }
+	@set -ex; for example in $(EXAMPLES); do \
+		(cd $$example && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error); \
+	done
+	cd examples && node --test
 
 .PHONY: soak
 soak: ## Run mixed load and faults for DURATION (30m), and fail on anything that grows.
@@ -102,10 +116,11 @@ lint: ## Check the Go code and the protos.
 	$(BUF) format --diff --exit-code proto
 
 .PHONY: generate
-generate: $(IMPORTS) ## Generate gen/ from proto/.
+generate: $(IMPORTS) ## Generate gen/ from proto/, and the descriptors of the Node example.
 	@rm -rf .build/gen
 	$(BUF) generate proto --output .build/gen
 	@rm -rf gen && mv .build/gen/gen gen
+	go run ./proto/descriptors $(DESCRIPTORS)
 
 .PHONY: docs
 docs: ## Write the documents that are made from code.
@@ -116,9 +131,9 @@ openapi: ## Check openapi.json with public tools, out of npm: a linter, and the 
 	go test ./cmd/quash -run '^TestPublicTools$$' -count=1 -v -npm
 
 .PHONY: generated
-generated: generate ## Fail unless gen/ is what `make generate` makes.
-	@git diff --exit-code -- gen
-	@test -z "$$(git ls-files --others --exclude-standard -- gen)"
+generated: generate ## Fail unless what `make generate` makes is what is committed.
+	@git diff --exit-code -- gen $(DESCRIPTORS)
+	@test -z "$$(git ls-files --others --exclude-standard -- gen $(DESCRIPTORS))"
 
 # The .proto files that ours import, out of the Go modules that the code links.
 .PHONY: $(IMPORTS)
