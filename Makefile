@@ -28,7 +28,7 @@ NESTED := deploy bench/compare
 
 # Programs of callers, in other languages than Go. npm's packages have scripts that run
 # when they are installed, which nothing here needs.
-EXAMPLES := examples/node
+EXAMPLES := examples/node examples/slashid-sdk
 
 IMPORTS     := .build/proto-imports
 DESCRIPTORS := examples/node/quash.json
