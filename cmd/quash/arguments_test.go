@@ -94,17 +94,19 @@ func argumentsWithTokens(text string) (commands []string) {
 }
 
 // What people copy from becomes a habit. The greeting of quash dev is in TestCanary.
-func TestReadmeKeepsTokensOutOfArguments(t *testing.T) {
+func TestDocsKeepTokensOutOfArguments(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(text), "TOKEN") {
-		t.Error("the README has no command with a token: look elsewhere")
-	}
-	if got := argumentsWithTokens(string(text)); got != nil {
-		t.Errorf("the README has tokens for arguments: %q", got)
+	for _, page := range []string{"../../README.md", "../../docs/callers.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), "TOKEN") {
+			t.Errorf("%s has no command with a token: look elsewhere", page)
+		}
+		if got := argumentsWithTokens(string(text)); got != nil {
+			t.Errorf("%s has tokens for arguments: %q", page, got)
+		}
 	}
 }
 
