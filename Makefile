@@ -57,7 +57,9 @@ chart: ## Test the Helm chart: lint, render, decode strictly, serve with what it
 .PHONY: examples
 examples: export QUASH := $(CURDIR)/bin/quash
 examples: build ## Test the examples, and the commands of docs/callers.md, with Node and npm.
-	@command -v npm >/dev/null || { echo 'examples: needs Node 18 or newer, and npm; Debian: apt-get install nodejs npm' >&2; exit 1; }
+	@for program in node npm curl; do command -v $$program >/dev/null && continue; \
+		echo "examples: needs $$program; Debian: apt-get install nodejs npm curl" >&2; exit 1; \
+	done
 	@set -ex; for example in $(EXAMPLES); do \
 		(cd $$example && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error); \
 	done
