@@ -25,7 +25,7 @@ const (
 // it is, and a larger one is begun, so that no line ever waits for a table to be
 // written anew. Of ten million lines there are three tables.
 //
-// Memory would not do: a map of as many lines takes more than half a gigabyte.
+// Memory would not do: a map of as many lines takes hundreds of megabytes.
 type index struct {
 	file   *os.File
 	first  uint64 // buckets of the first level
