@@ -83,6 +83,7 @@ func (j *Journal) create() error {
 	if err == nil {
 		err = j.writeHeader()
 	}
+	syncDir(filepath.Dir(j.path))
 	if err != nil {
 		_ = j.file.Truncate(0)
 		return fmt.Errorf("the journal %s cannot be written: %w", j.path, err)
@@ -95,6 +96,17 @@ func (j *Journal) writeHeader() error {
 		return err
 	}
 	return j.file.Sync()
+}
+
+// syncDir has the names of new files outlast a power failure too. Some file systems, and
+// Windows, cannot be asked for that.
+func syncDir(path string) {
+	dir, err := os.Open(path)
+	if err != nil {
+		return
+	}
+	_ = dir.Sync()
+	_ = dir.Close()
 }
 
 // resume makes the journal of an earlier run this one's.
