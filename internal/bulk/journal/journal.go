@@ -69,7 +69,10 @@ func (j *Journal) Begin(line int64, token string) (Standing, error) {
 		return Standing{}, err
 	}
 	if found == sound && r.hash != h {
-		return Standing{}, j.otherList(line)
+		if !j.mayBeHalf(line, r) {
+			return Standing{}, j.otherList(line)
+		}
+		found = half
 	}
 	if line > j.begun || found != sound {
 		if r, err = j.begin(line, h, r, found); err != nil {
@@ -106,7 +109,7 @@ func (j *Journal) begin(line int64, h hash, r record, found condition) (record, 
 		r = record{hash: h, result: r.standing()}
 	case first != 0 && first != line: // which it is if it was begun before, and that failed
 		r = record{hash: h, result: Result{Verdict: Duplicate, First: first}}
-	case line <= j.earlier: // lost, or damaged, with whatever it said
+	case line <= j.earlier && found != half: // lost, or damaged, with whatever it said
 		r = record{hash: h, result: Result{Verdict: Unknown}}
 	default:
 		r = record{hash: h}
@@ -152,7 +155,7 @@ func (j *Journal) Problem(line int64, p tokenlist.Problem) error {
 	if err != nil {
 		return err
 	}
-	if found == sound && r.result.Verdict != Problem {
+	if found == sound && r.result.Verdict != Problem && !j.mayBeHalf(line, r) {
 		return j.otherList(line)
 	}
 	if err := j.write(line, record{result: Result{Verdict: Problem, Problem: p}}); err != nil {
@@ -160,6 +163,21 @@ func (j *Journal) Problem(line int64, p tokenlist.Problem) error {
 	}
 	j.counted(found, r.result.Verdict, Problem)
 	return nil
+}
+
+// mayBeHalf reports whether a record may be of half a line: the last that an earlier run
+// read, of a list that somebody was still writing. The whole line takes its place, unless
+// that would forget a token that is dead or may be.
+func (j *Journal) mayBeHalf(line int64, r record) bool {
+	if line != j.earlier || r.sent {
+		return false
+	}
+	switch r.result.Verdict {
+	case Pending, Rejected, NotApplied, Problem:
+		return true
+	case Revoked, AlreadyInvalid, InProgress, Unknown, Duplicate:
+	}
+	return false
 }
 
 // Result returns what became of a line, such as the first one of a Duplicate. It is

@@ -256,6 +256,7 @@ func TestAnotherList(t *testing.T) {
 			begin(t, j, 1, "a")
 			begin(t, j, 2, "b")
 			problem(t, j, 3, tokenlist.BadJSON)
+			begin(t, j, 4, "d")
 			closed(t, j)
 			j = open(t, path)
 			begin(t, j, 1, "a")
@@ -279,6 +280,80 @@ func TestLinesMayBeAdded(t *testing.T) {
 	begin(t, j, 1, "a")
 	if got := begin(t, j, 2, "b"); got != (journal.Standing{}) {
 		t.Errorf("a line that was added has the standing %+v", got)
+	}
+}
+
+// The last line of a run may have been half of one, for somebody was writing the list.
+func TestHalfALine(t *testing.T) {
+	t.Parallel()
+	const last = 3
+	becomes := func(verdict journal.Verdict) func(*testing.T, *journal.Journal) {
+		return func(t *testing.T, j *journal.Journal) {
+			t.Helper()
+			begin(t, j, last, "half")
+			sending(t, j, last)
+			record(t, j, last, journal.Result{Verdict: verdict})
+		}
+	}
+	for name, c := range map[string]struct {
+		earlier func(*testing.T, *journal.Journal)
+		is      string
+		want    journal.Standing
+		refused bool
+	}{
+		"nothing":            {func(t *testing.T, j *journal.Journal) { t.Helper(); begin(t, j, last, "half") }, "whole", journal.Standing{}, false},
+		"rejected":           {becomes(journal.Rejected), "whole", journal.Standing{}, false},
+		"not applied":        {becomes(journal.NotApplied), "whole", journal.Standing{}, false},
+		"no token":           {func(t *testing.T, j *journal.Journal) { t.Helper(); problem(t, j, last, tokenlist.BadJSON) }, "whole", journal.Standing{}, false},
+		"as it was":          {becomes(journal.Rejected), "half", journal.Standing{Done: true, Result: journal.Result{Verdict: journal.Rejected}}, false},
+		"a duplicate, whole": {becomes(journal.Rejected), "a", journal.Standing{Duplicate: 1, Done: true, Result: journal.Result{Verdict: journal.Duplicate, First: 1}}, false},
+		"dead":               {becomes(journal.Revoked), "whole", journal.Standing{}, true},
+		"unknown":            {becomes(journal.Unknown), "whole", journal.Standing{}, true},
+		"in progress":        {becomes(journal.InProgress), "whole", journal.Standing{}, true},
+		"on its way": {
+			func(t *testing.T, j *journal.Journal) { t.Helper(); begin(t, j, last, "half"); sending(t, j, last) },
+			"whole", journal.Standing{}, true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := newPath(t)
+			j := open(t, path)
+			begin(t, j, 1, "a")
+			begin(t, j, 2, "b")
+			c.earlier(t, j)
+			closed(t, j)
+			j = open(t, path)
+			begin(t, j, 1, "a")
+			begin(t, j, 2, "b")
+			got, err := j.Begin(last, c.is)
+			if got != c.want || (err != nil) != c.refused {
+				t.Errorf("its standing is %+v, %v", got, err)
+			}
+			if c.refused {
+				return
+			}
+			counts := journal.Counts{journal.Pending: 2}
+			counts[c.want.Result.Verdict]++
+			if got := j.Counts(); got != counts {
+				t.Errorf("counts %v, want %v", got, counts)
+			}
+		})
+	}
+}
+
+// Half a line may have looked like a token, and the whole of it has none.
+func TestHalfALineThatHasAProblem(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	j := open(t, path)
+	begin(t, j, 1, "half")
+	record(t, j, 1, journal.Result{Verdict: journal.Rejected})
+	closed(t, j)
+	j = open(t, path)
+	problem(t, j, 1, tokenlist.NoTokenChars)
+	if got, want := j.Counts(), (journal.Counts{journal.Problem: 1}); got != want {
+		t.Errorf("counts %v, want %v", got, want)
 	}
 }
 

@@ -43,6 +43,7 @@ type condition int
 const (
 	absent  condition = iota // never written
 	sound                    // as it was written
+	half                     // sound, and of what may have been half a line
 	damaged                  // anything else: its line may have been sent
 )
 
