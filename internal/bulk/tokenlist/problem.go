@@ -17,12 +17,14 @@ const (
 	EmptyToken      Problem = "has an empty token"
 	WrapBegins      Problem = "looks like the beginning of a token that was wrapped, and goes on in the next line"
 	WrapGoesOn      Problem = "looks like a further part of a token that was wrapped, and begins in a line before"
+	JSONPart        Problem = "looks like a part of a longer text in JSON: write a token a line, as jq -r does"
+	BearerPrefix    Problem = `begins with "Bearer": leave the token only`
 )
 
 // numbered are all problems, none too. Files have the numbers, so new ones are added at the end.
 var numbered = []Problem{
 	"", TooLong, NoTokenChars, BadJSON, NoTokenMember, TwoTokenMembers, TokenNoString, EmptyToken,
-	WrapBegins, WrapGoesOn,
+	WrapBegins, WrapGoesOn, JSONPart, BearerPrefix,
 }
 
 // Number returns a number that stands for the problem in every version, 0 for none.

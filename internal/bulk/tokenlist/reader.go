@@ -13,7 +13,18 @@ import (
 // again and again for what else an object of JSON has. Longer ones are skipped.
 const maxLine = 64 << 10
 
-var errUTF16 = errors.New("it is UTF-16: convert the list to UTF-8, as with iconv -f UTF-16 -t UTF-8")
+// noLists are files that are no text, or one in another encoding, by how they begin.
+var noLists = map[string]error{
+	"\xFF\xFE":   errUTF16,
+	"\xFE\xFF":   errUTF16,
+	"\x1F\x8B":   errCompressed,
+	"PK\x03\x04": errors.New("it is an archive, or a document of an office program: export the list as text"),
+}
+
+var (
+	errUTF16      = errors.New("it is UTF-16: convert the list to UTF-8, as with iconv -f UTF-16 -t UTF-8")
+	errCompressed = errors.New("it is compressed: unpack the list first, as with gunzip")
+)
 
 // Line is a line of a list that is not empty.
 type Line struct {
@@ -95,7 +106,7 @@ func (r *Reader) line() (Line, error) {
 	}
 	r.number++
 	if r.number == 1 {
-		if err := r.checkEncoding(); err != nil {
+		if err := r.checkBeginning(); err != nil {
 			return Line{}, r.fail(err)
 		}
 	}
@@ -104,7 +115,7 @@ func (r *Reader) line() (Line, error) {
 	line := Line{Number: r.number}
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
-		line.Problem = TooLong
+		line.Problem = tooLong(text)
 		err = r.skip()
 	case err == nil || errors.Is(err, io.EOF):
 		line.Token, line.Problem = parse(text)
@@ -137,11 +148,14 @@ func (r *Reader) skip() error {
 	}
 }
 
-// checkEncoding tells a list in UTF-16 by its byte order mark.
-func (r *Reader) checkEncoding() error {
-	start, err := r.in.Peek(2)
-	if bytes.Equal(start, []byte{0xFF, 0xFE}) || bytes.Equal(start, []byte{0xFE, 0xFF}) {
-		return errUTF16
+// checkBeginning tells what is no list by its first bytes. Each of its lines would have
+// a problem, and that is none of theirs.
+func (r *Reader) checkBeginning() error {
+	start, err := r.in.Peek(4)
+	for beginning, what := range noLists {
+		if bytes.HasPrefix(start, []byte(beginning)) {
+			return what
+		}
 	}
 	if errors.Is(err, io.EOF) {
 		return nil

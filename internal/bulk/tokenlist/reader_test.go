@@ -49,8 +49,12 @@ var lists = map[string]struct {
 	"quotes":                       {`"` + token + "\"\n'" + other + "'", []tokenlist.Line{good(1, token), good(2, other)}},
 	"nothing in quotes":            {`""`, []tokenlist.Line{bad(1, tokenlist.EmptyToken)}},
 	"a single quote":               {`"` + token, []tokenlist.Line{bad(1, tokenlist.NoTokenChars)}},
-	"a list in JSON":               {"[\n\"" + token + "\",\n]", []tokenlist.Line{bad(1, tokenlist.NoTokenChars), bad(2, tokenlist.NoTokenChars), bad(3, tokenlist.NoTokenChars)}},
-	"a header":                     {"Bearer " + token, []tokenlist.Line{bad(1, tokenlist.NoTokenChars)}},
+	"a list in JSON":               {"[\n\"" + token + "\",\n\"" + other + "\"\n]", []tokenlist.Line{bad(1, tokenlist.JSONPart), bad(2, tokenlist.JSONPart), good(3, other), bad(4, tokenlist.JSONPart)}},
+	"all of that in a line":        {`["` + token + `","` + other + `"]`, []tokenlist.Line{bad(1, tokenlist.JSONPart)}},
+	"that, and longer":             {"\uFEFF [" + strings.Repeat(`"`+token+`",`, 1000) + "\n" + other, []tokenlist.Line{bad(1, tokenlist.JSONPart), good(2, other)}},
+	"a header":                     {"Bearer " + token + "\nbearer " + token + "\nBearer\nBearer x y", []tokenlist.Line{bad(1, tokenlist.BearerPrefix), bad(2, tokenlist.BearerPrefix), good(3, "Bearer"), bad(4, tokenlist.BearerPrefix)}},
+	"all of a header":              {"Authorization: Bearer " + token, []tokenlist.Line{bad(1, tokenlist.NoTokenChars)}},
+	"a table":                      {"user,token\n7," + token, []tokenlist.Line{bad(1, tokenlist.NoTokenChars), bad(2, tokenlist.NoTokenChars)}},
 	"a byte order mark":            {"\uFEFF" + token, []tokenlist.Line{good(1, token)}},
 	"nothing but that":             {"\uFEFF", nil},
 	"lists with marks, joined":     {"\uFEFF" + token + "\n\uFEFF" + other, []tokenlist.Line{good(1, token), good(2, other)}},
@@ -88,7 +92,7 @@ var lists = map[string]struct {
 	"a long token in an object":    {`{"token": "` + strings.Repeat("a", longest+1) + `"}`, []tokenlist.Line{bad(1, tokenlist.TooLong)}},
 	"half an object":               {"{\"token\": \"" + token + "\n" + other, []tokenlist.Line{bad(1, tokenlist.BadJSON), good(2, other)}},
 	"a brace":                      {"{", []tokenlist.Line{bad(1, tokenlist.BadJSON)}},
-	"an object over several lines": {"{\n\"token\": \"" + token + "\"\n}\n", []tokenlist.Line{bad(1, tokenlist.BadJSON), bad(2, tokenlist.NoTokenChars), bad(3, tokenlist.NoTokenChars)}},
+	"an object over several lines": {"{\n\"token\": \"" + token + "\"\n}\n", []tokenlist.Line{bad(1, tokenlist.BadJSON), bad(2, tokenlist.JSONPart), bad(3, tokenlist.JSONPart)}},
 	"two objects in a line":        {`{"token": "a"}{"token": "b"}`, []tokenlist.Line{bad(1, tokenlist.BadJSON)}},
 	"something after an object":    {`{"token": "a"},`, []tokenlist.Line{bad(1, tokenlist.BadJSON)}},
 	"an object without a colon":    {`{"token" "a"}`, []tokenlist.Line{bad(1, tokenlist.BadJSON)}},
@@ -161,6 +165,14 @@ func TestFailures(t *testing.T) {
 		"UTF-16, little end first": {
 			strings.NewReader("\xff\xfee\x00y\x00"), nil,
 			"line 1 of the list cannot be read: it is UTF-16: convert the list to UTF-8, as with iconv -f UTF-16 -t UTF-8",
+		},
+		"compressed": {
+			strings.NewReader("\x1f\x8b\x08\x00"), nil,
+			"line 1 of the list cannot be read: it is compressed: unpack the list first, as with gunzip",
+		},
+		"a spreadsheet": {
+			strings.NewReader("PK\x03\x04\x14\x00"), nil,
+			"line 1 of the list cannot be read: it is an archive, or a document of an office program: export the list as text",
 		},
 		"UTF-16, big end first": {
 			strings.NewReader("\xfe\xff\x00e\x00y"), nil,
@@ -244,8 +256,10 @@ func FuzzReader(f *testing.F) {
 		f.Add(c.list)
 	}
 	f.Fuzz(func(t *testing.T, list string) {
-		if strings.HasPrefix(list, "\xff\xfe") || strings.HasPrefix(list, "\xfe\xff") {
-			return // not read at all
+		for _, beginning := range []string{"\xff\xfe", "\xfe\xff", "\x1f\x8b", "PK\x03\x04"} {
+			if strings.HasPrefix(list, beginning) {
+				return // not read at all
+			}
 		}
 		lines, err := collect(tokenlist.New(iotest.HalfReader(strings.NewReader(list))))
 		if !errors.Is(err, io.EOF) {

@@ -16,8 +16,36 @@ func parse(text []byte) (string, Problem) {
 		return "", ""
 	case text[0] == '{':
 		return parseObject(text)
+	case isJSONPart(text):
+		return "", JSONPart
+	case len(text) > len(bearer) && bytes.EqualFold(text[:len(bearer)], bearer):
+		return "", BearerPrefix
 	}
 	return checked(string(unquoted(text)))
+}
+
+// bearer is what a token has before it in the header of a request.
+var bearer = []byte("Bearer ")
+
+// isJSONPart reports whether a line looks like one of an array, or of an object over
+// several lines.
+func isJSONPart(text []byte) bool {
+	switch text[0] {
+	case '[', ']', '}':
+		return true
+	case '"':
+		return text[len(text)-1] == ',' || bytes.Contains(text, []byte(`":`))
+	}
+	return false
+}
+
+// tooLong is what is wrong with a line that is longer than any, of which text is the
+// beginning.
+func tooLong(text []byte) Problem {
+	if bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(text, byteOrderMark)), []byte("[")) {
+		return JSONPart
+	}
+	return TooLong
 }
 
 // checked returns the token if it is one that quash takes.
