@@ -16,6 +16,8 @@ const (
 	firstProbe, lastProbe = time.Second, 30 * time.Second
 	// pauseUnsaid is how long to pause when whoever asks for it does not say.
 	pauseUnsaid = time.Second
+	// toldPause is how long a pause is that somebody may wonder about.
+	toldPause = 10 * time.Second
 	// remindAfter is how often it is told that an outage goes on.
 	remindAfter = 30 * time.Second
 )
@@ -58,6 +60,9 @@ func (g *gate) passed(now time.Time) {
 // failed notes one that did not, and why.
 func (g *gate) failed(now time.Time, a Answer) {
 	if a.exhausted() {
+		if a.RetryDelay >= toldPause && !g.until.After(now) {
+			g.notify(fmt.Sprintf("nothing is asked for %s, as the server wants it (%s)", a.RetryDelay.Round(time.Second), a.Cause()))
+		}
 		g.pause(now, max(a.RetryDelay, pauseUnsaid))
 	}
 	g.failures++

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -34,6 +35,9 @@ type About struct {
 	// ReadToLine is the last line that the last run read.
 	ReadToLine int64 `json:"read_to_line"`
 }
+
+// AllRegions is the Consistency that stands for all of them.
+const AllRegions = "all_regions"
 
 // Report is what became of a list: of each line whether its token is dead, in as little
 // memory for many lines as for few.
@@ -95,10 +99,23 @@ func (r *Report) conclusion() string {
 	case r.Lines() == 0:
 		return "The list has no tokens.\n"
 	case left == 0:
-		return "All tokens are dead.\n"
+		return r.caveat() + "All tokens are dead.\n"
 	default:
-		return fmt.Sprintf("%s certainly dead; %s not, or not known to be.\n", plural(dead, "line"), plural(left, "line"))
+		return r.caveat() + fmt.Sprintf("%s certainly dead; %s not, or not known to be.\n", plural(dead, "line"), plural(left, "line"))
 	}
+}
+
+// caveat is on what "dead" rests for tokens that SlashID calls invalid.
+func (r *Report) caveat() string {
+	alreadyInvalid := groupOf(journal.Result{Verdict: journal.AlreadyInvalid})
+	if !slices.ContainsFunc(r.groups, func(t *tally) bool { return t.group == alreadyInvalid }) {
+		return ""
+	}
+	text := "ALREADY_INVALID: SlashID says so of tokens that are revoked or expired, and of those of another environment"
+	if r.Consistency == AllRegions {
+		text += "; it does not say so for all regions"
+	}
+	return text + ".\n"
 }
 
 // plural is n things.

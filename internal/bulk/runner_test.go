@@ -117,6 +117,23 @@ func TestAllPauseWhenTheServerIsExhausted(t *testing.T) {
 	})
 }
 
+// Whoever watches a run that does nothing for minutes wants to know why.
+func TestALongPauseIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, many(10)...)
+		patient := limited
+		patient.RetryDelay = 10 * time.Minute
+		f.takes = time.Second
+		f.always = func(string) (bulk.Answer, bool) { return patient, len(f.begun) <= 4 }
+		f.run(t)
+		want := []string{"nothing is asked for 10m0s, as the server wants it (UPSTREAM_RATE_LIMITED)"}
+		if diff := cmp.Diff(want, f.notices.all()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 func TestRate(t *testing.T) {
 	t.Parallel()
 	for _, rate := range []float64{0.5, 10, 250, 3000} {

@@ -312,7 +312,9 @@ func TestHalfALine(t *testing.T) {
 		"in progress":        {becomes(journal.InProgress), "whole", journal.Standing{}, true},
 		"on its way": {
 			func(t *testing.T, j *journal.Journal) { t.Helper(); begin(t, j, last, "half"); sending(t, j, last) },
-			"whole", journal.Standing{}, true,
+			"whole",
+			journal.Standing{},
+			true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

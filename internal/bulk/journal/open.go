@@ -8,10 +8,13 @@ import (
 	"time"
 )
 
+// KeyPath is where the key of the journal at path is.
+func KeyPath(path string) string { return path + ".key" }
+
 var errInUse = errors.New("another run has it open: wait for that to end, or name another journal")
 
-// Open opens the journal in the file at path, or creates it, and its key beside it with
-// ".key" after the name. Without a path it is a file without a name, that is gone with
+// Open opens the journal in the file at path, or creates it, and its key beside it at
+// KeyPath. Without a path it is a file without a name, that is gone with
 // the process. Whatever the error is, a file that was there is left as it was.
 func Open(path string) (*Journal, error) {
 	if path == "" {
@@ -131,7 +134,7 @@ func (j *Journal) resume() error {
 	return nil
 }
 
-func (j *Journal) keyPath() string { return j.path + ".key" }
+func (j *Journal) keyPath() string { return KeyPath(j.path) }
 
 // Close writes everything to disk and lets go of the file.
 func (j *Journal) Close() error {

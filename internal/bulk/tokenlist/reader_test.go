@@ -52,7 +52,7 @@ var lists = map[string]struct {
 	"a list in JSON":               {"[\n\"" + token + "\",\n\"" + other + "\"\n]", []tokenlist.Line{bad(1, tokenlist.JSONPart), bad(2, tokenlist.JSONPart), good(3, other), bad(4, tokenlist.JSONPart)}},
 	"all of that in a line":        {`["` + token + `","` + other + `"]`, []tokenlist.Line{bad(1, tokenlist.JSONPart)}},
 	"that, and longer":             {"\uFEFF [" + strings.Repeat(`"`+token+`",`, 1000) + "\n" + other, []tokenlist.Line{bad(1, tokenlist.JSONPart), good(2, other)}},
-	"a header":                     {"Bearer " + token + "\nbearer " + token + "\nBearer\nBearer x y", []tokenlist.Line{bad(1, tokenlist.BearerPrefix), bad(2, tokenlist.BearerPrefix), good(3, "Bearer"), bad(4, tokenlist.BearerPrefix)}},
+	"a header":                     {"Bearer " + token + "\nbearer " + token + "\nbearer\n\nBearer x y", []tokenlist.Line{bad(1, tokenlist.BearerPrefix), bad(2, tokenlist.BearerPrefix), good(3, "bearer"), bad(5, tokenlist.BearerPrefix)}},
 	"all of a header":              {"Authorization: Bearer " + token, []tokenlist.Line{bad(1, tokenlist.NoTokenChars)}},
 	"a table":                      {"user,token\n7," + token, []tokenlist.Line{bad(1, tokenlist.NoTokenChars), bad(2, tokenlist.NoTokenChars)}},
 	"a byte order mark":            {"\uFEFF" + token, []tokenlist.Line{good(1, token)}},
