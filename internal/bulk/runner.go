@@ -40,7 +40,7 @@ type Journal interface {
 	Problem(line int64, p tokenlist.Problem) error
 }
 
-// Config is what a run needs. All of it but Rate and UntilDead must be set.
+// Config is what a run needs. All of it but Rate, AllRegions and UntilDead must be set.
 type Config struct {
 	List    List
 	Journal Journal
@@ -51,6 +51,9 @@ type Config struct {
 	Concurrency int
 	// Rate is how many calls may begin in a second; 0 is any number.
 	Rate float64
+	// AllRegions is whether a token is dead only once it is so in all regions. That it is
+	// invalid where SlashID was asked is not enough then: it stays in progress.
+	AllRegions bool
 	// UntilDead goes on with a line until its token is dead or rejected. Otherwise a line
 	// has a few attempts, and is done once SlashID has accepted it.
 	UntilDead bool
@@ -294,7 +297,7 @@ func (r *Run) settle(a answered) error {
 	if a.Answer.charged() {
 		t.charged++
 	}
-	t.before = a.verdict(t.before)
+	t.before = r.verdict(a.Answer, t.before)
 	if a.through() {
 		r.gate.passed(now)
 	} else {
@@ -314,6 +317,14 @@ func (r *Run) settle(a answered) error {
 	return r.noted(r.Journal.Record(t.line, journal.Result{Verdict: t.before, Reason: a.Reason, Code: a.Code, Attempts: t.attempts}))
 }
 
+func (r *Run) verdict(a Answer, before journal.Verdict) journal.Verdict {
+	v := a.verdict(before)
+	if r.AllRegions && a.rejected() && v == journal.AlreadyInvalid {
+		return journal.InProgress
+	}
+	return v
+}
+
 // noted returns an error of the journal, but only the first: what is in flight meets the
 // same full disk.
 func (r *Run) noted(err error) error {
@@ -327,7 +338,7 @@ func (r *Run) noted(err error) error {
 // again reports whether a line is to be asked about once more.
 func (r *Run) again(t *task, a Answer) bool {
 	switch {
-	case t.before.Final(), a.hopeless():
+	case t.before.Final(), a.hopeless(), a.rejected():
 		return false
 	case r.UntilDead:
 		return true

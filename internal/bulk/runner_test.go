@@ -82,6 +82,42 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// SlashID rejects what it has revoked somewhere. That is not everywhere, and it never says
+// when it is.
+func TestDeadInAllRegions(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		answers []bulk.Answer
+		want    journal.Verdict
+		calls   int
+	}{
+		"revoked":             {[]bulk.Answer{revoked}, journal.Revoked, 1},
+		"rejected":            {[]bulk.Answer{rejected}, journal.Rejected, 1},
+		"accepted":            {[]bulk.Answer{pending, rejected, revoked}, journal.InProgress, 2},
+		"lost, then rejected": {[]bulk.Answer{unavailable, rejected, revoked}, journal.InProgress, 2},
+		"lost, then revoked":  {[]bulk.Answer{unavailable, revoked}, journal.Revoked, 2},
+		"allowed":             {[]bulk.Answer{pending, alreadyInvalid}, journal.AlreadyInvalid, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t, token(0))
+				f.cfg.UntilDead, f.cfg.AllRegions = true, true
+				f.script = map[string][]bulk.Answer{token(0): tt.answers}
+				f.run(t)
+				if got := f.verdicts(t, 1); got[0] != tt.want || f.calls() != tt.calls {
+					t.Errorf("verdict %d after %d calls, want %d after %d", got[0], f.calls(), tt.want, tt.calls)
+				}
+				f.cfg.List = list(token(0))
+				f.run(t)
+				if got := f.verdicts(t, 1); got[0] != tt.want && got[0] != journal.Revoked {
+					t.Errorf("the next run makes it verdict %d", got[0])
+				}
+			})
+		})
+	}
+}
+
 func TestALineWaitsAsLongAsTheServerAsks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
