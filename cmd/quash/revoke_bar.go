@@ -60,7 +60,7 @@ func (b bar) parts() (parts []string) {
 		parts = append(parts, "line "+grouped(b.Line))
 	}
 	if !b.Outage.IsZero() {
-		parts = append(parts, "nothing gets through since "+b.Outage.Format(time.TimeOnly))
+		parts = append(parts, fmt.Sprintf("nothing gets through for %s", b.at.Sub(b.Outage).Round(time.Second)))
 	}
 	parts = append(parts, grouped(b.counts[journal.Revoked]+b.counts[journal.AlreadyInvalid])+" dead")
 	if left, known := b.left(); known {
@@ -86,12 +86,16 @@ func (b bar) parts() (parts []string) {
 	return parts
 }
 
+// longest is a time left that says more than that nobody knows it.
+const longest = 100 * time.Hour
+
 // left is how long it will take if it goes on like this.
 func (b bar) left() (time.Duration, bool) {
-	if b.expected == 0 || b.lines < 0.01 || !b.Outage.IsZero() {
+	seconds := float64(b.expected-b.Line) / b.lines // or nothing that is a number
+	if b.expected == 0 || !b.Outage.IsZero() || !(seconds >= 0 && seconds <= longest.Seconds()) {
 		return 0, false
 	}
-	return time.Duration(float64(b.expected-b.Line) / b.lines * float64(time.Second)).Round(time.Second), true
+	return time.Duration(seconds * float64(time.Second)).Round(time.Second), true
 }
 
 const (

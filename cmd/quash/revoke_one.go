@@ -27,11 +27,10 @@ func (c *revokeCmd) revokeOne(ctx context.Context, std streams) error {
 		return err
 	}
 	defer func() { _ = quash.Close() }()
-	resp, err := c.call(ctx, quash, token)
-	v := newVerdict(resp, err)
+	v := newVerdict(c.call(ctx, quash, token))
 	if c.Output == outputJSON {
 		if err := json.NewEncoder(std.out).Encode(v); err != nil {
-			return fmt.Errorf("write the outcome: %w", err)
+			return v.unwritten(err)
 		}
 		return v.coded("")
 	}
@@ -39,7 +38,7 @@ func (c *revokeCmd) revokeOne(ctx context.Context, std streams) error {
 		return v.coded(v.text())
 	}
 	if _, err := fmt.Fprint(std.out, v.text()); err != nil {
-		return fmt.Errorf("write the outcome: %w", err)
+		return v.unwritten(err)
 	}
 	return nil
 }
@@ -72,6 +71,7 @@ func newVerdict(resp *quashv1.RevokeResponse, err error) verdict {
 			Outcome:       answer.Kind(),
 			Reason:        strings.TrimPrefix(resp.GetOutcome().String(), "OUTCOME_"),
 			Code:          bulk.CodeName(answer.Code),
+			Message:       unknownOutcome(answer),
 			Consistency:   consistency(resp.GetConsistency()).String(),
 			CorrelationID: resp.GetCorrelationId(),
 		}
@@ -80,7 +80,7 @@ func newVerdict(resp *quashv1.RevokeResponse, err error) verdict {
 		Outcome:       answer.Kind(),
 		State:         strings.TrimPrefix(failure.State.String(), "REVOCATION_STATE_"),
 		Code:          bulk.CodeName(failure.Code),
-		Message:       withoutTokens(failure.Message),
+		Message:       withoutTokens(messageOf(failure)),
 		Consistency:   consistency(failure.Consistency).String(),
 		CorrelationID: failure.CorrelationID,
 		RetryAfter:    failure.RetryDelay.Seconds(),
@@ -91,6 +91,24 @@ func newVerdict(resp *quashv1.RevokeResponse, err error) verdict {
 	return v
 }
 
+// unknownOutcome is for the outcomes of a quash that is newer, or none.
+func unknownOutcome(a bulk.Answer) string {
+	if a.Kind() == bulk.Unknown {
+		return "quash calls it a success, of a kind that is not known here"
+	}
+	return ""
+}
+
+// messageOf has the rules too that the request breaks.
+func messageOf(failure *client.FailureInfo) string {
+	var text strings.Builder
+	text.WriteString(failure.Message)
+	for _, v := range failure.Violations {
+		fmt.Fprintf(&text, "; %s: %s", v.Field, v.Description)
+	}
+	return text.String()
+}
+
 // coded is the error that ends the command with the exit code of the verdict, if it has
 // one.
 func (v verdict) coded(text string) error {
@@ -98,6 +116,11 @@ func (v verdict) coded(text string) error {
 		return &codedError{errors.New(text), code}
 	}
 	return nil
+}
+
+// unwritten is the error for a verdict that could not be written where it belongs.
+func (v verdict) unwritten(err error) error {
+	return &codedError{fmt.Errorf("%swrite the outcome: %w", v.text(), err), exitIncomplete}
 }
 
 // text is the verdict for people: whether the token is dead, what to do, and what
@@ -116,7 +139,7 @@ func (v verdict) isDead() string {
 		if v.Reason == "ALREADY_INVALID" {
 			return "The token is dead: SlashID calls it invalid. It was expired, revoked before, or none of its tokens."
 		}
-		if v.Consistency == "all_regions" {
+		if v.Consistency == bulk.AllRegions {
 			return "The token is dead, in all regions."
 		}
 		return "The token is dead in SlashID's local region; the others follow."
@@ -140,7 +163,7 @@ func (v verdict) whatToDo() string {
 	case bulk.Dead:
 		return "Nothing is left to do."
 	case bulk.Rejected:
-		return "It cannot be used as it is. If it should have been alive, see that it is whole."
+		return "It cannot be used here. If it should have been alive, see that it is whole, and of the environment that this quash is for."
 	case bulk.InProgress:
 		return "Nothing is left to do: SlashID goes on by itself."
 	case bulk.Unknown:
