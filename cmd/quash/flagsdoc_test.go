@@ -78,6 +78,9 @@ func renderCommands(b *strings.Builder, commands ...*kong.Node) {
 			fmt.Fprintf(b, "- %s: ", names[i])
 		}
 		fmt.Fprintln(b, command.Help)
+		if command.Detail != "" {
+			fmt.Fprintf(b, "\n```\n%s\n```\n", command.Detail)
+		}
 	}
 	flags := flagsOf(commands)
 	if len(flags) == 0 {

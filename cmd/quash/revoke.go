@@ -23,6 +23,7 @@ import (
 //	revoke_one.go       one token
 //	revoke_input.go     where that comes from
 //	revoke_list.go      many of them
+//	revoke_files.go     the files that this writes
 //	revoke_progress.go  what is said meanwhile
 //	revoke_bar.go       and how that fits into a line
 
@@ -75,7 +76,7 @@ Exit codes:
   4  in progress: SlashID has accepted it, and goes on by itself
   5  unknown: nobody can say whether the token is dead
   6  not applied: the token was not revoked
-  7  incomplete: the list was not gone through
+  7  incomplete: the list was not gone through, or the outcome could not be written
 A list ends with the highest code of its tokens.`
 }
 
@@ -157,7 +158,7 @@ func parseConsistency(text string) (consistency, error) {
 	switch text {
 	case "local_region":
 		return consistency(quashv1.Consistency_CONSISTENCY_LOCAL_REGION), nil
-	case "all_regions":
+	case bulk.AllRegions:
 		return consistency(quashv1.Consistency_CONSISTENCY_ALL_REGIONS), nil
 	default:
 		return 0, errors.New("unknown consistency")
@@ -168,7 +169,7 @@ func parseConsistency(text string) (consistency, error) {
 func (c consistency) String() string {
 	return map[quashv1.Consistency]string{
 		quashv1.Consistency_CONSISTENCY_LOCAL_REGION: "local_region",
-		quashv1.Consistency_CONSISTENCY_ALL_REGIONS:  "all_regions",
+		quashv1.Consistency_CONSISTENCY_ALL_REGIONS:  bulk.AllRegions,
 	}[quashv1.Consistency(c)]
 }
 

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/quashdev/quash/client"
@@ -21,7 +24,7 @@ type listFlags struct {
 	Rate        perSecond `env:"-" placeholder:"N" help:"How many are asked about in a second at the most; any number otherwise."`
 	Journal     fileName  `env:"-" placeholder:"FILE" help:"Where to keep what became of each line, so that the same command goes on where one ended: FILE.journal of the list otherwise. It has no tokens."`
 	Report      fileName  `env:"-" placeholder:"FILE" help:"Where to write the report, as JSON, at the end."`
-	UntilDead   bool      `env:"-" help:"Go on until every token is dead or rejected, however long that takes."`
+	UntilDead   bool      `env:"-" help:"Go on until SlashID calls every token revoked or invalid, however long that takes."`
 }
 
 const (
@@ -58,32 +61,24 @@ func (f *listFlags) check(withToken bool) (problems []string) {
 	return problems
 }
 
-// journalPath is "" for a journal that is gone with the process.
-func (f *listFlags) journalPath() string {
-	if f.Journal == "" && f.File != stdinName {
-		return string(f.File) + ".journal"
-	}
-	return string(f.Journal)
-}
-
 // revokeList revokes the tokens of a list.
 func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
+	// Ctrl-C ends whatever reads the output too, tee for instance: that must not keep
+	// what is in flight from being finished, and noted.
+	signal.Ignore(syscall.SIGPIPE)
 	list, err := c.openList(std)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = list.Close() }()
-	if c.Report != "" {
-		// Not after all the work.
-		if err := bulk.CanWriteFile(string(c.Report)); err != nil {
-			return fmt.Errorf("--report: %w", err)
-		}
-	}
-	notes, err := journal.Open(c.journalPath())
+	notes, err := c.openFiles(list)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, notes.Close()) }()
+	if err := notes.Bind(c.terms()); err != nil {
+		return err
+	}
 	quash, closeAll, err := c.dialMany()
 	if err != nil {
 		return err
@@ -92,9 +87,9 @@ func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
 
 	progress := newProgress(std.err, list)
 	if notes.Resumed() {
-		progress.say(fmt.Sprintf("going on with what %s has", c.journalPath()))
+		progress.say(fmt.Sprintf("going on with what %s has", c.journalPath(list)))
 	}
-	if c.journalPath() == "" {
+	if c.journalPath(list) == "" {
 		progress.say("without --journal this cannot be gone on with when it is interrupted")
 	}
 	run := bulk.New(bulk.Config{
@@ -103,24 +98,23 @@ func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
 		Revoke:      func(ctx context.Context, token string) bulk.Answer { return answerOf(c.call(ctx, quash(), token)) },
 		Concurrency: c.Concurrency,
 		Rate:        float64(c.Rate),
+		AllRegions:  c.Consistency.String() == bulk.AllRegions,
 		UntilDead:   c.UntilDead,
 		Notify:      progress.say,
 	})
 	about := bulk.About{
 		List: string(c.File), Server: c.Addr, Consistency: c.Consistency.String(),
-		StartedAt: time.Now(), Resumed: notes.Resumed(),
+		StartedAt: time.Now().UTC(), Resumed: notes.Resumed(),
 	}
 	stopProgress := progress.follow(ctx, run.Progress, notes.Counts)
 	runErr := run.Do(ctx)
 	stopProgress()
-	about.EndedAt, about.ReadToLine = time.Now(), run.Progress().Line
-	about.Complete = runErr == nil
+	about.EndedAt, about.ReadToLine = time.Now().UTC(), run.Progress().Line
 	about.WhyIncomplete = whyIncomplete(ctx, runErr)
 	if runErr == nil {
-		for _, text := range list.changes(about.ReadToLine, notes.Last()) {
-			progress.say(text)
-		}
+		about.WhyIncomplete = list.changed(about.ReadToLine, notes.Last())
 	}
+	about.Complete = about.WhyIncomplete == ""
 	return c.tell(std, about, notes)
 }
 
@@ -130,7 +124,11 @@ func (c *revokeCmd) openList(std streams) (*openedList, error) {
 		if _, ok := terminalOf(std.in); ok {
 			return nil, &usageError{[]string{"--file - reads a pipe, and standard input is a terminal"}}
 		}
-		return &openedList{Reader: tokenlist.New(std.in)}, nil
+		list := &openedList{Reader: tokenlist.New(std.in)}
+		if redirected, ok := std.in.(*os.File); ok {
+			list.before, _ = redirected.Stat()
+		}
+		return list, nil
 	}
 	file, err := os.Open(string(c.File))
 	if err != nil {
@@ -147,13 +145,17 @@ func (c *revokeCmd) openList(std streams) (*openedList, error) {
 	return &openedList{tokenlist.New(file), file, before}, nil
 }
 
-// openedList is a list and the file that it is in; nil for a pipe.
+// openedList is a list and the file that it is in, nil for standard input.
 type openedList struct {
 	*tokenlist.Reader
 
-	file   *os.File
+	file *os.File
+	// before is what was known of it before it was read; nil where nothing is.
 	before os.FileInfo
 }
+
+// named reports whether the list is an ordinary file that can be opened once more.
+func (l *openedList) named() bool { return l.file != nil && l.before.Mode().IsRegular() }
 
 // size is that of the list in bytes, 0 where it is not known.
 func (l *openedList) size() int64 {
@@ -171,24 +173,32 @@ func (l *openedList) Close() error {
 	return l.file.Close()
 }
 
-// changes says what somebody did to the list meanwhile, or since an earlier run: line is
-// the last one of it, and known the last that the journal has.
-func (l *openedList) changes(line, known int64) (texts []string) {
+// changed says what somebody has done to the list meanwhile, or since an earlier run,
+// that may have kept tokens from being read; "" for nothing. line is the last one of it,
+// known the last that the journal has.
+func (l *openedList) changed(line, known int64) string {
 	if known > line {
-		texts = append(texts, fmt.Sprintf("the list ends at line %d, and went on to line %d in an earlier run", line, known))
+		return fmt.Sprintf("the list ends at line %d, and went on to line %d in an earlier run", line, known)
 	}
-	if l.size() == 0 {
-		return texts
+	if !l.named() {
+		return ""
 	}
 	now, err := l.file.Stat()
-	switch {
-	case err != nil:
-	case now.Size() > l.Offset():
-		texts = append(texts, fmt.Sprintf("the list has grown while it was read, up to line %d: run the same command again for the rest", line))
-	case !now.ModTime().Equal(l.before.ModTime()):
-		texts = append(texts, "the list has been changed while it was read: run the same command again to be sure of all of it")
+	if err != nil {
+		return fmt.Sprintf("nobody can say whether the list was changed while it was read (%s)", err)
 	}
-	return texts
+	switch {
+	case now.Size() < l.before.Size():
+		return "the list has become shorter while it was read"
+	case now.Size() > l.Offset():
+		return "the list has grown while it was read"
+	case !now.ModTime().Equal(l.before.ModTime()):
+		return "the list was changed while it was read"
+	}
+	if there, err := os.Stat(l.file.Name()); err == nil && !os.SameFile(there, now) {
+		return "the list was replaced while it was read"
+	}
+	return ""
 }
 
 // dialMany makes as many clients as the calls need, each with a connection of its own.
@@ -212,35 +222,38 @@ func (c *revokeCmd) dialMany() (next func() *client.Client, closeAll func(), err
 
 // whyIncomplete is what a run that ended with err did not get over.
 func whyIncomplete(ctx context.Context, err error) string {
-	switch {
-	case err == nil:
+	if err == nil {
 		return ""
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		return "it was interrupted"
-	default:
-		return withoutTokens(err.Error())
 	}
+	text := err.Error()
+	if ctx.Err() != nil {
+		text = strings.Replace(text, ctx.Err().Error(), "it was interrupted", 1)
+	}
+	return withoutTokens(strings.ReplaceAll(text, "\n", ", and "))
 }
 
 // tell writes the report, and returns how the command is to end.
 func (c *revokeCmd) tell(std streams, about bulk.About, notes *journal.Journal) error {
 	report, err := bulk.NewReport(about, notes)
 	if err != nil {
-		return fmt.Errorf("read the journal: %w", err)
+		return &codedError{fmt.Errorf("read the journal: %w", err), exitIncomplete}
 	}
 	write := report.WriteText
 	if c.Output == outputJSON {
 		write = report.WriteJSON
 	}
-	var writeErr error
-	if c.Report != "" {
-		writeErr = report.WriteFile(string(c.Report))
-	}
-	if err := errors.Join(write(std.out), writeErr); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
+	var incomplete, unwritten error
 	if !about.Complete {
-		return &codedError{errors.New(about.WhyIncomplete), exitIncomplete}
+		incomplete = errors.New(about.WhyIncomplete)
+	}
+	if c.Report != "" {
+		unwritten = report.WriteFile(string(c.Report))
+	}
+	if unwritten = errors.Join(unwritten, write(std.out)); unwritten != nil {
+		unwritten = fmt.Errorf("write the report, which the same command does again: %w", unwritten)
+	}
+	if err := errors.Join(incomplete, unwritten); err != nil {
+		return &codedError{err, exitIncomplete}
 	}
 	code := exitOK
 	for kind, of := range exitCodes {

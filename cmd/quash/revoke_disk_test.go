@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// onADisk runs commands of the shell in a directory that has a file list, and a disk of
+// 4 MiB of its own in disk, which no other process sees. It returns what they write.
+func onADisk(t *testing.T, list, commands string) string {
+	t.Helper()
+	dir := t.TempDir()
+	fill(t, filepath.Join(dir, "list"), list)
+	must(t, os.Mkdir(filepath.Join(dir, "disk"), 0o700))
+	flags := "-m"
+	if os.Getuid() != 0 {
+		flags = "-rm"
+	}
+	sh := func(commands string) ([]byte, error) {
+		cmd := exec.CommandContext(t.Context(), "unshare", flags, "sh", "-c", "mount -t tmpfs -o size=4m tmpfs disk && "+commands)
+		cmd.Dir = dir
+		return cmd.CombinedOutput()
+	}
+	if out, err := sh("true"); err != nil {
+		t.Skipf("no disk of its own: %v, %s", err, out)
+	}
+	out, err := sh("{ " + commands + "; }")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// A disk that becomes full ends a run, and the same command goes on with it.
+func TestRevokeListOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	const lines = 600
+	var list strings.Builder
+	for n := range lines {
+		fmt.Fprintln(&list, leaked(n))
+	}
+	var quash revoking
+	revoke := "quash revoke --addr " + startAnswering(t, quash.revoke) + " --file list --journal disk/journal --report disk/report; echo exit code $?"
+	out := onADisk(t, list.String(), "head -c 3500000 /dev/zero >disk/ballast; "+revoke+"; rm disk/ballast; "+revoke+"; head -2 disk/report")
+	first, second, _ := strings.Cut(out, "exit code 7\n")
+	if !strings.Contains(first, "quash: the journal disk/journal cannot be written: ") ||
+		!strings.Contains(first, "no space left on device: nothing is lost, and when that is put right, the same command goes on where this one stopped") {
+		t.Errorf("the first run told\n%s", first)
+	}
+	if !strings.Contains(second, "quash: going on with what disk/journal has") || !strings.Contains(second, "All tokens are dead.\nexit code 0\n{\n  \"complete\": true") {
+		t.Errorf("the second run told\n%s", second)
+	}
+	if n := len(quash.tokens()); n != lines {
+		t.Errorf("there were %d calls for %d tokens", n, lines)
+	}
+}
+
+// A report for which there is no room is told of, and written by the next run.
+func TestRevokeListReportOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	revoke := "quash revoke --addr " + startAnswering(t, new(revoking).revoke) + " --file list --report disk/report; echo exit code $?"
+	out := onADisk(t, leaked(1), "head -c 9000000 /dev/zero >disk/ballast 2>/dev/null; "+revoke+"; ls -A disk; rm disk/ballast; "+revoke+"; head -2 disk/report")
+	first, second, _ := strings.Cut(out, "exit code 7\n")
+	if !strings.Contains(first, "quash: write the report, which the same command does again: write disk/.quash-report-") || !strings.Contains(first, "All tokens are dead.") {
+		t.Errorf("the first run told\n%s", first)
+	}
+	if !strings.HasPrefix(second, "ballast\nquash: going on") || !strings.HasSuffix(second, "exit code 0\n{\n  \"complete\": true,\n") {
+		t.Errorf("the second run told\n%s", second)
+	}
+}
+
+// A list may lie where nothing can be written.
+func TestRevokeListOnADiskThatIsReadOnly(t *testing.T) {
+	t.Parallel()
+	addr := startAnswering(t, new(revoking).revoke)
+	revoke := "quash revoke --addr " + addr + " --file disk/list"
+	out := onADisk(t, leaked(1), "cp list disk/list; mount -o remount,ro disk; "+revoke+"; "+revoke+" --journal journal --report disk/report; "+revoke+" --journal journal")
+	want := "quash: the journal cannot be opened: open disk/list.journal: read-only file system; --journal names another place for it\n" +
+		"quash: --report: open disk/.quash-report-"
+	rest, ok := strings.CutPrefix(out, want)
+	if !ok || !strings.Contains(rest, ": read-only file system\n1 line of disk/list, through "+addr) || !strings.HasSuffix(rest, "All tokens are dead.\n") {
+		t.Errorf("it told\n%s", out)
+	}
+}

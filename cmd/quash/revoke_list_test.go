@@ -1,0 +1,442 @@
+package main
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode/utf16"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/secrettest"
+	"github.com/quashdev/quash/service"
+)
+
+// leaked is a token of a list.
+func leaked(n int) string {
+	part := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+	return part(`{"alg":"ES256","kid":"k"}`) + "." + part(fmt.Sprintf(`{"sub":"person-%06d","jti":"a-jti-that-nobody-guesses-%06d"}`, n, n)) +
+		"." + part(strings.Repeat(fmt.Sprintf("signature %06d", n), 4))
+}
+
+// revoking is a quash that revokes everything, once.
+type revoking struct {
+	mu    sync.Mutex
+	asked []string
+}
+
+func (r *revoking) revoke(req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked = append(r.asked, req.GetToken())
+	return &quashv1.RevokeResponse{Outcome: quashv1.Outcome_OUTCOME_REVOKED}, nil
+}
+
+// tokens are those that were asked about, sorted.
+func (r *revoking) tokens() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(slices.Values(r.asked))
+}
+
+const bulkDoc = "../../docs/bulk.md"
+
+// What is wrong with a list is told with the number of the line, all else is done, and
+// nothing of a token is told. docs/bulk.md says so in the same words.
+func TestRevokeListForms(t *testing.T) {
+	t.Parallel()
+	doc := contents(t, bulkDoc)
+	one, two, three := leaked(1), leaked(2), leaked(3)
+	const noChars = "has characters that no token has"
+	const jsonPart = "looks like a part of a longer text in JSON: write a token a line, as jq -r does"
+	for name, c := range map[string]struct {
+		list  string
+		asked []string
+		said  []string // each line, after "quash: "
+		code  int
+	}{
+		"empty lines":              {"\n" + one + "\n\n \t\n" + two + "\n\n", []string{one, two}, nil, exitOK},
+		"no end of line":           {one + "\n" + two, []string{one, two}, nil, exitOK},
+		"Windows":                  {"\uFEFF" + one + "\r\n\r\n" + two + "\r\n", []string{one, two}, nil, exitOK},
+		"duplicates":               {one + "\n" + two + "\n" + one + "\n" + one + "\n", []string{one, two}, nil, exitOK},
+		"quotes":                   {`"` + one + "\"\n'" + two + "'\n", []string{one, two}, nil, exitOK},
+		"objects with more":        {`{"user":7,"token":"` + one + `","of":{"token":"x","all":[1]}}` + "\n", []string{one}, nil, exitOK},
+		"objects and tokens":       {`{"token":"` + one + "\"}\n" + two + "\n", []string{one, two}, nil, exitOK},
+		"a nested object":          {`{"session":{"token":"` + one + "\"}}\n" + two, []string{two}, []string{`line 1 has no member "token"`}, exitNotApplied},
+		"another name":             {`{"Token":"` + one + "\"}\n", nil, []string{`line 1 has no member "token"`}, exitNotApplied},
+		"two members":              {`{"token":"` + one + `","token":"` + two + "\"}\n", nil, []string{`line 1 has more than one member "token"`}, exitNotApplied},
+		"a number":                 {"{\"token\":7}\n", nil, []string{`line 1 has a member "token" that is not a string`}, exitNotApplied},
+		"an empty token":           {"{\"token\":\"\"}\n\"\"\n", nil, []string{"line 1 has an empty token", "line 2 has an empty token"}, exitNotApplied},
+		"half an object":           {`{"token":"` + one + "\n" + two, []string{two}, []string{"line 1 begins like an object of JSON, and is not one"}, exitNotApplied},
+		"an array":                 {"[\n\"" + one + "\",\n\"" + two + "\"\n]\n", []string{two}, []string{"line 1 " + jsonPart, "line 2 " + jsonPart, "line 4 " + jsonPart}, exitNotApplied},
+		"an array in a line":       {`["` + one + `","` + two + "\"]\n" + three, []string{three}, []string{"line 1 " + jsonPart}, exitNotApplied},
+		"a comma after the token":  {one + ",\n" + two, []string{two}, []string{"line 1 " + noChars}, exitNotApplied},
+		"a header":                 {"Bearer " + one + "\n" + two, []string{two}, []string{`line 1 begins with "Bearer": leave the token only`}, exitNotApplied},
+		"a table":                  {"user,token\n7," + one + "\n", nil, []string{"line 1 " + noChars, "line 2 " + noChars}, exitNotApplied},
+		"binary":                   {"\x00\x01\xff\n" + one + "\n\x7fELF", []string{one}, []string{"line 1 " + noChars, "line 3 " + noChars}, exitNotApplied},
+		"a token that is too long": {one + strings.Repeat("a", 16<<10) + "\n" + two, []string{two}, []string{"line 1 is longer than any token"}, exitNotApplied},
+		"a line that is too long":  {strings.Repeat("a", 1<<20) + "\n" + two, []string{two}, []string{"line 1 is longer than any token"}, exitNotApplied},
+		"a wrapped token": {
+			one[:64] + "\n" + one[64:128] + "\n" + one[128:] + "\n" + two + "\n",
+			[]string{two},
+			[]string{
+				"line 1 looks like the beginning of a token that was wrapped, and goes on in the next line",
+				"line 2 looks like a further part of a token that was wrapped, and begins in a line before",
+				"line 3 looks like a further part of a token that was wrapped, and begins in a line before",
+			},
+			exitNotApplied,
+		},
+		"UTF-16": {
+			inUTF16(one + "\r\n"), nil,
+			[]string{"line 1 of the list cannot be read: it is UTF-16: convert the list to UTF-8, as with iconv -f UTF-16 -t UTF-8"},
+			exitIncomplete,
+		},
+		"compressed": {
+			"\x1f\x8b\x08\x00" + one, nil,
+			[]string{"line 1 of the list cannot be read: it is compressed: unpack the list first, as with gunzip"},
+			exitIncomplete,
+		},
+		"a spreadsheet": {
+			"PK\x03\x04" + one, nil,
+			[]string{"line 1 of the list cannot be read: it is an archive, or a document of an office program: export the list as text"},
+			exitIncomplete,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var quash revoking
+			addr := startAnswering(t, quash.revoke)
+			dir := t.TempDir()
+			list, report := filepath.Join(dir, "list"), filepath.Join(dir, "report.json")
+			fill(t, list, c.list)
+			got := revoke(t, "", "--addr", addr, "--file", list, "--report", report)
+			var said strings.Builder
+			for _, line := range c.said {
+				fmt.Fprintln(&said, "quash:", line)
+				_, problem, _ := strings.Cut(strings.TrimPrefix(line, "line "), " ")
+				if !strings.Contains(doc, strings.ReplaceAll(problem, "|", `\|`)) {
+					t.Errorf("%s does not have %q", bulkDoc, problem)
+				}
+			}
+			if got.code != c.code || got.stderr != said.String() {
+				t.Errorf("it ended with %+v\nwant code %d and\n%s", got, c.code, &said)
+			}
+			if asked := quash.tokens(); !slices.Equal(asked, c.asked) {
+				t.Errorf("%d tokens were asked about, want %d", len(asked), len(c.asked))
+			}
+			var secrets []secrettest.Secret
+			for i, token := range []string{one, two, three} {
+				secrets = append(secrets, secrettest.OfToken(fmt.Sprint("token ", i+1), token)...)
+			}
+			searcher := secrettest.NewSearcher(secrets...)
+			for where, text := range map[string]string{
+				"standard output": got.stdout, "standard error": got.stderr, "report": contents(t, report), "journal": contents(t, list+".journal"),
+			} {
+				if what, at := searcher.Find(text); what != "" {
+					t.Errorf("the %s tells %s at %d", where, what, at)
+				}
+			}
+		})
+	}
+}
+
+func inUTF16(text string) string {
+	var b []byte
+	for _, unit := range utf16.Encode([]rune("\uFEFF" + text)) {
+		b = append(b, byte(unit), byte(unit>>8))
+	}
+	return string(b)
+}
+
+// A list may not be written over, nor what else a run needs.
+func TestRevokeListKeepsItsFiles(t *testing.T) {
+	t.Parallel()
+	var quash revoking
+	addr := startAnswering(t, quash.revoke)
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	fill(t, path("list"), leaked(1)+"\n")
+	fill(t, path("empty"), "")
+	for link, to := range map[string]string{"link": "list", "here": "."} {
+		if err := os.Symlink(to, path(link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Link(path("list"), path("twin")); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"the report is the list":              {[]string{"--file", path("list"), "--report", path("list")}, "--report is the list itself: name another file"},
+		"a link to it":                        {[]string{"--file", path("list"), "--report", path("link")}, "--report is the list itself: name another file"},
+		"a second name of it":                 {[]string{"--file", path("list"), "--report", path("twin")}, "--report is the list itself: name another file"},
+		"the list is a link":                  {[]string{"--file", path("link"), "--report", path("list")}, "--report is the list itself: name another file"},
+		"an empty list":                       {[]string{"--file", path("empty"), "--report", path("empty")}, "--report is the list itself: name another file"},
+		"the report is the journal":           {[]string{"--file", path("list"), "--report", path("list.journal")}, "--report is the journal, or its key: name another file"},
+		"it is there by another way":          {[]string{"--file", path("list"), "--report", path("here/list.journal")}, "--report is the journal, or its key: name another file"},
+		"it is the one that was named":        {[]string{"--file", path("list"), "--journal", path("j"), "--report", path("here/../j")}, "--report is the journal, or its key: name another file"},
+		"the report is the key":               {[]string{"--file", path("list"), "--report", path("list.journal.key")}, "--report is the journal, or its key: name another file"},
+		"the journal is the list":             {[]string{"--file", path("list"), "--journal", path("list")}, "--journal is the list itself: name another file"},
+		"the journal is the list, still none": {[]string{"--file", path("empty"), "--journal", path("empty")}, "--journal is the list itself: name another file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := revoke(t, "", append([]string{"--addr", addr}, c.args...)...)
+			if want := (ended{exitUsage, "", "quash: " + c.want + "\n"}); got != want {
+				t.Errorf("it ended with %+v\nwant %+v", got, want)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		if contents(t, path("list")) != leaked(1)+"\n" || contents(t, path("empty")) != "" || len(quash.tokens()) > 0 {
+			t.Error("something was done")
+		}
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 5 {
+			t.Errorf("there is something new: %v, %v", entries, err)
+		}
+	})
+}
+
+// The files that a run leaves are for nobody else.
+func TestRevokeListFilesArePrivate(t *testing.T) {
+	t.Parallel()
+	addr := startAnswering(t, new(revoking).revoke)
+	dir := t.TempDir()
+	list, report := filepath.Join(dir, "list"), filepath.Join(dir, "report.json")
+	fill(t, list, leaked(1))
+	if got := revoke(t, "", "--addr", addr, "--file", list, "--report", report); got.code != exitOK {
+		t.Fatalf("it ended with %+v", got)
+	}
+	for _, path := range []string{report, list + ".journal", list + ".journal.key"} {
+		if info, err := os.Stat(path); err != nil || info.Mode() != fs.FileMode(0o600) {
+			t.Errorf("%s: %v, %v", path, info.Mode(), err)
+		}
+	}
+}
+
+// What was done elsewhere, or to another consistency, is not done.
+func TestRevokeListIsBoundToItsTerms(t *testing.T) {
+	t.Parallel()
+	var quash, other revoking
+	addr, elsewhere := startAnswering(t, quash.revoke), startAnswering(t, other.revoke)
+	list := filepath.Join(t.TempDir(), "list")
+	fill(t, list, leaked(1)+"\n"+leaked(2)+"\n")
+	begun := []string{"--addr", addr, "--file", list}
+	if got := revoke(t, "", begun...); got.code != exitOK {
+		t.Fatalf("it ended with %+v", got)
+	}
+	for name, args := range map[string][]string{
+		"--addr " + elsewhere + " --consistency local_region":            {"--addr", elsewhere, "--file", list},
+		"--addr " + addr + " --consistency all_regions":                  append(slices.Clone(begun), "--consistency", "all_regions"),
+		"--addr " + addr + " --consistency local_region --allow-invalid": append(slices.Clone(begun), "--allow-invalid"),
+	} {
+		want := ended{exitFailure, "", fmt.Sprintf("quash: the journal %s is that of another run (--addr %s --consistency local_region), not of this one (%s): "+
+			"run it as it was begun, or start over with another journal\n", list+".journal", addr, name)}
+		if got := revoke(t, "", args...); got != want {
+			t.Errorf("it ended with %+v\nwant %+v", got, want)
+		}
+	}
+	again := append(slices.Clone(begun), "--rate", "5", "--timeout", "2s", "--until-dead", "--concurrency", "3")
+	if got := revoke(t, "", again...); got.code != exitOK || !strings.Contains(got.stdout, "after an earlier run") {
+		t.Errorf("how it is done is nobody's business: %+v", got)
+	}
+	if len(quash.tokens()) != 2 || len(other.tokens()) != 0 {
+		t.Errorf("%d tokens were asked about, and %d elsewhere", len(quash.tokens()), len(other.tokens()))
+	}
+}
+
+// A list of which a part may not have been read is not done, whatever became of the rest.
+func TestRevokeListThatChanges(t *testing.T) {
+	t.Parallel()
+	lines := leaked(1) + "\n" + leaked(2) + "\n"
+	for name, c := range map[string]struct {
+		change func(t *testing.T, path string)
+		want   string
+	}{
+		"not at all": {func(*testing.T, string) {}, ""},
+		"removed":    {func(t *testing.T, path string) { t.Helper(); must(t, os.Remove(path)) }, ""},
+		"grown":      {func(t *testing.T, path string) { t.Helper(); fill(t, path, lines+leaked(3)) }, "the list has grown while it was read"},
+		"truncated":  {func(t *testing.T, path string) { t.Helper(); must(t, os.Truncate(path, 50)) }, "the list has become shorter while it was read"},
+		"touched": {
+			func(t *testing.T, path string) {
+				t.Helper()
+				must(t, os.Chtimes(path, time.Time{}, time.Now().Add(time.Hour)))
+			},
+			"the list was changed while it was read",
+		},
+		"replaced": {
+			func(t *testing.T, path string) {
+				t.Helper()
+				fill(t, path+".new", lines)
+				must(t, os.Rename(path+".new", path))
+			},
+			"the list was replaced while it was read",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "list")
+			fill(t, path, lines)
+			list, err := (&revokeCmd{listFlags: listFlags{File: fileName(path)}}).openList(streams{})
+			must(t, err)
+			t.Cleanup(func() { must(t, list.Close()) })
+			for err == nil {
+				_, err = list.Next()
+			}
+			c.change(t, path)
+			if got := list.changed(2, 2); got != c.want {
+				t.Errorf("it is told that %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// Between two runs too.
+func TestRevokeListThatChangesBetweenRuns(t *testing.T) {
+	t.Parallel()
+	const goesOn = "; the same command goes on with it."
+	for name, c := range map[string]struct {
+		list  string
+		code  int
+		said  string // PATH is that of the list
+		asked int
+	}{
+		"as it was":         {leaked(1) + "\n" + leaked(2) + "\n" + leaked(3) + "\n", exitOK, "", 3},
+		"more at its end":   {leaked(1) + "\n" + leaked(2) + "\n" + leaked(3) + "\n" + leaked(4) + "\n", exitOK, "", 4},
+		"less at its end":   {leaked(1) + "\n" + leaked(2) + "\n", exitIncomplete, "quash: the list ends at line 2, and went on to line 3 in an earlier run\n", 3},
+		"another order":     {leaked(2) + "\n" + leaked(1) + "\n" + leaked(3) + "\n", exitIncomplete, "quash: line 1 of the list is not the one that the journal PATH.journal has: go on with the list as it was (lines may be added at its end), or start over with another journal\n", 3},
+		"one in between":    {leaked(1) + "\n" + leaked(4) + "\n" + leaked(2) + "\n", exitIncomplete, "quash: line 2 of the list is not the one that the journal PATH.journal has: go on with the list as it was (lines may be added at its end), or start over with another journal\n", 3},
+		"an empty line":     {leaked(1) + "\n\n" + leaked(2) + "\n" + leaked(3) + "\n", exitIncomplete, "quash: line 3 of the list is not the one that the journal PATH.journal has: go on with the list as it was (lines may be added at its end), or start over with another journal\n", 3},
+		"nothing in it":     {"", exitIncomplete, "quash: the list ends at line 0, and went on to line 3 in an earlier run\n", 3},
+		"a broken line":     {leaked(1) + "\n" + leaked(2) + " \n" + leaked(3)[:40] + " \n", exitIncomplete, "quash: line 3 of the list is not the one that the journal PATH.journal has: go on with the list as it was (lines may be added at its end), or start over with another journal\n", 3},
+		"other white space": {leaked(1) + "\r\n " + leaked(2) + "\r\n" + leaked(3), exitOK, "", 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var quash revoking
+			addr := startAnswering(t, quash.revoke)
+			path := filepath.Join(t.TempDir(), "list")
+			fill(t, path, leaked(1)+"\n"+leaked(2)+"\n"+leaked(3)+"\n")
+			if got := revoke(t, "", "--addr", addr, "--file", path); got.code != exitOK {
+				t.Fatalf("it ended with %+v", got)
+			}
+			fill(t, path, c.list)
+			got := revoke(t, "", "--addr", addr, "--file", path)
+			said := "quash: going on with what " + path + ".journal has\n" + strings.ReplaceAll(c.said, "PATH", path)
+			if got.code != c.code || got.stderr != said || strings.Contains(got.stdout, goesOn) == (c.code == exitOK) {
+				t.Errorf("it ended with %+v\nwant code %d and\n%s", got, c.code, said)
+			}
+			if n := len(quash.tokens()); n != c.asked {
+				t.Errorf("%d tokens were asked about, want %d", n, c.asked)
+			}
+		})
+	}
+}
+
+// Somebody was writing the list, or the pipe broke: what was half a token is a whole one
+// in the next run.
+func TestRevokeListThatEndedInHalfALine(t *testing.T) {
+	t.Parallel()
+	var quash revoking
+	addr := startAnswering(t, func(req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
+		if len(req.GetToken()) < len(leaked(1)) {
+			return nil, answerNamed(t, "TOKEN_REJECTED")
+		}
+		return quash.revoke(req)
+	})
+	notes := filepath.Join(t.TempDir(), "journal")
+	args := []string{"--addr", addr, "--file", "-", "--journal", notes}
+	if got := revoke(t, leaked(1)+"\n"+leaked(2)[:80], args...); got.code != exitRejected {
+		t.Errorf("it ended with %+v", got)
+	}
+	got := revoke(t, leaked(1)+"\n"+leaked(2)+"\n"+leaked(3)+"\n", args...)
+	if got.code != exitOK || !strings.Contains(got.stdout, "All tokens are dead.") || len(quash.tokens()) != 3 {
+		t.Errorf("it ended with %+v, and asked about %d tokens", got, len(quash.tokens()))
+	}
+}
+
+// The exit code is that of the token that is worst off.
+func TestRevokeListExitCodes(t *testing.T) {
+	t.Parallel()
+	const dead, rejected, accepted, refused, noToken = "d", "r", "a", "n", "{"
+	for list, want := range map[string]int{
+		dead:                                 exitOK,
+		dead + rejected:                      exitRejected,
+		rejected + accepted:                  exitInProgress,
+		dead + accepted + rejected + refused: exitNotApplied,
+		dead + dead + refused + dead:         exitNotApplied,
+		"":                                   exitOK,
+		dead + noToken:                       exitNotApplied,
+	} {
+		t.Run(list, func(t *testing.T) {
+			t.Parallel()
+			addr := startAnswering(t, func(req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
+				switch req.GetToken()[:1] {
+				case rejected:
+					return nil, answerNamed(t, "TOKEN_REJECTED")
+				case accepted:
+					return nil, answerNamed(t, "CONSISTENCY_TIMEOUT")
+				case refused:
+					return nil, answerNamed(t, "INVALID_REQUEST")
+				}
+				return &quashv1.RevokeResponse{Outcome: quashv1.Outcome_OUTCOME_REVOKED}, nil
+			})
+			var lines strings.Builder
+			for i, kind := range strings.Split(list, "") {
+				fmt.Fprintf(&lines, "%s%s%d\n", kind, strings.Repeat(kind, 3), i)
+			}
+			if got := revoke(t, lines.String(), "--addr", addr, "--file", "-"); got.code != want {
+				t.Errorf("exit code %d, want %d: %+v", got.code, want, got)
+			}
+		})
+	}
+}
+
+// What there is to write cannot be written: the tokens are dead all the same, and that is
+// no success.
+func TestRevokeCannotSayWhatItDid(t *testing.T) {
+	t.Parallel()
+	addr := startAnswering(t, new(revoking).revoke)
+	for name, args := range map[string][]string{
+		"a token":            {},
+		"a token, as JSON":   {"--output", "json"},
+		"a list":             {"--file", "-"},
+		"a list, as JSON":    {"--file", "-", "--output", "json"},
+		"a list, and a file": {"--file", "-", "--report", filepath.Join(t.TempDir(), "report.json")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+			if err != nil {
+				t.Skip(err)
+			}
+			defer full.Close()
+			var stderr strings.Builder
+			code := run(t.Context(), append([]string{"revoke", "--addr", addr}, args...), streams{strings.NewReader(leaked(1)), full, &stderr})
+			if code != exitIncomplete || !strings.Contains(stderr.String(), "no space left on device") {
+				t.Errorf("exit code %d, %q", code, &stderr)
+			}
+		})
+	}
+}
+
+// answerNamed is the error of quash's outcome table that has a reason, and says most.
+func answerNamed(t *testing.T, reason string) error {
+	t.Helper()
+	for _, doc := range service.OutcomeDocs() {
+		if doc.Error != nil && doc.Error.Reason() == reason {
+			_, err := answerTo(t, doc)
+			return err
+		}
+	}
+	t.Errorf("there is no reason %s", reason)
+	return nil
+}
