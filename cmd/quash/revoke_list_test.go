@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -439,4 +441,27 @@ func answerNamed(t *testing.T, reason string) error {
 	}
 	t.Errorf("there is no reason %s", reason)
 	return nil
+}
+
+func TestWhyIncomplete(t *testing.T) {
+	t.Parallel()
+	interrupted, cancel := context.WithCancel(t.Context())
+	cancel()
+	full := errors.New("the journal is full")
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		err  error
+		want string
+	}{
+		"it is not":               {t.Context(), nil, ""},
+		"interrupted at the end":  {interrupted, nil, ""},
+		"interrupted":             {interrupted, interrupted.Err(), "it was interrupted"},
+		"an error":                {t.Context(), full, "the journal is full"},
+		"interrupted, and full":   {interrupted, errors.Join(interrupted.Err(), full), "it was interrupted, and the journal is full"},
+		"a token in what it says": {t.Context(), errors.New("open " + leaked(1) + ": no such file"), "open [redacted]: no such file"},
+	} {
+		if got := whyIncomplete(c.ctx, c.err); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
 }

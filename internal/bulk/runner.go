@@ -250,7 +250,7 @@ func (r *Run) begin(line tokenlist.Line, ok bool) error {
 		return r.noted(r.Journal.Problem(line.Number, line.Problem))
 	}
 	standing, err := r.Journal.Begin(line.Number, line.Token)
-	if err != nil || standing.Done {
+	if err != nil || standing.Done || r.saidAll(standing.Result) {
 		return r.noted(err)
 	}
 	t := &task{line: line.Number, token: line.Token, before: standing.Result.Verdict, attempts: standing.Result.Attempts}
@@ -315,6 +315,11 @@ func (r *Run) settle(a answered) error {
 		}
 	})
 	return r.noted(r.Journal.Record(t.line, journal.Result{Verdict: t.before, Reason: a.Reason, Code: a.Code, Attempts: t.attempts}))
+}
+
+// saidAll reports whether SlashID has no more to say of a token that is in progress.
+func (r *Run) saidAll(known journal.Result) bool {
+	return r.AllRegions && known.Verdict == journal.InProgress && Answer{Reason: known.Reason}.rejected()
 }
 
 func (r *Run) verdict(a Answer, before journal.Verdict) journal.Verdict {
