@@ -449,18 +449,16 @@ func TestWhyIncomplete(t *testing.T) {
 	cancel()
 	full := errors.New("the journal is full")
 	for name, c := range map[string]struct {
-		ctx  context.Context
 		err  error
 		want string
 	}{
-		"it is not":               {t.Context(), nil, ""},
-		"interrupted at the end":  {interrupted, nil, ""},
-		"interrupted":             {interrupted, interrupted.Err(), "it was interrupted"},
-		"an error":                {t.Context(), full, "the journal is full"},
-		"interrupted, and full":   {interrupted, errors.Join(interrupted.Err(), full), "it was interrupted, and the journal is full"},
-		"a token in what it says": {t.Context(), errors.New("open " + leaked(1) + ": no such file"), "open [redacted]: no such file"},
+		"it is not":               {nil, ""},
+		"interrupted":             {interrupted.Err(), "it was interrupted"},
+		"an error":                {full, "the journal is full"},
+		"interrupted, and full":   {errors.Join(interrupted.Err(), full), "it was interrupted, and the journal is full"},
+		"a token in what it says": {errors.New("open " + leaked(1) + ": no such file"), "open [redacted]: no such file"},
 	} {
-		if got := whyIncomplete(c.ctx, c.err); got != c.want {
+		if got := whyIncomplete(interrupted, c.err); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
