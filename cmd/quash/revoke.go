@@ -76,7 +76,8 @@ Exit codes:
   4  in progress: SlashID has accepted it, and goes on by itself
   5  unknown: nobody can say whether the token is dead
   6  not applied: the token was not revoked
-  7  incomplete: the list was not gone through, or the outcome could not be written
+  7  incomplete: the list was not gone through, or is empty, or the outcome could not
+     be written
 A list ends with the highest code of its tokens.`
 }
 

@@ -255,6 +255,9 @@ func (c *revokeCmd) tell(std streams, about bulk.About, notes *journal.Journal) 
 	if err := errors.Join(incomplete, unwritten); err != nil {
 		return &codedError{err, exitIncomplete}
 	}
+	if report.Lines() == 0 { // what should have written it has failed, more likely than not
+		return &codedError{errors.New("nothing was revoked"), exitIncomplete}
+	}
 	code := exitOK
 	for kind, of := range exitCodes {
 		if report.Count(kind) > 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -207,6 +208,26 @@ func TestRevokeListKeepsItsFiles(t *testing.T) {
 	})
 }
 
+// Not even where the shell has opened it.
+func TestRevokeListKeepsItsInput(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "list")
+	fill(t, path, leaked(1))
+	for flag, want := range map[string]string{
+		"--report":  "quash: --report is the list itself: name another file\n",
+		"--journal": "quash: --journal is the list itself: name another file\n",
+	} {
+		in, err := os.Open(path)
+		must(t, err)
+		defer in.Close()
+		var stderr strings.Builder
+		code := run(t.Context(), []string{"revoke", "--file", "-", flag, path}, streams{in, io.Discard, &stderr})
+		if code != exitUsage || stderr.String() != want || contents(t, path) != leaked(1) {
+			t.Errorf("%s: exit code %d, %q", flag, code, &stderr)
+		}
+	}
+}
+
 // The files that a run leaves are for nobody else.
 func TestRevokeListFilesArePrivate(t *testing.T) {
 	t.Parallel()
@@ -375,7 +396,7 @@ func TestRevokeListExitCodes(t *testing.T) {
 		rejected + accepted:                  exitInProgress,
 		dead + accepted + rejected + refused: exitNotApplied,
 		dead + dead + refused + dead:         exitNotApplied,
-		"":                                   exitOK,
+		"":                                   exitIncomplete,
 		dead + noToken:                       exitNotApplied,
 	} {
 		t.Run(list, func(t *testing.T) {
