@@ -19,10 +19,11 @@ const errorDomain = "quash"
 // is of the last answer, except for State.
 type FailureInfo struct {
 	Code codes.Code
-	// Message is for people. It never has anything of the token in it.
+	// Message is for people. Neither quash nor gRPC puts anything of the token in it.
 	Message string
 	// Reason is why quash could not do it; ERROR_REASON_UNSPECIFIED where the error is
-	// not quash's, but was made on the way to it.
+	// not quash's, but was made on the way to it, and where quash is newer than the client
+	// and has a reason that the client does not know.
 	Reason quashv1.ErrorReason
 	// State says whether the token is dead, as far as this call saw to that. It is never
 	// REVOCATION_STATE_UNSPECIFIED, and covers all that the client and quash did in the
@@ -61,12 +62,16 @@ type Violation struct {
 	Description string
 }
 
-// Failure reads an error of Revoke, also one that has been wrapped. It reports false
-// for nil, and for what is no error of gRPC's.
+// Failure reads an error of Revoke, also one that has been wrapped. It reports whether
+// there is one: false for nil, and for nothing else, so that no error is ever taken for
+// a token that is dead.
 func Failure(err error) (*FailureInfo, bool) {
-	st, ok := status.FromError(err)
-	if err == nil || !ok {
+	if err == nil {
 		return nil, false
+	}
+	st, ok := status.FromError(err)
+	if !ok { // of an interceptor of the caller's, for instance
+		st = status.FromContextError(err)
 	}
 	f := read(st)
 	if f.State == stateUnspecified {
@@ -96,7 +101,7 @@ func read(st *status.Status) *FailureInfo {
 		case *errdetails.RequestInfo:
 			f.CorrelationID = detail.GetRequestId()
 		case *errdetails.RetryInfo:
-			delayed, f.RetryDelay = true, detail.GetRetryDelay().AsDuration()
+			delayed, f.RetryDelay = true, max(detail.GetRetryDelay().AsDuration(), 0)
 		case *errdetails.BadRequest:
 			for _, v := range detail.GetFieldViolations() {
 				f.Violations = append(f.Violations, Violation{v.GetField(), v.GetDescription()})

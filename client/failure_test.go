@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -39,8 +40,19 @@ func TestFailure(t *testing.T) {
 		err  error
 		want *FailureInfo
 	}{
-		"none":              {},
-		"not one of gRPC's": {err: errors.New("text")},
+		"none": {},
+		"not one of gRPC's": {
+			err:  errors.New("text"),
+			want: &FailureInfo{Code: codes.Unknown, Message: "text", State: stateUnknown},
+		},
+		"a context's": {
+			err:  context.Canceled,
+			want: &FailureInfo{Code: codes.Canceled, Message: "context canceled", State: stateUnknown},
+		},
+		"a delay that makes no sense": {
+			err:  withDetails(codes.Aborted, &errdetails.RetryInfo{RetryDelay: durationpb.New(-time.Hour)}),
+			want: &FailureInfo{Code: codes.Aborted, Message: "text", State: stateUnknown, Retryable: true},
+		},
 		"everything": {
 			err: withDetails(codes.ResourceExhausted,
 				own("UPSTREAM_RATE_LIMITED"),
