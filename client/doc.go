@@ -12,7 +12,9 @@
 //   - waits for a connection as long as the call has time, instead of failing at once;
 //   - gives a call without a deadline the timeout of its request, and 5 s for the answer;
 //   - asks up to three times where quash cannot be reached or answers UNAVAILABLE, after
-//     the delay that quash asks for, within the call's deadline;
+//     the delay that quash asks for, within the call's deadline. Once an attempt may have
+//     been applied, those that follow take a token that is invalid for success, and the
+//     answer is OUTCOME_ALREADY_INVALID;
 //   - traces and measures calls with OpenTelemetry's global providers.
 //
 // Where each part lives:

@@ -33,8 +33,9 @@ func WithInsecure() Option { return func(s *settings) { s.plaintext = true } }
 // used, the last ones that could are.
 func WithTLS(files TLSFiles) Option { return func(s *settings) { s.tls = &files } }
 
-// WithAttempts is how often a call may ask quash: 3 unless it says otherwise, 1 for a
-// caller that repeats calls itself.
+// WithAttempts is how often a call may ask quash: 3 unless it says otherwise, also where
+// n is 0; 1 for a caller that repeats calls itself. gRPC's own setting of that,
+// grpc.WithMaxCallAttempts, does nothing here.
 func WithAttempts(n int) Option { return func(s *settings) { s.attempts = n } }
 
 // WithOpenTelemetry gives options to otelgrpc, which traces and measures the calls: its

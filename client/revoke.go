@@ -70,15 +70,17 @@ func (r *revoking) intercept(ctx context.Context, method string, req, reply any,
 		if failure.Code != codes.Unavailable || !r.throttle.failed() || !failure.Retryable || n >= r.attempts {
 			return err
 		}
-		delay := failure.RetryDelay + pause(n)
-		if deadline, _ := ctx.Deadline(); time.Until(deadline) < delay+leastLeft {
+		deadline, _ := ctx.Deadline()
+		spread := pause(n)
+		// Not added up before it is known to fit: the delay can be as long as there are.
+		if time.Until(deadline)-spread-leastLeft < failure.RetryDelay {
 			return err
 		}
 		if failure.State == stateUnknown && !ambiguous {
 			ambiguous = true
 			request = acceptingInvalid(request)
 		}
-		if ctxErr := wait(ctx, delay); ctxErr != nil {
+		if ctxErr := wait(ctx, failure.RetryDelay+spread); ctxErr != nil {
 			return withState(status.FromContextError(ctxErr).Err(), failure.State)
 		}
 	}
@@ -128,7 +130,10 @@ func acceptingInvalid(req *quashv1.RevokeRequest) *quashv1.RevokeRequest {
 // pause is the delay after so many attempts: full jitter, which spreads the calls
 // that failed together.
 func pause(attempts int) time.Duration {
-	limit := min(backoffBase<<(attempts-1), backoffMax)
+	limit := backoffBase
+	for range attempts - 1 {
+		limit = min(2*limit, backoffMax)
+	}
 	return rand.N(limit + 1) //nolint:gosec // not a secret
 }
 

@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"errors"
+	"math"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -145,6 +147,12 @@ func TestAttempts(t *testing.T) {
 			state:   stateNotApplied,
 			want:    []bool{false},
 		},
+		"the delay is as long as there are": {
+			answers: []error{said(codes.Unavailable, "UPSTREAM_CIRCUIT_OPEN", stateNotApplied, math.MaxInt64)},
+			code:    codes.Unavailable,
+			state:   stateNotApplied,
+			want:    []bool{false},
+		},
 		"no time left, and it was sent": {
 			answers: []error{status.Error(codes.DeadlineExceeded, "out of time")},
 			code:    codes.DeadlineExceeded,
@@ -261,6 +269,25 @@ func TestCallersThatLeaveDuringADelay(t *testing.T) {
 		}
 		if took := time.Since(s.begun); took != 500*time.Millisecond {
 			t.Errorf("the caller waited for %v", took)
+		}
+	})
+}
+
+// A caller may want far more attempts than the back-off could double for.
+func TestManyAttempts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const failures = throttleMax/2 - 1
+		s := &script{answers: append(slices.Repeat([]error{errUnreachable}, failures), nil)}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := s.run(ctx, newRevoking(throttleMax), &quashv1.RevokeRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range failures {
+			if got := s.asked[i+1].after - s.asked[i].after; got > backoffMax {
+				t.Errorf("attempt %d came after %v, want at most %v", i+2, got, backoffMax)
+			}
 		}
 	})
 }
