@@ -3,6 +3,7 @@ package client_test
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -175,6 +176,7 @@ func TestInstancesThatShutDown(t *testing.T) {
 	for mustRevoke(t, c, &quashv1.RevokeRequest{Token: quash.Mint()}, revoked) != leaving.Addr {
 		continue
 	}
+	var tokens, dead atomic.Int64
 	gone := make(chan struct{})
 	var calls sync.WaitGroup
 	for range 4 {
@@ -185,9 +187,14 @@ func TestInstancesThatShutDown(t *testing.T) {
 					over = true // after one more call
 				default:
 				}
-				resp, err := c.Revoke(t.Context(), &quashv1.RevokeRequest{Token: quash.Mint()})
+				token := quash.Mint()
+				tokens.Add(1)
+				resp, err := c.Revoke(t.Context(), &quashv1.RevokeRequest{Token: token})
 				if err != nil || resp.GetOutcome() != revoked {
 					t.Errorf("%v, %v", resp, err)
+				}
+				if in, err := quash.Sandbox.Revoked(token); err == nil && in["us-east"] {
+					dead.Add(1)
 				}
 			}
 		})
@@ -195,6 +202,9 @@ func TestInstancesThatShutDown(t *testing.T) {
 	leaving.Stop()
 	close(gone)
 	calls.Wait()
+	if tokens, dead := tokens.Load(), dead.Load(); dead != tokens {
+		t.Errorf("%d of %d tokens are dead", dead, tokens)
+	}
 }
 
 func TestHealth(t *testing.T) {

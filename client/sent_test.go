@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/stats"
 
 	"github.com/quashdev/quash/client"
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
@@ -40,16 +41,19 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
+// The caller leaves once the call has arrived.
 func TestNobodyAnswers(t *testing.T) {
 	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
 	f := startFake(t, func(f *fake) {
 		f.revoke = func(ctx context.Context) error {
+			cancel()
 			<-ctx.Done()
 			return ctx.Err()
 		}
 	})
-	failure := failWithin(t, newClient(t, f.addr))
-	if failure.Code != codes.DeadlineExceeded || failure.State != unknown {
+	_, err := newClient(t, f.addr).Revoke(ctx, &quashv1.RevokeRequest{})
+	if failure, _ := client.Failure(err); failure == nil || failure.Code != codes.Canceled || failure.State != unknown {
 		t.Errorf("%+v", failure)
 	}
 }
@@ -86,16 +90,41 @@ func TestCallsThatWereNotLookedAt(t *testing.T) {
 	l := listen(t)
 	served := make(chan error, 1)
 	go func() { served <- refuseOne(l) }()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	// Health is not watched, so that what comes is the call.
-	c := newClient(t, l.Addr().String(), client.WithDialOptions(grpc.WithDisableHealthCheck()))
-	failure := failWithin(t, c)
-	if failure.Code != codes.DeadlineExceeded || failure.State != notApplied {
+	c := newClient(t, l.Addr().String(), client.WithDialOptions(
+		grpc.WithDisableHealthCheck(),
+		grpc.WithStatsHandler(&onAttempt{n: 2, do: cancel}),
+	))
+	_, err := c.Revoke(ctx, &quashv1.RevokeRequest{Token: "t"})
+	if failure, _ := client.Failure(err); failure == nil || failure.Code != codes.Canceled || failure.State != notApplied {
 		t.Errorf("%+v", failure)
 	}
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
 }
+
+// onAttempt does something when gRPC begins the nth attempt.
+type onAttempt struct {
+	n  int
+	do func()
+}
+
+func (o *onAttempt) HandleRPC(_ context.Context, event stats.RPCStats) {
+	if _, ok := event.(*stats.Begin); ok {
+		if o.n--; o.n == 0 {
+			o.do()
+		}
+	}
+}
+
+func (*onAttempt) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+
+func (*onAttempt) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+
+func (*onAttempt) HandleConn(context.Context, stats.ConnStats) {}
 
 // refuseOne takes one connection, and refuses the first call on it once its message is
 // there.
