@@ -5,6 +5,9 @@ import (
 	"errors"
 
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -38,10 +41,24 @@ func WithTLS(files TLSFiles) Option { return func(s *settings) { s.tls = &files 
 // grpc.WithMaxCallAttempts, does nothing here.
 func WithAttempts(n int) Option { return func(s *settings) { s.attempts = n } }
 
-// WithOpenTelemetry gives options to otelgrpc, which traces and measures the calls: its
-// providers and its propagator, unless they are to be OpenTelemetry's global ones.
-func WithOpenTelemetry(opts ...otelgrpc.Option) Option {
-	return func(s *settings) { s.telemetry = append(s.telemetry, opts...) }
+// WithTracerProvider traces calls with p, and not with OpenTelemetry's global provider.
+func WithTracerProvider(p trace.TracerProvider) Option {
+	return withTelemetry(otelgrpc.WithTracerProvider(p))
+}
+
+// WithMeterProvider measures calls with p, and not with OpenTelemetry's global provider.
+func WithMeterProvider(p metric.MeterProvider) Option {
+	return withTelemetry(otelgrpc.WithMeterProvider(p))
+}
+
+// WithPropagator has p tell quash of the trace, and not OpenTelemetry's global propagator.
+func WithPropagator(p propagation.TextMapPropagator) Option {
+	return withTelemetry(otelgrpc.WithPropagators(p))
+}
+
+// withTelemetry is not exported, for otelgrpc's own types are those of a version 0.
+func withTelemetry(opt otelgrpc.Option) Option {
+	return func(s *settings) { s.telemetry = append(s.telemetry, opt) }
 }
 
 // WithDialOptions gives options to gRPC. They come after those of the client, and win.

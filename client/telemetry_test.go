@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -24,11 +23,11 @@ import (
 func TestTelemetry(t *testing.T) {
 	t.Parallel()
 	spans, reader := tracetest.NewSpanRecorder(), metric.NewManualReader()
-	telemetry := client.WithOpenTelemetry(
-		otelgrpc.WithTracerProvider(trace.NewTracerProvider(trace.WithSpanProcessor(spans))),
-		otelgrpc.WithMeterProvider(metric.NewMeterProvider(metric.WithReader(reader))),
-		otelgrpc.WithPropagators(propagation.TraceContext{}),
-	)
+	telemetry := []client.Option{
+		client.WithTracerProvider(trace.NewTracerProvider(trace.WithSpanProcessor(spans))),
+		client.WithMeterProvider(metric.NewMeterProvider(metric.WithReader(reader))),
+		client.WithPropagator(propagation.TraceContext{}),
+	}
 	var parent string
 	f := startFake(t, func(f *fake) {
 		f.revoke = func(ctx context.Context) error {
@@ -36,9 +35,9 @@ func TestTelemetry(t *testing.T) {
 			return nil
 		}
 	})
-	mustRevoke(t, newClient(t, f.addr, telemetry), &quashv1.RevokeRequest{}, revoked)
+	mustRevoke(t, newClient(t, f.addr, telemetry...), &quashv1.RevokeRequest{}, revoked)
 	quash := quashtest.Start(t)
-	c := newClient(t, quash.Addr, telemetry)
+	c := newClient(t, quash.Addr, telemetry...)
 	token := quash.Mint()
 	mustRevoke(t, c, &quashv1.RevokeRequest{Token: token}, revoked)
 	mustFail(t, c, &quashv1.RevokeRequest{Token: token})
