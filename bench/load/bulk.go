@@ -48,7 +48,6 @@ func (r bulkRound) share() float64 { return r.revoke.rate() / r.ghz }
 
 // bulkReport is a whole comparison.
 type bulkReport struct {
-	plan   plan
 	rounds []bulkRound
 	short  bulkRun // over a list that is shorter
 }
@@ -58,7 +57,7 @@ func bulk(ctx context.Context, p plan, ghz string, quash *quashdev.Process, tmp 
 	binary, s := filepath.Join(tmp, "quash"), sandboxURL(quash.Sandbox)
 	short := p
 	short.Total = max(1, p.Total/shortList)
-	report := &bulkReport{plan: p, rounds: make([]bulkRound, rounds)}
+	report := &bulkReport{rounds: make([]bulkRound, rounds)}
 	var err error
 	// The first calls that a quash gets are slow, whoever makes them.
 	if report.short, err = revokeList(ctx, binary, quash.GRPC, s, tmp, short); err != nil {
@@ -191,8 +190,7 @@ func (r *bulkReport) check() error {
 // write writes the report as Markdown.
 func (r *bulkReport) write(w io.Writer) error {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s, by turns, in front of one quash and its sandbox\n\n", r.plan)
-	out.WriteString("| | calls/s, median | in the rounds | peak MB |\n| --- | ---: | ---: | ---: |\n")
+	out.WriteString("\n| | calls/s, median | in the rounds | peak MB |\n| --- | ---: | ---: | ---: |\n")
 	row := func(who string, rate func(bulkRound) float64, peak string) {
 		rates := sorted(r.rounds, rate)
 		fmt.Fprintf(&out, "| %s | %.0f | %.0f to %.0f | %s |\n", who, median(r.rounds, rate), rates[0], rates[len(rates)-1], peak)
