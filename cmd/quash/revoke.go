@@ -149,7 +149,7 @@ func answerOf(resp *quashv1.RevokeResponse, err error) bulk.Answer {
 	if !failed {
 		return bulk.Answer{Outcome: resp.GetOutcome()}
 	}
-	return bulk.Answer{Code: failure.Code, Reason: failure.Reason, State: failure.State, RetryDelay: failure.RetryDelay}
+	return bulk.Answer{Code: failure.Code, Reason: failure.Reason, State: failure.State, RetryDelay: failure.RetryDelay, Message: failure.Message}
 }
 
 // consistency is quash's, in the words of the command line.

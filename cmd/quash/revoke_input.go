@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,19 +18,47 @@ import (
 const terminalLine = 4095
 
 // readToken reads the one token.
-func (c *revokeCmd) readToken(std streams) (string, error) {
+func (c *revokeCmd) readToken(ctx context.Context, std streams) (string, error) {
 	if c.TokenFile != "" {
-		file, err := os.Open(string(c.TokenFile))
+		file, err := openInput(ctx, c.TokenFile)
 		if err != nil {
 			return "", fmt.Errorf("--token-file: %w", err)
 		}
 		defer file.Close()
-		return onlyToken(file, fmt.Sprintf("--token-file %s", c.TokenFile))
+		return orInterrupted(ctx, func() (string, error) {
+			return onlyToken(file, fmt.Sprintf("--token-file %s", c.TokenFile))
+		})
 	}
 	if terminal, ok := terminalOf(std.in); ok {
-		return askForToken(terminal, std.err)
+		return askForToken(ctx, terminal, std.err)
 	}
-	return onlyToken(std.in, "standard input")
+	return orInterrupted(ctx, func() (string, error) { return onlyToken(std.in, "standard input") })
+}
+
+var errInterrupted = errors.New("it was interrupted, and nothing was revoked")
+
+// orInterrupted is what read returns, unless ctx ends before: somebody may never type
+// anything, or never write to a pipe, and cannot be made to.
+func orInterrupted[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	var value T
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		value, err = read()
+	}()
+	select {
+	case <-done:
+		return value, err
+	case <-ctx.Done():
+		var none T
+		return none, errInterrupted
+	}
+}
+
+// openInput opens a file to be read. A named pipe is open once somebody writes to it.
+func openInput(ctx context.Context, name fileName) (*os.File, error) {
+	return orInterrupted(ctx, func() (*os.File, error) { return os.Open(string(name)) })
 }
 
 // onlyToken reads a list that must have one token. from names it.
@@ -51,9 +80,15 @@ func onlyToken(r io.Reader, from string) (string, error) {
 }
 
 // askForToken has somebody paste it, without showing it.
-func askForToken(terminal *os.File, w io.Writer) (string, error) {
+func askForToken(ctx context.Context, terminal *os.File, w io.Writer) (string, error) {
+	fd := int(terminal.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", fmt.Errorf("read the token: %w", err)
+	}
+	defer func() { _ = term.Restore(fd, before) }() // which shows again what is typed
 	fmt.Fprintf(w, "Paste the token and press Enter (it is not shown): ")
-	text, err := term.ReadPassword(int(terminal.Fd()))
+	text, err := orInterrupted(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
 	fmt.Fprintln(w)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read the token: %w", err)

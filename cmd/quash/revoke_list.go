@@ -66,7 +66,7 @@ func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
 	// Ctrl-C ends whatever reads the output too, tee for instance: that must not keep
 	// what is in flight from being finished, and noted.
 	signal.Ignore(syscall.SIGPIPE)
-	list, err := c.openList(std)
+	list, err := c.openList(ctx, std)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
 }
 
 // openList opens the list, which may be standard input.
-func (c *revokeCmd) openList(std streams) (*openedList, error) {
+func (c *revokeCmd) openList(ctx context.Context, std streams) (*openedList, error) {
 	if c.File == stdinName {
 		if _, ok := terminalOf(std.in); ok {
 			return nil, &usageError{[]string{"--file - reads a pipe, and standard input is a terminal"}}
@@ -130,7 +130,7 @@ func (c *revokeCmd) openList(std streams) (*openedList, error) {
 		}
 		return list, nil
 	}
-	file, err := os.Open(string(c.File))
+	file, err := openInput(ctx, c.File)
 	if err != nil {
 		return nil, fmt.Errorf("--file: %w", err)
 	}

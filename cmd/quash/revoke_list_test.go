@@ -308,7 +308,7 @@ func TestRevokeListThatChanges(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "list")
 			fill(t, path, lines)
-			list, err := (&revokeCmd{listFlags: listFlags{File: fileName(path)}}).openList(streams{})
+			list, err := (&revokeCmd{listFlags: listFlags{File: fileName(path)}}).openList(t.Context(), streams{})
 			must(t, err)
 			t.Cleanup(func() { must(t, list.Close()) })
 			for err == nil {

@@ -18,7 +18,7 @@ const oneAttempts = 3
 
 // revokeOne revokes the token of the file or of standard input.
 func (c *revokeCmd) revokeOne(ctx context.Context, std streams) error {
-	token, err := c.readToken(std)
+	token, err := c.readToken(ctx, std)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,8 @@ type Answer struct {
 	State   quashv1.RevocationState
 	// RetryDelay is how long the server wants to be left alone; 0 where it did not say.
 	RetryDelay time.Duration
+	// Message says more, for people.
+	Message string
 }
 
 // verdict is what is known of the token after the answer, where before was known until
@@ -76,6 +78,15 @@ func (a Answer) Kind() Kind {
 
 // Cause is the reason, or gRPC's code where there is none.
 func (a Answer) Cause() string { return cause(a.Reason, a.Code) }
+
+// because is the cause, and of what quash gives no reason for, for it may not even have
+// been reached, what gRPC says.
+func (a Answer) because() string {
+	if a.Reason != quashv1.ErrorReason_ERROR_REASON_UNSPECIFIED || a.Message == "" {
+		return a.Cause()
+	}
+	return a.Cause() + ": " + a.Message
+}
 
 func cause(reason quashv1.ErrorReason, code codes.Code) string {
 	if reason != quashv1.ErrorReason_ERROR_REASON_UNSPECIFIED {

@@ -57,11 +57,11 @@ func (g *gate) passed(now time.Time) {
 	g.since, g.until = time.Time{}, time.Time{}
 }
 
-// failed notes one that did not, and why.
-func (g *gate) failed(now time.Time, a Answer) {
+// failed notes one that did not, and why. left is how many lines there are to ask about.
+func (g *gate) failed(now time.Time, a Answer, left int) {
 	if a.exhausted() {
 		if a.RetryDelay >= toldPause && !g.until.After(now) {
-			g.notify(fmt.Sprintf("nothing is asked for %s, as the server wants it (%s)", a.RetryDelay.Round(time.Second), a.Cause()))
+			g.notify(fmt.Sprintf("nothing is asked for %s, as the server wants it (%s)", a.RetryDelay.Round(time.Second), a.because()))
 		}
 		g.pause(now, max(a.RetryDelay, pauseUnsaid))
 	}
@@ -72,12 +72,12 @@ func (g *gate) failed(now time.Time, a Answer) {
 		g.pause(now, max(g.probe, a.RetryDelay))
 		if now.Sub(g.reminded) >= remindAfter {
 			g.reminded = now
-			g.notify(fmt.Sprintf("nothing has got through for %s (%s); the next try is in %s", now.Sub(g.since).Round(time.Second), a.Cause(), g.until.Sub(now).Round(time.Second)))
+			g.notify(fmt.Sprintf("nothing has got through for %s (%s); the next try is in %s", now.Sub(g.since).Round(time.Second), a.because(), g.until.Sub(now).Round(time.Second)))
 		}
-	case g.failures >= max(g.concurrency, leastFailures):
+	case g.failures >= max(min(g.concurrency, left), leastFailures):
 		g.since, g.probe, g.reminded = now, firstProbe, now
 		g.pause(now, max(g.probe, a.RetryDelay))
-		g.notify(fmt.Sprintf("nothing gets through (%s): from now on one token at a time is tried, the next in %s", a.Cause(), g.until.Sub(now).Round(time.Second)))
+		g.notify(fmt.Sprintf("nothing gets through (%s): from now on one token at a time is tried, the next in %s", a.because(), g.until.Sub(now).Round(time.Second)))
 	}
 }
 

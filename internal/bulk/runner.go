@@ -22,6 +22,9 @@ const (
 	maxCharged = 5
 	// toldProblems is how many lines without a token are told of while they are read.
 	toldProblems = 20
+	// listPatience is how long a try of an outage waits for a line of the list, which may
+	// be a pipe that says nothing.
+	listPatience = 100 * time.Millisecond
 )
 
 // ErrOutage is why a run ends before its list: nothing gets through any more.
@@ -82,6 +85,9 @@ type Run struct {
 	pace     *rate.Limiter
 	nextSlot time.Time // when the pace lets another call begin
 	waiting  waiting
+	// retried is whether the last try of an outage was of a line that waited, so that the
+	// list is next.
+	retried  bool
 	inFlight int
 	lines    chan tokenlist.Line // nil once the list is over
 	listErr  error               // why it is, once that is so
@@ -192,7 +198,8 @@ func (r *Run) loop(ctx context.Context) error {
 		case opens.After(now):
 			timer.Reset(opens.Sub(now))
 			wake = timer.C
-		case len(r.waiting) > 0 && !due.After(now):
+		case len(r.waiting) > 0 && !due.After(now) && !r.listIsNext():
+			r.retried = true
 			if err := r.send(now, r.waiting.take()); err != nil {
 				return err
 			}
@@ -202,7 +209,11 @@ func (r *Run) loop(ctx context.Context) error {
 				lines = r.lines
 			}
 			if len(r.waiting) > 0 {
-				timer.Reset(due.Sub(now))
+				patience := due.Sub(now)
+				if r.listIsNext() {
+					patience = max(patience, listPatience)
+				}
+				timer.Reset(patience)
 				wake = timer.C
 			}
 		}
@@ -215,6 +226,9 @@ func (r *Run) loop(ctx context.Context) error {
 		case line, ok := <-lines:
 			err = r.begin(line, ok)
 		case <-wake:
+			if lines != nil { // it has said nothing
+				r.retried = false
+			}
 		}
 		if err != nil {
 			return err
@@ -232,9 +246,16 @@ func (r *Run) opens() time.Time {
 }
 
 // hasRoom reports whether another line may be begun. During an outage those that wait
-// already are tried.
+// already are tried, and lines of the list by turns with them.
 func (r *Run) hasRoom() bool {
-	return len(r.waiting) < maxWaiting && (!r.gate.closed() || len(r.waiting) == 0)
+	return len(r.waiting) < maxWaiting && (!r.gate.closed() || len(r.waiting) == 0 || r.retried)
+}
+
+// listIsNext reports whether the next try of an outage is a line of the list: what looks
+// like an outage may be a lot of lines that SlashID cannot do, and the list is not to end
+// before them.
+func (r *Run) listIsNext() bool {
+	return r.gate.closed() && r.retried && r.lines != nil && r.hasRoom()
 }
 
 // begin takes a line of the list, and asks about it where that is to be done; ok is
@@ -257,6 +278,7 @@ func (r *Run) begin(line tokenlist.Line, ok bool) error {
 	if standing.MaybeApplied && t.before != journal.InProgress {
 		t.before = journal.Unknown
 	}
+	r.retried = false
 	return r.send(time.Now(), t)
 }
 
@@ -301,7 +323,7 @@ func (r *Run) settle(a answered) error {
 	if a.through() {
 		r.gate.passed(now)
 	} else {
-		r.gate.failed(now, a.Answer)
+		r.gate.failed(now, a.Answer, r.left())
 	}
 	again := r.again(t, a.Answer)
 	if again {
@@ -315,6 +337,16 @@ func (r *Run) settle(a answered) error {
 		}
 	})
 	return r.noted(r.Journal.Record(t.line, journal.Result{Verdict: t.before, Reason: a.Reason, Code: a.Code, Attempts: t.attempts}))
+}
+
+// left is how many lines there are to ask about, the one that was just answered among
+// them, and at least as many as are asked about at a time while the list goes on.
+func (r *Run) left() int {
+	left := r.inFlight + len(r.waiting) + 1
+	if r.lines != nil {
+		return max(left, r.Concurrency)
+	}
+	return left
 }
 
 // saidAll reports whether SlashID has no more to say of a token that is in progress.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -239,6 +240,85 @@ func TestAnOutageThatLastsEndsTheRun(t *testing.T) {
 		}
 		if line := run.Progress().Line; line > 20 {
 			t.Errorf("%d lines of the list were read", line)
+		}
+	})
+}
+
+// Lines that SlashID cannot do look like an outage, if there are enough of them. Those
+// after them are done all the same.
+func TestLinesThatCannotBeDoneDoNotKeepTheOthersAlive(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tokens := many(500)
+		f := newFixture(t, tokens...)
+		hopeless := tokens[:12]
+		f.always = func(token string) (bulk.Answer, bool) { return unavailable, slices.Contains(hopeless, token) }
+		f.run(t)
+		counts := f.journal.Counts()
+		if counts[journal.Revoked] != 488 || counts[journal.Unknown] != 12 {
+			t.Errorf("%v", counts)
+		}
+	})
+}
+
+// A pipe that says nothing does not keep the lines that wait from being tried.
+func TestASilentListDoesNotKeepAnOutageGoing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		r, w := io.Pipe()
+		f.cfg.List = tokenlist.New(r)
+		until := time.Now().Add(time.Minute)
+		f.always = func(string) (bulk.Answer, bool) { return unavailable, time.Now().Before(until) }
+		go func() {
+			_, _ = io.WriteString(w, strings.Join(many(8), "\n")+"\n")
+			time.Sleep(10 * time.Minute)
+			_ = w.Close()
+		}()
+		run := bulk.New(f.cfg)
+		go func() {
+			time.Sleep(4 * time.Minute)
+			if counts := f.journal.Counts(); counts[journal.Revoked] != 8 {
+				t.Errorf("%v", counts)
+			}
+		}()
+		if err := run.Do(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The last lines of a list are no more than they are: it is not waited for as many
+// failures as there are in a longer one.
+func TestAFewLinesThatAreLeftDoNotKeepARunGoing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tokens := many(500)
+		f := newFixture(t, tokens...)
+		f.cfg.Concurrency = 64
+		f.always = func(token string) (bulk.Answer, bool) { return keyRefused, token == tokens[17] }
+		begun := time.Now()
+		if err := bulk.New(f.cfg).Do(t.Context()); !errors.Is(err, bulk.ErrOutage) {
+			t.Error(err)
+		}
+		if took := time.Since(begun); took > 10*time.Minute {
+			t.Errorf("it ended after %s", took)
+		}
+	})
+}
+
+// What gRPC says of a quash that cannot be reached is what there is to mend.
+func TestAnOutageSaysWhatGRPCSays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, many(20)...)
+		answer := noQuash
+		answer.Message = "connection refused"
+		until := time.Now().Add(time.Minute)
+		f.always = func(string) (bulk.Answer, bool) { return answer, time.Now().Before(until) }
+		f.run(t)
+		if said := strings.Join(f.notices.all(), "\n"); !strings.Contains(said, "nothing gets through (UNAVAILABLE: connection refused)") {
+			t.Errorf("it was told:\n%s", said)
 		}
 	})
 }

@@ -44,8 +44,12 @@ func newKey() []byte {
 }
 
 // createKey makes the key file of a new journal. One that is there already is taken:
-// it may belong to a journal that was moved away, and that would be lost without it.
+// it may belong to a journal that was moved away, and that would be lost without it. An
+// empty one belongs to none: whoever made it was killed.
 func createKey(path string) ([]byte, error) {
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && info.Size() == 0 {
+		_ = os.Remove(path)
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return readKey(path)

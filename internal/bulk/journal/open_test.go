@@ -313,3 +313,20 @@ func remove(t testing.TB, path string) {
 		t.Fatal(err)
 	}
 }
+
+// Whoever makes a key may be killed before it is written. Nothing depends on it yet.
+func TestANewJournalTakesTheNameOfAnEmptyKey(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "journal")
+	write(t, path+".key", nil)
+	j, err := journal.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(read(t, path+".key")); got != 32 {
+		t.Errorf("the key has %d bytes", got)
+	}
+}
