@@ -66,7 +66,7 @@ func groupOf(r journal.Result) group {
 		return group{NotApplied, cause(r.Reason, r.Code)}
 	case journal.Problem:
 		return group{NoToken, string(r.Problem)}
-	case journal.Pending, journal.Duplicate:
+	case journal.Pending, journal.Duplicate, journal.Empty:
 	}
 	return group{Kind: NotAsked}
 }

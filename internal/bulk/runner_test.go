@@ -404,7 +404,7 @@ func TestLinesWithoutATokenAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, token(1), `{"token": 3}`, "", token(2), "two words")
 		f.run(t)
-		want := []journal.Verdict{journal.Revoked, journal.Problem, journal.Pending, journal.Revoked, journal.Problem}
+		want := []journal.Verdict{journal.Revoked, journal.Problem, journal.Empty, journal.Revoked, journal.Problem}
 		if diff := cmp.Diff(want, f.verdicts(t, 5)); diff != "" {
 			t.Error(diff)
 		}

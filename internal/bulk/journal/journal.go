@@ -51,6 +51,7 @@ type Journal struct {
 	earlier int64
 	begun   int64
 	last    atomic.Int64
+	visited int64 // the last line of this run, begun or with a problem
 
 	counts      [Verdicts]atomic.Int64
 	readFailure atomic.Pointer[error]
@@ -63,6 +64,9 @@ func (j *Journal) Last() int64 { return j.last.Load() }
 // Begin says what is to be done with a line. It may be called again for lines that were
 // begun, from the first one on, once all work for them has ended.
 func (j *Journal) Begin(line int64, token string) (Standing, error) {
+	if err := j.passOver(line); err != nil {
+		return Standing{}, err
+	}
 	h := j.hasher.hash(token)
 	r, found, err := j.read(line)
 	if err != nil {
@@ -151,6 +155,9 @@ func (j *Journal) Record(line int64, result Result) error {
 
 // Problem records a line that has no token.
 func (j *Journal) Problem(line int64, p tokenlist.Problem) error {
+	if err := j.passOver(line); err != nil {
+		return err
+	}
 	r, found, err := j.read(line)
 	if err != nil {
 		return err
@@ -165,6 +172,24 @@ func (j *Journal) Problem(line int64, p tokenlist.Problem) error {
 	return nil
 }
 
+// passOver notes that the lines before this one are empty that were not visited. Of a line
+// without a record a later run would have to think that the record was lost, and that its
+// token may have been sent: SlashID's no would be taken for a proof that it is dead.
+func (j *Journal) passOver(line int64) error {
+	for ; j.visited < line-1; j.visited++ {
+		empty := j.visited + 1
+		_, found, err := j.read(empty)
+		if err == nil && found == absent {
+			err = j.write(empty, record{result: Result{Verdict: Empty}})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	j.visited = max(j.visited, line)
+	return nil
+}
+
 // mayBeHalf reports whether a record may be of half a line: the last that an earlier run
 // read, of a list that somebody was still writing. The whole line takes its place, unless
 // that would forget a token that is dead or may be.
@@ -175,7 +200,7 @@ func (j *Journal) mayBeHalf(line int64, r record) bool {
 	switch r.result.Verdict {
 	case Pending, Rejected, NotApplied, Problem:
 		return true
-	case Revoked, AlreadyInvalid, InProgress, Unknown, Duplicate:
+	case Revoked, AlreadyInvalid, InProgress, Unknown, Duplicate, Empty:
 	}
 	return false
 }
@@ -192,7 +217,7 @@ func (j *Journal) Result(line int64) (Result, error) {
 // readBegun reads the record of a line whose work is under way.
 func (j *Journal) readBegun(line int64) (record, error) {
 	r, found, err := j.read(line)
-	if err == nil && found != sound {
+	if err == nil && (found != sound || r.result.Verdict == Empty) {
 		err = fmt.Errorf("line %d was not begun, or the journal %s was changed by something else", line, j.path)
 	}
 	return r, err

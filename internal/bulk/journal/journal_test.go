@@ -365,8 +365,12 @@ func TestALostLine(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	j := open(t, path)
+	begin(t, j, 1, "a")
 	begin(t, j, 2, "b")
 	closed(t, j)
+	records := read(t, path)
+	clear(records[len(records)-64 : len(records)-32])
+	write(t, path, records)
 	j = open(t, path)
 	want := journal.Standing{Result: journal.Result{Verdict: journal.Unknown}, MaybeApplied: true}
 	if got := begin(t, j, 1, "a"); got != want {
@@ -374,6 +378,40 @@ func TestALostLine(t *testing.T) {
 	}
 	if got, want := j.Counts(), (journal.Counts{journal.Pending: 1, journal.Unknown: 1}); got != want {
 		t.Errorf("counts %v, want %v", got, want)
+	}
+}
+
+// An empty line has no token that may have been sent.
+func TestALineThatWasEmpty(t *testing.T) {
+	t.Parallel()
+	for name, visit := range map[string]func(j *journal.Journal) error{
+		"has a token": func(j *journal.Journal) error { _, err := j.Begin(2, "b"); return err },
+		"has another": func(j *journal.Journal) error { return j.Problem(2, tokenlist.TooLong) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := newPath(t)
+			j := open(t, path)
+			begin(t, j, 1, "a")
+			problem(t, j, 4, tokenlist.TooLong)
+			if got, want := j.Counts(), (journal.Counts{journal.Pending: 1, journal.Problem: 1}); got != want {
+				t.Errorf("counts %v, want %v", got, want)
+			}
+			closed(t, j)
+			j = open(t, path)
+			if got, want := j.Counts(), (journal.Counts{journal.Pending: 1, journal.Problem: 1}); got != want {
+				t.Errorf("counts %v of a journal that is gone on with, want %v", got, want)
+			}
+			for line := range j.Results() {
+				if line != 1 && line != 4 {
+					t.Errorf("line %d is in the results", line)
+				}
+			}
+			begin(t, j, 1, "a")
+			if err := visit(j); err == nil || !strings.Contains(err.Error(), "line 2 of the list is not the one") {
+				t.Errorf("it is taken: %v", err)
+			}
+		})
 	}
 }
 

@@ -118,7 +118,7 @@ func after(before, now Verdict) Verdict {
 		return before
 	case Unknown:
 		return before // InProgress says more
-	case Revoked, AlreadyInvalid, InProgress, Problem, Duplicate:
+	case Revoked, AlreadyInvalid, InProgress, Problem, Duplicate, Empty:
 	}
 	return now
 }

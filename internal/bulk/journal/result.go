@@ -31,6 +31,8 @@ const (
 	Problem
 	// Duplicate: an earlier line has the same token, and what became of that holds here.
 	Duplicate
+	// Empty: there was nothing in the line, which Results leaves out.
+	Empty
 
 	// Verdicts is how many there are.
 	Verdicts = iota
@@ -40,7 +42,7 @@ const (
 // rejected, or is an earlier line's, or there is none.
 func (v Verdict) Final() bool {
 	switch v {
-	case Revoked, AlreadyInvalid, Rejected, Problem, Duplicate:
+	case Revoked, AlreadyInvalid, Rejected, Problem, Duplicate, Empty:
 		return true
 	case Pending, InProgress, Unknown, NotApplied:
 	}

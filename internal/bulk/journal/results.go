@@ -37,7 +37,7 @@ func (j *Journal) Counts() Counts {
 
 // count counts the lines of an earlier run.
 func (j *Journal) count() error {
-	return j.scan(func(line int64, r Result) bool {
+	return j.scan(func(line int64, r Result) bool { // an empty line is never the last
 		j.counts[r.Verdict].Add(1)
 		j.last.Store(line)
 		return true
@@ -57,7 +57,7 @@ func (j *Journal) scan(yield func(int64, Result) bool) error {
 		for at := 0; at < n; at += recordSize {
 			number := line + int64(at/recordSize)
 			r, found := decode(number, [recordSize]byte(block[at:]))
-			if found != absent && !yield(number, r.standing()) {
+			if found != absent && r.result.Verdict != Empty && !yield(number, r.standing()) {
 				return nil
 			}
 		}
