@@ -100,7 +100,7 @@ func (b bar) left() (time.Duration, bool) {
 
 const (
 	leastBar, mostBar = 10, 30
-	barless           = 40 // columns that are better used for words
+	barless           = 60 // columns that are better used for words
 )
 
 // fit is as much of it as goes into a line of so many columns. All characters are ASCII,
