@@ -87,7 +87,8 @@ func (g *gate) pause(now time.Time, d time.Duration) {
 	}
 }
 
-// lost reports whether the outage has lasted longer than a run waits.
-func (g *gate) lost(now time.Time) bool {
-	return g.closed() && now.Sub(g.since) >= outagePatience
-}
+// ends is when the outage has lasted longer than a run waits.
+func (g *gate) ends() time.Time { return g.since.Add(outagePatience) }
+
+// lost reports whether that is so.
+func (g *gate) lost(now time.Time) bool { return g.closed() && !now.Before(g.ends()) }

@@ -196,6 +196,9 @@ func (r *Run) loop(ctx context.Context) error {
 		switch {
 		case r.inFlight >= r.gate.limit(): // an answer comes first
 		case opens.After(now):
+			if r.gate.closed() && !r.UntilDead && opens.After(r.gate.ends()) {
+				opens = r.gate.ends() // which a server may ask to be left alone beyond
+			}
 			timer.Reset(opens.Sub(now))
 			wake = timer.C
 		case len(r.waiting) > 0 && !due.After(now) && !r.listIsNext():

@@ -307,6 +307,24 @@ func TestAFewLinesThatAreLeftDoNotKeepARunGoing(t *testing.T) {
 	})
 }
 
+// A server that wants to be left alone for hours does not keep a run from ending.
+func TestALongDelayDoesNotProlongAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, many(20)...)
+		answer := unavailable
+		answer.RetryDelay = 3 * time.Hour
+		f.always = func(string) (bulk.Answer, bool) { return answer, true }
+		begun := time.Now()
+		if err := bulk.New(f.cfg).Do(t.Context()); !errors.Is(err, bulk.ErrOutage) {
+			t.Error(err)
+		}
+		if took := time.Since(begun); took > 6*time.Minute {
+			t.Errorf("it ended after %s", took)
+		}
+	})
+}
+
 // What gRPC says of a quash that cannot be reached is what there is to mend.
 func TestAnOutageSaysWhatGRPCSays(t *testing.T) {
 	t.Parallel()
