@@ -63,24 +63,34 @@ func (b bar) parts() (parts []string) {
 		parts = append(parts, fmt.Sprintf("nothing gets through for %s", b.at.Sub(b.Outage).Round(time.Second)))
 	}
 	parts = append(parts, grouped(b.counts[journal.Revoked]+b.counts[journal.AlreadyInvalid])+" dead")
+	parts = append(parts, some(
+		count{b.counts[journal.NotApplied], "not applied"},
+		count{b.counts[journal.Unknown], "unknown"},
+		count{b.counts[journal.InProgress], "in progress"},
+		count{b.counts[journal.Rejected], "rejected"},
+		count{b.counts[journal.Problem], "no token"},
+	)...)
 	if left, known := b.left(); known {
 		parts = append(parts, fmt.Sprintf("%s left", left))
 	}
 	parts = append(parts, grouped(int64(b.calls+0.5))+"/s")
-	for _, count := range []struct {
-		n    int64
-		what string
-	}{
-		{b.counts[journal.NotApplied], "not applied"},
-		{b.counts[journal.Unknown], "unknown"},
-		{b.counts[journal.InProgress], "in progress"},
-		{b.counts[journal.Rejected], "rejected"},
-		{b.counts[journal.Problem], "no token"},
-		{b.counts[journal.Duplicate], "duplicate"},
-		{int64(b.Waiting), "waiting"},
-	} {
-		if count.n > 0 {
-			parts = append(parts, grouped(count.n)+" "+count.what)
+	return append(parts, some(
+		count{b.counts[journal.Duplicate], "duplicate"},
+		count{int64(b.Waiting), "waiting"},
+	)...)
+}
+
+// count is how many lines there are of something.
+type count struct {
+	n    int64
+	what string
+}
+
+// some says those counts that are not 0.
+func some(counts ...count) (parts []string) {
+	for _, c := range counts {
+		if c.n > 0 {
+			parts = append(parts, grouped(c.n)+" "+c.what)
 		}
 	}
 	return parts
@@ -109,7 +119,7 @@ func (b bar) fit(columns int) string {
 	room := columns - 1 // the last column makes some terminals go to the next line
 	text := ""
 	if b.expected > 0 && columns > barless {
-		width := min(max(columns/5, leastBar), mostBar)
+		width := min(max(columns/8, leastBar), mostBar)
 		done := int(min(int64(width), int64(width)*b.Line/b.expected))
 		text = fmt.Sprintf("[%s%s] %3d%%", strings.Repeat("#", done), strings.Repeat("-", width-done), min(100, 100*b.Line/b.expected))
 	}

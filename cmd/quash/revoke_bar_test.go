@@ -21,6 +21,17 @@ func barOf(expected int64, each time.Duration, states ...bulk.Progress) bar {
 	return bar{states[len(states)-1], journal.Counts{journal.Revoked: 1234}, expected, speed}
 }
 
+// What one is told to watch is seen on a terminal of the usual width.
+func TestBarInEightyColumns(t *testing.T) {
+	t.Parallel()
+	b := barOf(200_000, time.Second, bulk.Progress{Line: 120_000, Asked: 120_000}, bulk.Progress{Line: 121_000, Asked: 121_000})
+	b.counts = journal.Counts{journal.Revoked: 120_990, journal.Rejected: 10}
+	const want = "[######----]  60%  line 121,000 of about 200,000  120,990 dead  10 rejected"
+	if got := b.fit(80); got != want {
+		t.Errorf("it is %q, want %q", got, want)
+	}
+}
+
 func TestBar(t *testing.T) {
 	t.Parallel()
 	at := func(line int64) bulk.Progress { return bulk.Progress{Line: line, Asked: line} }

@@ -196,9 +196,6 @@ func (r *Run) loop(ctx context.Context) error {
 		switch {
 		case r.inFlight >= r.gate.limit(): // an answer comes first
 		case opens.After(now):
-			if r.gate.closed() && !r.UntilDead && opens.After(r.gate.ends()) {
-				opens = r.gate.ends() // which a server may ask to be left alone beyond
-			}
 			timer.Reset(opens.Sub(now))
 			wake = timer.C
 		case len(r.waiting) > 0 && !due.After(now) && !r.listIsNext():
@@ -240,12 +237,17 @@ func (r *Run) loop(ctx context.Context) error {
 	return r.listErr
 }
 
-// opens is when another call may begin, as far as it is not for those in flight.
+// opens is when another call may begin, as far as it is not for those in flight, or when
+// an outage ends the run: a server may ask to be left alone for longer.
 func (r *Run) opens() time.Time {
-	if r.gate.until.After(r.nextSlot) {
-		return r.gate.until
+	opens := r.nextSlot
+	if r.gate.until.After(opens) {
+		opens = r.gate.until
 	}
-	return r.nextSlot
+	if r.gate.closed() && !r.UntilDead && opens.After(r.gate.ends()) {
+		return r.gate.ends()
+	}
+	return opens
 }
 
 // hasRoom reports whether another line may be begun. During an outage those that wait
