@@ -109,13 +109,18 @@ func (p *probe) close() { p.client.CloseIdleConnections() }
 
 // profile gets a profile by its name and query.
 func (p *probe) profile(ctx context.Context, query string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.adminURL+"/debug/pprof/"+query, nil)
+	return p.get(ctx, "/debug/pprof/"+query)
+}
+
+// get asks quash's admin listener.
+func (p *probe) get(ctx context.Context, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.adminURL+path, nil)
 	if err != nil {
 		return nil, err
 	}
 	resp, err := p.client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask quash for a profile: %w", err)
+		return nil, fmt.Errorf("ask quash for %s: %w", path, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
@@ -123,7 +128,7 @@ func (p *probe) profile(ctx context.Context, query string) ([]byte, error) {
 		err = fmt.Errorf("status %d", resp.StatusCode)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ask quash for %s: %w", query, err)
+		return nil, fmt.Errorf("ask quash for %s: %w", path, err)
 	}
 	return body, nil
 }
@@ -152,6 +157,15 @@ func (p *probe) goroutines(ctx context.Context) (int, error) {
 	}
 	n, err := figure(text, goroutineTotal)
 	return int(n), err
+}
+
+// inFlight is how many revocations are in progress, with their callers or without.
+func (p *probe) inFlight(ctx context.Context) (int64, error) {
+	text, err := p.get(ctx, "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	return figure(text, inFlight)
 }
 
 func (p *probe) heap(ctx context.Context, query string) (int64, error) {
@@ -210,6 +224,7 @@ func (p *probe) rss() (int64, error) {
 
 var (
 	goroutineTotal = regexp.MustCompile(`(?m)^goroutine profile: total (\d+)$`)
+	inFlight       = regexp.MustCompile(`(?m)^quash_in_flight(?:\{.*\})? (\d+)$`)
 	heapAlloc      = regexp.MustCompile(`(?m)^# HeapAlloc = (\d+)$`)
 	vmRSS          = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
 )

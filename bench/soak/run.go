@@ -222,6 +222,9 @@ func (r *run) sampleEverySecond(ctx context.Context) error {
 // were told is proved.
 func (r *run) quiet(ctx context.Context) error {
 	r.enter(quiet)
+	if err := r.finish(ctx); err != nil {
+		return err
+	}
 	if err := r.upstream.swap(ctx); err != nil {
 		return err
 	}
@@ -238,6 +241,19 @@ func (r *run) quiet(ctx context.Context) error {
 		return err
 	}
 	return r.sample(ctx, heapOfLive)
+}
+
+// finish waits until the revocations have ended whose callers had gone: they would open
+// connections to the upstream once more, which stay open for those that never come.
+func (r *run) finish(ctx context.Context) error {
+	limit := time.Now().Add(settleLimit)
+	for time.Now().Before(limit) {
+		if n, err := r.probe.inFlight(ctx); err != nil || n == 0 {
+			return err
+		}
+		pause(ctx, settleLook)
+	}
+	return nil
 }
 
 // settle waits until goroutines and descriptors stay the same.
