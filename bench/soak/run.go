@@ -95,6 +95,10 @@ func (r *run) start(ctx context.Context, tmp string) error {
 	if r.upstream, err = newUpstream(r.plan.tokenLifetime()); err != nil {
 		return err
 	}
+	// Each quiet swaps it, and the last cycle is to be of HTTP/2: that a peer has closed an
+	// idle connection of HTTP/1.1 quash sees only when it next needs one, and then there is
+	// no more load.
+	r.upstream.http2 = r.plan.cycles%2 == 0
 	if err := r.upstream.up(ctx); err != nil {
 		return err
 	}
