@@ -57,8 +57,9 @@ func (g *gate) passed(now time.Time) {
 	g.since, g.until = time.Time{}, time.Time{}
 }
 
-// failed notes one that did not, and why. left is how many lines there are to ask about.
-func (g *gate) failed(now time.Time, a Answer, left int) {
+// failed notes one that did not, when it was sent, and why. left is how many lines there
+// are to ask about.
+func (g *gate) failed(now, sent time.Time, a Answer, left int) {
 	if a.exhausted() {
 		if a.RetryDelay >= toldPause && !g.until.After(now) {
 			g.notify(fmt.Sprintf("nothing is asked for %s, as the server wants it (%s)", a.RetryDelay.Round(time.Second), a.because()))
@@ -67,6 +68,7 @@ func (g *gate) failed(now time.Time, a Answer, left int) {
 	}
 	g.failures++
 	switch {
+	case g.closed() && sent.Before(g.since): // it is no probe, and says nothing new
 	case g.closed():
 		g.probe = min(2*g.probe, lastProbe)
 		g.pause(now, max(g.probe, a.RetryDelay))

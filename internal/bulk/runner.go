@@ -303,6 +303,7 @@ func (r *Run) send(now time.Time, t *task) error {
 		return r.noted(err)
 	}
 	r.inFlight++
+	t.sent = now
 	r.calls <- t
 	r.reserve(now)
 	r.note(func(*Progress) {})
@@ -328,7 +329,7 @@ func (r *Run) settle(a answered) error {
 	if a.through() {
 		r.gate.passed(now)
 	} else {
-		r.gate.failed(now, a.Answer, r.left())
+		r.gate.failed(now, t.sent, a.Answer, r.left())
 	}
 	again := r.again(t, a.Answer)
 	if again {

@@ -21,6 +21,7 @@ type task struct {
 	// attempts are all calls, tries those of this run, and charged those of them that
 	// count against the line.
 	attempts, tries, charged int
+	sent                     time.Time // when it was asked about last
 	due                      time.Time // when it is asked again
 }
 
