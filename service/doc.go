@@ -1,22 +1,21 @@
-// Package service is quash's TokenService: what a revocation means, whoever asks
-// for it.
+// Package service is quash's TokenService: what a revocation means, and what its caller is
+// told.
 //
 //	service.go      New, the RPC from request to answer, Drain and Wait
-//	request.go      fields and headers made one request, checked by the proto's rules
-//	plainlyvalid.go the requests that surely break none of them
+//	request.go      the request: fields and headers together, checked by the proto's rules
+//	plainlyvalid.go a fast check for requests that break no rule
 //	credentials.go  quash's own key, or the caller's credentials
-//	deadline.go     the caller's time, and how it is spent
-//	call.go         one revocation through its attempts, with or without its caller
-//	resilience.go   how often and when to ask again, the circuit breaker
-//	flights.go      what is in progress, and how much may be; the retry budget
-//	background.go   revocations whose callers have gone
-//	metrics.go      what is measured of the work with SlashID
+//	deadline.go     the timeouts that are sent to SlashID
+//	revocation.go   one revocation: its attempts, and the caller that waits or leaves
+//	resilience.go   the number of attempts, the back-off, the circuit breaker
+//	inflight.go     the limits on revocations in progress and on retries
+//	outcomes.go     the outcome table: how calls end, and what callers are told then
+//	labels.go       the outcomes as labels of metrics and spans
+//	metrics.go      metrics of the work with SlashID
 //	summary.go      what the log is told of a call
-//	endings.go      every way for a call to end, as metrics have it
-//	outcomes.go     the outcome table: what each end of a call is told as
 //	errors.go       Error, the one error that leaves this package
-//	panics.go       what a panic may tell the log
+//	panics.go       what the log is told of a panic
 //
-// It knows gRPC and nothing of HTTP; package slashid, below it, has it the other
-// way round.
+// It knows gRPC and nothing of HTTP; package slashid, below it, knows HTTP and nothing of
+// gRPC.
 package service

@@ -85,10 +85,10 @@ func (e *Error) TookSince(begun time.Time) {
 	e.failure.Elapsed = durationpb.New(time.Since(begun))
 }
 
-// newError returns the error that the outcome table has for s, to which the
+// newError returns the error that the outcome table has for o, to which the
 // caller adds what it knows.
-func newError(s situation) *Error {
-	row := &outcomes[s]
+func newError(o outcome) *Error {
+	row := &outcomes[o]
 	return &Error{
 		row:        row,
 		failure:    &quashv1.RevokeFailure{State: row.state},
@@ -131,16 +131,20 @@ func (e *Error) Code() codes.Code { return e.row.code }
 
 // Reason is the name of the ErrorReason, without its prefix.
 func (e *Error) Reason() string {
-	return strings.TrimPrefix(e.row.reason.String(), "ERROR_REASON_")
+	return reasonName(e.row.reason)
 }
-
-// Consistency is the level that was asked for; unspecified where the call did not get
-// so far.
-func (e *Error) Consistency() quashv1.Consistency { return e.failure.GetConsistency() }
 
 // State is the name of the RevocationState, without its prefix.
 func (e *Error) State() string {
-	return strings.TrimPrefix(e.failure.GetState().String(), "REVOCATION_STATE_")
+	return stateName(e.failure.GetState())
+}
+
+func reasonName(r quashv1.ErrorReason) string {
+	return strings.TrimPrefix(r.String(), "ERROR_REASON_")
+}
+
+func stateName(s quashv1.RevocationState) string {
+	return strings.TrimPrefix(s.String(), "REVOCATION_STATE_")
 }
 
 func consistencyName(c quashv1.Consistency) string {

@@ -197,7 +197,7 @@ func FuzzRevoke(f *testing.F) {
 	var asked []slashid.Request
 	s, err := New(Config{Upstream: upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 		asked = append(asked, req)
-		return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: req.Commit()}
+		return slashid.Result{Status: http.StatusNoContent, Sent: req.BeforeSend()}
 	})})
 	if err != nil {
 		f.Fatal(err)

@@ -11,7 +11,6 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
-	"github.com/quashdev/quash/service/slashid"
 )
 
 // WaitBuckets are the bounds of histograms of durations that may reach SlashID's
@@ -84,9 +83,9 @@ func newMetrics(meter metric.Meter, s *TokenService) (*metrics, error) {
 		return nil, fmt.Errorf("declare the metrics: %w", errors.Join(failures...))
 	}
 	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		o.ObserveInt64(inFlight, int64(s.flights.count()))
-		o.ObserveInt64(limit, int64(s.flights.limit))
-		n, begun := s.background.oldest()
+		o.ObserveInt64(inFlight, int64(s.inFlight.count()))
+		o.ObserveInt64(limit, int64(s.inFlight.limit))
+		n, begun := s.inFlight.background()
 		o.ObserveInt64(background, int64(n))
 		age := 0.0
 		if n > 0 {
@@ -106,17 +105,17 @@ func newMetrics(meter metric.Meter, s *TokenService) (*metrics, error) {
 	if err != nil {
 		return nil, fmt.Errorf("observe the metrics: %w", err)
 	}
-	// As in Endings.
-	for _, level := range levels {
-		for _, options := range attemptAttributes[level] {
+	// As in AllLabels.
+	for _, ofLevel := range attemptAttributes {
+		for _, options := range ofLevel {
 			m.attempts.Add(context.Background(), 0, options.add...)
 		}
 	}
-	for kind := slashid.Kind(0); kind <= slashid.KeptBack; kind++ {
+	for o := range attemptAttributes[levels[0]] {
 		for _, own := range []bool{true, false} {
-			for _, allowInvalid := range []bool{true, false} {
-				for _, ending := range situationOf(kind, own, allowInvalid).endings(levelOfLate) {
-					m.late.Add(context.Background(), 0, metric.WithAttributes(ending.Attributes()...))
+			for _, invalidIsDead := range []bool{true, false} {
+				for _, labels := range o.ofCall(own, invalidIsDead).labels(levelOfLate) {
+					m.late.Add(context.Background(), 0, metric.WithAttributes(labels.Attributes()...))
 				}
 			}
 		}
@@ -130,18 +129,17 @@ type attemptOptions struct {
 	record []metric.RecordOption
 }
 
-// attemptAttributes are those of attempts by level and kind: made once, for to make them
-// is to sort them, and takes longer than to count with them.
-var attemptAttributes = func() map[quashv1.Consistency][]attemptOptions {
-	all := map[quashv1.Consistency][]attemptOptions{}
+// attemptAttributes are those of attempts by level and outcome. They are made once,
+// because making them takes longer than counting with them.
+var attemptAttributes = func() map[quashv1.Consistency]map[outcome]attemptOptions {
+	all := map[quashv1.Consistency]map[outcome]attemptOptions{}
 	for _, level := range levels {
-		for kind := slashid.Kind(0); kind <= slashid.KeptBack; kind++ {
-			name := kind.String()
-			if kind == 0 {
-				name = resultPanic
+		all[level] = map[outcome]attemptOptions{}
+		for o := revoked; int(o) < len(outcomes); o++ {
+			if name := outcomes[o].result; name != "" {
+				attrs := metric.WithAttributeSet(attribute.NewSet(attrConsistency.String(consistencyName(level)), attrResult.String(name)))
+				all[level][o] = attemptOptions{[]metric.AddOption{attrs}, []metric.RecordOption{attrs}}
 			}
-			attrs := metric.WithAttributeSet(attribute.NewSet(attrConsistency.String(consistencyName(level)), attrResult.String(name)))
-			all[level] = append(all[level], attemptOptions{[]metric.AddOption{attrs}, []metric.RecordOption{attrs}})
 		}
 	}
 	return all
@@ -150,9 +148,6 @@ var attemptAttributes = func() map[quashv1.Consistency][]attemptOptions {
 // levelOfLate is what the metric of late outcomes says of the level: nothing.
 const levelOfLate = quashv1.Consistency_CONSISTENCY_UNSPECIFIED
 
-// resultPanic is for an attempt that came to nothing, by a defect of quash's own.
-const resultPanic = "Panic"
-
 var breakerStates = map[circuitbreaker.State]string{
 	circuitbreaker.ClosedState:   "closed",
 	circuitbreaker.HalfOpenState: "half_open",
@@ -160,11 +155,11 @@ var breakerStates = map[circuitbreaker.State]string{
 }
 
 // attempt measures one attempt.
-func (m *metrics) attempt(ctx context.Context, kind slashid.Kind, level quashv1.Consistency, took time.Duration) {
-	options := attemptAttributes[level][kind]
+func (m *metrics) attempt(ctx context.Context, o outcome, level quashv1.Consistency, took time.Duration) {
+	options := attemptAttributes[level][o]
 	m.attempts.Add(ctx, 1, options.add...)
-	switch kind {
-	case slashid.Revoked, slashid.InProgress, slashid.OpaqueTimeout:
+	switch o {
+	case revoked, consistencyPending, consistencyUnknown:
 		m.waited.Record(ctx, took.Seconds(), options.record...)
 	default: // it did not wait for any
 	}

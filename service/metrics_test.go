@@ -2,12 +2,13 @@ package service
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
-	"github.com/quashdev/quash/service/slashid"
 )
 
 // Each metric has the value that it should, while a revocation goes on without its
@@ -27,7 +28,7 @@ func TestMetrics(t *testing.T) {
 				}
 			}
 		}
-		// Over the second attempt, which is the first to wait for anything.
+		// Its second attempt is the first to wait for anything.
 		if _, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"}); err != nil {
 			t.Fatal(err)
 		}
@@ -73,15 +74,29 @@ func TestMetrics(t *testing.T) {
 	})
 }
 
-// Every kind of result has a name of its own, since it is a label.
+// Each outcome of an attempt has a name of its own, since it is a label. It is there
+// before the first such attempt, at both levels.
 func TestResultsHaveNames(t *testing.T) {
 	t.Parallel()
+	series := newService(t, atOnce{}).declared
+	ofAttempts := attemptOutcomes()
 	seen := map[string]bool{}
-	for kind := slashid.Revoked; kind <= slashid.KeptBack; kind++ {
-		name := kind.String()
-		if name == "" || name[len(name)-1] == ')' || seen[name] {
-			t.Errorf("%d is called %q", kind, name)
+	for o := revoked; int(o) < len(outcomes); o++ {
+		name := outcomes[o].result
+		if !ofAttempts[o] {
+			if name != "" {
+				t.Errorf("row %d is called %q, and no attempt ends like this", o, name)
+			}
+			continue
+		}
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) }) || seen[name] {
+			t.Errorf("row %d is called %q", o, name)
 		}
 		seen[name] = true
+		for _, level := range []string{"LOCAL_REGION ", "ALL_REGIONS "} {
+			if value, ok := series["quash.upstream.attempts "+level+name]; !ok || value != 0 {
+				t.Errorf("%s%s: %v at the start, there %t", level, name, value, ok)
+			}
+		}
 	}
 }

@@ -1,6 +1,8 @@
 package service
 
 import (
+	"errors"
+	"net/http"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -9,11 +11,11 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// situation is one way for a call to end: a row of the outcome table.
-type situation int
+// outcome is one way for a call, or for an attempt, to end: a row of the outcome table.
+type outcome int
 
 const (
-	revoked situation = iota + 1
+	revoked outcome = iota + 1
 	alreadyInvalid
 	tokenRejected
 	ownCredentialRejected
@@ -37,7 +39,7 @@ const (
 	internalDefect
 )
 
-// row is what callers are told about a situation.
+// row is what callers are told about an outcome.
 type row struct {
 	// when and do are for docs/outcomes.md: what happened, and what to do.
 	when, do string
@@ -58,6 +60,10 @@ type row struct {
 	// retryDelay is what RetryInfo says unless upstream said better; 0 where a
 	// repetition of the call cannot help.
 	retryDelay time.Duration
+
+	// result is what metrics call an attempt that ended like this. Calls have outcomes
+	// of their own, see ofCall.
+	result string
 }
 
 const (
@@ -73,6 +79,7 @@ var outcomes = [...]row{
 		when:    "204",
 		do:      "The token is dead, at the consistency in the answer. Done.",
 		outcome: quashv1.Outcome_OUTCOME_REVOKED,
+		result:  "Revoked",
 	},
 	alreadyInvalid: {
 		when:    "400 in SlashID's envelope, with `allow_invalid`, or after an attempt of this call that may have been applied",
@@ -86,6 +93,7 @@ var outcomes = [...]row{
 		reason: quashv1.ErrorReason_ERROR_REASON_TOKEN_REJECTED,
 		state:  stateNotApplied,
 		text:   "SlashID rejected the token: it is malformed, foreign, expired or already revoked",
+		result: "TokenRejected",
 	},
 	ownCredentialRejected: {
 		when:   "401 or 403 for quash's own key",
@@ -102,6 +110,7 @@ var outcomes = [...]row{
 		reason: quashv1.ErrorReason_ERROR_REASON_CALLER_CREDENTIAL_REJECTED,
 		state:  stateNotApplied,
 		text:   "SlashID refused the caller's credentials",
+		result: "Unauthorized",
 	},
 	callerForbidden: {
 		when:   "403 for forwarded credentials",
@@ -110,6 +119,7 @@ var outcomes = [...]row{
 		reason: quashv1.ErrorReason_ERROR_REASON_CALLER_CREDENTIAL_REJECTED,
 		state:  stateNotApplied,
 		text:   "the caller's credentials do not permit this at SlashID",
+		result: "Forbidden",
 	},
 	consistencyPending: {
 		when:   "408 in SlashID's envelope",
@@ -118,6 +128,7 @@ var outcomes = [...]row{
 		reason: quashv1.ErrorReason_ERROR_REASON_CONSISTENCY_TIMEOUT,
 		state:  stateInProgress,
 		text:   "the revocation did not reach the asked-for consistency in time; SlashID goes on with it",
+		result: "InProgress",
 	},
 	consistencyUnknown: {
 		when:   "408 without the envelope",
@@ -126,6 +137,7 @@ var outcomes = [...]row{
 		reason: quashv1.ErrorReason_ERROR_REASON_CONSISTENCY_TIMEOUT,
 		state:  stateUnknown,
 		text:   "a proxy in front of SlashID gave up waiting for its answer",
+		result: "OpaqueTimeout",
 	},
 	rateLimited: {
 		when:       "429",
@@ -136,6 +148,7 @@ var outcomes = [...]row{
 		retried:    true,
 		text:       "SlashID is limiting the rate of requests",
 		retryDelay: time.Second,
+		result:     "RateLimited",
 	},
 	upstreamUnavailable: {
 		when:       "500, 502, 503 or 504",
@@ -146,6 +159,7 @@ var outcomes = [...]row{
 		retried:    true,
 		text:       "SlashID is unavailable",
 		retryDelay: time.Second,
+		result:     "Unavailable",
 	},
 	upstreamUnexpected: {
 		when:   "any other status, redirects included, and 400 without the envelope",
@@ -154,6 +168,7 @@ var outcomes = [...]row{
 		reason: quashv1.ErrorReason_ERROR_REASON_UPSTREAM_UNEXPECTED_RESPONSE,
 		state:  stateUnknown,
 		text:   "upstream gave an answer that is not SlashID's",
+		result: "Unexpected",
 	},
 	neverConnected: {
 		when:       "no connection: DNS, refused, TLS",
@@ -164,6 +179,7 @@ var outcomes = [...]row{
 		retried:    true,
 		text:       "SlashID cannot be reached",
 		retryDelay: time.Second,
+		result:     "NotConnected",
 	},
 	connectionLost: {
 		when:       "the connection was lost after the request had gone out",
@@ -174,6 +190,7 @@ var outcomes = [...]row{
 		retried:    true,
 		text:       "the connection to SlashID was lost before it answered",
 		retryDelay: time.Second,
+		result:     "ConnectionLost",
 	},
 	noAnswer: {
 		when:   "no answer by the time it was due; quash goes on waiting for it, and logs it",
@@ -182,6 +199,7 @@ var outcomes = [...]row{
 		reason: quashv1.ErrorReason_ERROR_REASON_UPSTREAM_TIMEOUT,
 		state:  stateUnknown,
 		text:   "SlashID did not answer in time",
+		result: "NoAnswer",
 	},
 	deadlineTooShort: {
 		when:   "the caller's deadline leaves no time",
@@ -198,6 +216,7 @@ var outcomes = [...]row{
 		reason: quashv1.ErrorReason_ERROR_REASON_CALLER_CANCELLED,
 		state:  stateUnknown,
 		text:   "the caller cancelled",
+		result: "Cancelled",
 	},
 	overloaded: {
 		when:       "too many calls in flight",
@@ -249,49 +268,61 @@ var outcomes = [...]row{
 		reason: quashv1.ErrorReason_ERROR_REASON_INTERNAL,
 		state:  stateUnknown,
 		text:   "internal error",
+		result: "Panic",
 	},
 }
 
-// situationOf says which row an attempt's result belongs to.
-func situationOf(kind slashid.Kind, ownCredentials, allowInvalid bool) situation {
-	switch kind {
-	case slashid.Revoked:
+// outcomeOf is how an attempt ended, with a result, or because its context did, for the
+// given cause.
+func outcomeOf(result slashid.Result, ended error) outcome {
+	switch result.Status {
+	case 0:
+		switch {
+		case errors.Is(ended, errNoAnswer):
+			return noAnswer
+		case ended != nil, errors.Is(result.Err, slashid.ErrNotSent):
+			return callerCancelled
+		case result.Sent:
+			return connectionLost
+		default:
+			return neverConnected
+		}
+	case http.StatusNoContent:
 		return revoked
-	case slashid.TokenRejected:
-		if allowInvalid {
-			return alreadyInvalid
+	case http.StatusBadRequest:
+		if result.Envelope {
+			return tokenRejected
 		}
-		return tokenRejected
-	case slashid.Unauthorized:
-		if ownCredentials {
-			return ownCredentialRejected
-		}
+	case http.StatusUnauthorized:
 		return callerUnauthenticated
-	case slashid.Forbidden:
-		if ownCredentials {
-			return ownCredentialRejected
-		}
+	case http.StatusForbidden:
 		return callerForbidden
-	case slashid.InProgress:
-		return consistencyPending
-	case slashid.OpaqueTimeout:
+	case http.StatusRequestTimeout:
+		if result.Envelope {
+			return consistencyPending
+		}
 		return consistencyUnknown
-	case slashid.RateLimited:
+	case http.StatusTooManyRequests:
 		return rateLimited
-	case slashid.Unavailable:
+	case http.StatusInternalServerError, http.StatusBadGateway,
+		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return upstreamUnavailable
-	case slashid.Unexpected:
-		return upstreamUnexpected
-	case slashid.NotConnected:
-		return neverConnected
-	case slashid.ConnectionLost:
-		return connectionLost
-	case slashid.NoAnswer:
-		return noAnswer
-	case slashid.Cancelled, slashid.KeptBack:
-		return callerCancelled
 	}
-	return internalDefect
+	return upstreamUnexpected
+}
+
+// ofCall is the outcome of a call whose last attempt ended like this. ownCredentials:
+// they are quash's and not the caller's. invalidIsDead: a token that SlashID rejects is
+// dead, which is what the caller wants to know, or has been revoked by this very call.
+func (o outcome) ofCall(ownCredentials, invalidIsDead bool) outcome {
+	switch {
+	case o == tokenRejected && invalidIsDead:
+		return alreadyInvalid
+	case (o == callerUnauthenticated || o == callerForbidden) && ownCredentials:
+		return ownCredentialRejected
+	default:
+		return o
+	}
 }
 
 // OutcomeDoc is a row of the outcome table as docs/outcomes.md shows it.
@@ -307,13 +338,13 @@ type OutcomeDoc struct {
 // OutcomeDocs is the outcome table, for documentation.
 func OutcomeDocs() []OutcomeDoc {
 	var docs []OutcomeDoc
-	for s := revoked; int(s) < len(outcomes); s++ {
-		row := outcomes[s]
+	for o := revoked; int(o) < len(outcomes); o++ {
+		row := outcomes[o]
 		doc := OutcomeDoc{When: row.when, Do: row.do, Retried: row.retried}
 		if row.code == codes.OK {
 			doc.Outcome = OutcomeName(row.outcome)
 		} else {
-			doc.Error = newError(s)
+			doc.Error = newError(o)
 		}
 		docs = append(docs, doc)
 	}

@@ -2,6 +2,7 @@ package service
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -59,47 +60,162 @@ func failureOf(t *testing.T, err error, code codes.Code, reason string) *quashv1
 // A row without an outcome is an error, and an error says everything.
 func TestRowsAreComplete(t *testing.T) {
 	t.Parallel()
-	for s, row := range outcomes {
-		if s == 0 {
-			continue // situations count from 1
+	for o, row := range outcomes {
+		if o == 0 {
+			continue // outcomes count from 1
 		}
 		if row.when == "" || row.do == "" {
-			t.Errorf("row %d is not documented", s)
+			t.Errorf("row %d is not documented", o)
 		}
 		if row.outcome != quashv1.Outcome_OUTCOME_UNSPECIFIED {
 			if row.code != codes.OK || row.reason != 0 || row.state != 0 || row.text != "" || row.retryDelay != 0 {
-				t.Errorf("row %d is a success and an error: %+v", s, row)
+				t.Errorf("row %d is a success and an error: %+v", o, row)
 			}
 			continue
 		}
 		if row.code == codes.OK || row.reason == 0 || row.state == 0 || row.text == "" {
-			t.Errorf("row %d leaves something unsaid: %+v", s, row)
+			t.Errorf("row %d leaves something unsaid: %+v", o, row)
 		}
 	}
 }
 
-// Every kind of result has its row; what has none would be reported as a defect.
-func TestEveryKindHasARow(t *testing.T) {
+// Each status has its outcome, whatever ended the attempt's context in the meantime. Only
+// 400 and 408 mean something else without SlashID's envelope.
+func TestOutcomeOfAnAnswer(t *testing.T) {
 	t.Parallel()
-	for kind := slashid.Revoked; kind <= slashid.KeptBack; kind++ {
-		for _, own := range []bool{false, true} {
-			if situationOf(kind, own, false) == internalDefect {
-				t.Errorf("%s has no row", kind)
+	known := map[int]outcome{
+		204: revoked,
+		400: tokenRejected,
+		401: callerUnauthenticated,
+		403: callerForbidden,
+		408: consistencyPending,
+		429: rateLimited,
+		500: upstreamUnavailable,
+		502: upstreamUnavailable,
+		503: upstreamUnavailable,
+		504: upstreamUnavailable,
+	}
+	withoutEnvelope := map[int]outcome{
+		400: upstreamUnexpected,
+		408: consistencyUnknown,
+	}
+	for code := 100; code <= 599; code++ {
+		for _, envelope := range []bool{true, false} {
+			want := cmp.Or(known[code], upstreamUnexpected)
+			if !envelope {
+				want = cmp.Or(withoutEnvelope[code], want)
+			}
+			for _, resent := range []bool{true, false} {
+				for _, cause := range []error{nil, errNoAnswer, errWithdrawn, errShutdown} {
+					result := slashid.Result{Status: code, Envelope: envelope, Sent: true, Resent: resent}
+					if got := outcomeOf(result, cause); got != want {
+						t.Errorf("%d, envelope %t, resent %t, cause %v: row %d, want %d", code, envelope, resent, cause, got, want)
+					}
+				}
 			}
 		}
 	}
-	if got := situationOf(slashid.KeptBack+1, true, false); got != internalDefect {
-		t.Errorf("an unknown kind has row %d", got)
+}
+
+// Where there is no answer, the end of the context says why, and otherwise whether the
+// token was sent.
+func TestOutcomeWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	refused := errors.New("refused")
+	for _, tt := range []struct {
+		name         string
+		cause        error
+		sent, unsent outcome
+	}{
+		{"a failure", nil, connectionLost, neverConnected},
+		{"the attempt's own limit", errNoAnswer, noAnswer, noAnswer},
+		{"the caller left", errWithdrawn, callerCancelled, callerCancelled},
+		{"shutdown", errShutdown, callerCancelled, callerCancelled},
+		{"any other end", context.Canceled, callerCancelled, callerCancelled},
+	} {
+		for _, err := range []error{nil, refused, context.Canceled, context.DeadlineExceeded} {
+			for _, resent := range []bool{true, false} {
+				if got := outcomeOf(slashid.Result{Sent: true, Resent: resent, Err: err}, tt.cause); got != tt.sent {
+					t.Errorf("%s, %v, sent: row %d, want %d", tt.name, err, got, tt.sent)
+				}
+			}
+			if got := outcomeOf(slashid.Result{Err: err}, tt.cause); got != tt.unsent {
+				t.Errorf("%s, %v, not sent: row %d, want %d", tt.name, err, got, tt.unsent)
+			}
+		}
+	}
+	// BeforeSend refuses only for a caller that has left.
+	if got := outcomeOf(slashid.Result{Err: slashid.ErrNotSent}, nil); got != callerCancelled {
+		t.Errorf("not sent, with the context as it was: row %d, want %d", got, callerCancelled)
 	}
 }
 
-// allow_invalid turns SlashID's 400 into a success, and nothing else.
-func TestAllowInvalid(t *testing.T) {
+// attemptOutcomes are the outcomes that an attempt may have.
+func attemptOutcomes() map[outcome]bool {
+	all := map[outcome]bool{internalDefect: true} // of one that panics
+	for code := 100; code <= 599; code++ {
+		for _, envelope := range []bool{true, false} {
+			all[outcomeOf(slashid.Result{Status: code, Envelope: envelope, Sent: true}, nil)] = true
+		}
+	}
+	for _, sent := range []bool{true, false} {
+		for _, cause := range []error{nil, errNoAnswer, errWithdrawn, errShutdown} {
+			all[outcomeOf(slashid.Result{Sent: sent}, cause)] = true
+		}
+	}
+	return all
+}
+
+// A dead token turns SlashID's 400 into a success, quash's own credentials turn 401 and
+// 403 into a defect of its configuration, and nothing else changes.
+func TestOutcomeOfACall(t *testing.T) {
 	t.Parallel()
-	for kind := slashid.Revoked; kind <= slashid.Cancelled; kind++ {
-		with, without := situationOf(kind, true, true), situationOf(kind, true, false)
-		if (with != without) != (kind == slashid.TokenRejected) {
-			t.Errorf("%s: row %d with allow_invalid, row %d without", kind, with, without)
+	for o := range attemptOutcomes() {
+		for _, own := range []bool{true, false} {
+			for _, invalidIsDead := range []bool{true, false} {
+				want := o
+				switch {
+				case invalidIsDead && o == tokenRejected:
+					want = alreadyInvalid
+				case own && o == callerUnauthenticated, own && o == callerForbidden:
+					want = ownCredentialRejected
+				}
+				if got := o.ofCall(own, invalidIsDead); got != want {
+					t.Errorf("row %d, own credentials %t, invalid is dead %t: row %d, want %d", o, own, invalidIsDead, got, want)
+				}
+			}
+		}
+	}
+}
+
+// What the caller asked for, and whose credentials were refused, decides what it is told.
+func TestAllowInvalidAndWhoseCredentials(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name         string
+		answer       step
+		allowInvalid bool
+		forward      bool
+		want         string
+	}{
+		{"rejected", rejected, false, false, "TOKEN_REJECTED NOT_APPLIED"},
+		{"rejected, allowed", rejected, true, false, "ALREADY_INVALID"},
+		{"rejected by a proxy, allowed", foreign400, true, false, "UPSTREAM_UNEXPECTED_RESPONSE UNKNOWN"},
+		{"401, allowed", unauthorized, true, false, "UPSTREAM_CREDENTIAL_REJECTED NOT_APPLIED"},
+		{"403 for quash's own key", answered(http.StatusForbidden), false, false, "UPSTREAM_CREDENTIAL_REJECTED NOT_APPLIED"},
+		{"401 for the caller's", unauthorized, false, true, "CALLER_CREDENTIAL_REJECTED NOT_APPLIED"},
+		{"403 for the caller's", answered(http.StatusForbidden), false, true, "CALLER_CREDENTIAL_REJECTED NOT_APPLIED"},
+		{"401 for the caller's, after a resend", resent(unauthorized), false, true, "CALLER_CREDENTIAL_REJECTED UNKNOWN"},
+		{"rejected for the caller's, allowed", rejected, true, true, "ALREADY_INVALID"},
+	} {
+		s := newService(t, &script{steps: []step{tt.answer}})
+		if tt.forward {
+			s.cfg.APIKey = nil
+		}
+		ctx := incoming(t, MetadataAPIKey, "theirs")
+		resp, err := s.Revoke(ctx, &quashv1.RevokeRequest{Token: "a", AllowInvalid: tt.allowInvalid})
+		if got := words(t, resp, err); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
 		}
 	}
 }
@@ -195,8 +311,8 @@ func TestWhatSlashIDSaidComesAlong(t *testing.T) {
 	t.Parallel()
 	_, err := newService(t, upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
 		return slashid.Result{
-			Kind: slashid.RateLimited, Status: http.StatusTooManyRequests, Sent: true,
-			CorrelationID: "7f0c", RetryAfter: time.Minute, RetryAfterSet: true,
+			Status: http.StatusTooManyRequests, Sent: true,
+			CorrelationID: "7f0c", RetryAfter: time.Minute,
 		}
 	})).Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
 	failure := failureOf(t, err, codes.ResourceExhausted, "UPSTREAM_RATE_LIMITED")

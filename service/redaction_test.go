@@ -33,7 +33,7 @@ import (
 
 var redactionToken = secrettest.Spiked("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJwZXJzb24tMSJ9.c2lnbmVkLWluLWEtdGVzdA")
 
-// requestWithToken has the token where it belongs, and in fields that nobody knows,
+// requestWithToken has the token where it belongs, and in unknown fields,
 // its own and those of the message in it.
 func requestWithToken() *quashv1.RevokeRequest {
 	unknown := protowire.AppendTag(nil, 1000, protowire.BytesType)
@@ -199,7 +199,7 @@ func TestPrintedRequest(t *testing.T) {
 		{"all set", requestWithToken(), `token:"[redacted]" consistency:CONSISTENCY_ALL_REGIONS timeout:{seconds:5} allow_invalid:true`},
 		{"no token", &quashv1.RevokeRequest{AllowInvalid: true}, "allow_invalid:true"},
 		{"a token that is not UTF-8", &quashv1.RevokeRequest{Token: "\xff\xfe"}, `token:"[redacted]"`},
-		{"a level that nobody knows", &quashv1.RevokeRequest{Consistency: 7}, "consistency:7"},
+		{"an unknown level", &quashv1.RevokeRequest{Consistency: 7}, "consistency:7"},
 		{"nothing set", &quashv1.RevokeRequest{}, ""},
 		{"nil", nil, "<nil>"},
 	} {
@@ -257,7 +257,7 @@ func TestPrintingLeavesRequestAlone(t *testing.T) {
 	}
 }
 
-// The runtime prints the value of a panic that nobody recovers. The test runs
+// The runtime prints the value of a panic that is not recovered. The test runs
 // itself once more to see one.
 func TestPanicWithRequestTellsNoToken(t *testing.T) {
 	t.Parallel()

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
-
-	"github.com/quashdev/quash/service/slashid"
 )
 
 const (
@@ -19,7 +17,7 @@ const (
 
 	// At most this share of what is in progress may be repetitions, so that an
 	// upstream that is slow to fail is not asked three times as much; below the floor
-	// the share does not matter. See flights.
+	// the share does not matter. See inFlight.
 	retryShare = 0.2
 	retryFloor = 10
 
@@ -51,19 +49,18 @@ func newBreaker(rest time.Duration) circuitbreaker.CircuitBreaker[any] {
 		Build()
 }
 
-// report tells the breaker what an attempt came to. The zero Kind is that of one
-// that panicked.
+// reportToBreaker tells the breaker how an attempt ended.
 //
-// Only what speaks for an upstream that is down counts as failure. An answer never
-// does unless it says so itself, and neither does a caller's impatience: attempts
-// that went out do not end with their callers. One that did not go out, because
-// nobody wanted it any more, says nothing; but a probe must be accounted for, and
-// that one has not shown that upstream is back.
-func (s *TokenService) report(kind slashid.Kind) {
-	switch kind {
-	case slashid.Unavailable, slashid.NotConnected, slashid.ConnectionLost, slashid.NoAnswer:
+// Only what speaks for an upstream that is down counts as a failure. An answer never
+// does unless it says so itself, and neither does a caller's impatience: attempts that
+// were sent do not end with their callers. An attempt that was not sent, because its
+// caller left, says nothing; but every probe must be accounted for, and that one has not
+// shown that upstream is back.
+func (s *TokenService) reportToBreaker(o outcome) {
+	switch o {
+	case upstreamUnavailable, neverConnected, connectionLost, noAnswer:
 		s.breaker.RecordFailure()
-	case slashid.KeptBack, slashid.Cancelled, 0:
+	case callerCancelled, internalDefect:
 		if s.breaker.IsHalfOpen() {
 			s.breaker.RecordFailure()
 		}

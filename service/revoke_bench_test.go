@@ -16,10 +16,8 @@ import (
 // atOnce is an upstream that has revoked the token by the time that it is asked to.
 type atOnce struct{}
 
-func (atOnce) Begin(_ context.Context, req slashid.Request) *slashid.Attempt {
-	a := slashid.NewAttempt(func(slashid.Kind) {})
-	a.End(slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: req.Commit()})
-	return a
+func (atOnce) Revoke(_ context.Context, req slashid.Request) slashid.Result {
+	return slashid.Result{Status: http.StatusNoContent, Sent: req.BeforeSend()}
 }
 
 // BenchmarkRevoke is what the service itself adds to a call, with metrics, a deadline

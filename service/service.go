@@ -16,10 +16,10 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// Upstream begins attempts, each to revoke one token once. It honours Request.Commit. Of
-// ctx it takes the trace: its end does not end the attempt.
+// Upstream attempts to revoke a token once. It returns when ctx ends, if not before, and
+// calls Request.BeforeSend before it sends anything.
 type Upstream interface {
-	Begin(ctx context.Context, req slashid.Request) *slashid.Attempt
+	Revoke(ctx context.Context, req slashid.Request) slashid.Result
 }
 
 // Config is what a TokenService needs.
@@ -53,16 +53,11 @@ const DefaultMaxInFlight = 10_000
 type TokenService struct {
 	quashv1.UnimplementedTokenServiceServer
 
-	cfg        Config
-	validator  protovalidate.Validator
-	flights    *flights
-	breaker    circuitbreaker.CircuitBreaker[any]
-	background background
-	metrics    *metrics
-
-	// cut ends when the revocations in progress must not go on any longer.
-	cut    context.Context //nolint:containedctx // it is the service's life
-	cutOff context.CancelFunc
+	cfg       Config
+	validator protovalidate.Validator
+	inFlight  *inFlight
+	breaker   circuitbreaker.CircuitBreaker[any]
+	metrics   *metrics
 }
 
 // New returns a TokenService.
@@ -87,10 +82,9 @@ func New(cfg Config) (*TokenService, error) {
 	s := &TokenService{
 		cfg:       cfg,
 		validator: validator,
-		flights:   newFlights(cfg.MaxInFlight),
+		inFlight:  newInFlight(cfg.MaxInFlight),
 		breaker:   newBreaker(cfg.BreakerRest),
 	}
-	s.cut, s.cutOff = context.WithCancel(context.Background())
 	s.metrics, err = newMetrics(cfg.Meter, s)
 	if err != nil {
 		return nil, err
@@ -99,17 +93,16 @@ func New(cfg Config) (*TokenService, error) {
 }
 
 // Drain refuses calls from now on. Those in progress go on.
-func (s *TokenService) Drain() { s.flights.drain() }
+func (s *TokenService) Drain() { s.inFlight.drain() }
 
-// Wait returns once no revocation is in progress any more, after Drain. Those
-// that still are when ctx ends are cut off, and the error says how many.
+// Wait returns once no revocation is in progress any more, after Drain. Those that still
+// are when ctx ends are cut off, and the error says how many.
 func (s *TokenService) Wait(ctx context.Context) error {
-	if s.flights.wait(ctx) == nil {
+	if s.inFlight.wait(ctx) == nil {
 		return nil
 	}
-	n := s.flights.count()
-	s.cutOff()
-	<-s.flights.landed
+	n := s.inFlight.cancel(errShutdown)
+	<-s.inFlight.drained
 	if n == 0 {
 		return nil
 	}
@@ -119,40 +112,42 @@ func (s *TokenService) Wait(ctx context.Context) error {
 // Revoke implements the RPC. Every error it returns is an *Error.
 func (s *TokenService) Revoke(ctx context.Context, req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
 	begun := time.Now()
-	c, err := s.admit(ctx, req, begun)
+	r, err := s.admit(ctx, req, begun)
 	if err != nil {
 		err.TookSince(begun)
 		return nil, err
 	}
-	a := c.run(ctx)
-	if c.concluded {
-		s.flights.end()
-	} else {
-		go s.finish(context.WithoutCancel(ctx), c)
-	}
+	a := r.wait(ctx)
 	if a.err != nil {
 		a.err.TookSince(begun)
 		return nil, a.err
 	}
-	c.summary().tell(ctx)
+	r.currentSummary().tell(ctx)
 	return a.resp, nil
 }
 
-// admit makes a call in flight of a request, or says why not.
-func (s *TokenService) admit(ctx context.Context, req *quashv1.RevokeRequest, begun time.Time) (*call, *Error) {
+// admit starts the revocation that a request asks for, or says why not.
+func (s *TokenService) admit(ctx context.Context, req *quashv1.RevokeRequest, begun time.Time) (*revocation, *Error) {
 	cmd, violations := readCommand(ctx, s.validator, req)
 	creds, own, bad := s.credentials(ctx)
 	if violations = append(violations, bad...); len(violations) > 0 {
 		return nil, InvalidRequest(violations...)
 	}
-	c := &call{svc: s, cmd: cmd, creds: creds, own: own, begun: begun, due: s.due(ctx, cmd, begun)}
-	if !begun.Before(c.due) {
-		return nil, c.newError(deadlineTooShort)
+	r := &revocation{
+		svc: s, cmd: cmd, creds: creds, own: own, begun: begun, due: s.due(ctx, cmd, begun), done: make(chan struct{}),
 	}
-	if refused, ok := s.flights.begin(); !ok {
-		return nil, c.newError(refused)
+	if !begun.Before(r.due) {
+		return nil, r.error(deadlineTooShort)
 	}
-	return c, nil
+	// Of the caller's context the attempts take only the values.
+	attempts, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	r.cancel = cancel
+	if refused, ok := s.inFlight.acquire(r); !ok {
+		cancel(nil)
+		return nil, r.error(refused)
+	}
+	r.start(attempts)
+	return r, nil
 }
 
 // due is by when a call must be answered.
@@ -161,24 +156,6 @@ func (s *TokenService) due(ctx context.Context, cmd command, begun time.Time) ti
 		return deadline.Add(-s.cfg.DeadlineMargin)
 	}
 	return begun.Add(upstreamTimeout(orDefault(cmd.timeout)) + s.cfg.AnswerGrace)
-}
-
-// finish takes a call to its end that its caller has left.
-func (s *TokenService) finish(ctx context.Context, c *call) {
-	a := c.run(ctx)
-	if !c.withdrawn {
-		s.recordLate(ctx, c, a)
-	}
-	s.background.remove(c)
-	s.flights.end()
-}
-
-// situationOfLeaving is the row for a caller that ctx says does not wait.
-func situationOfLeaving(ctx context.Context) situation {
-	if ctx.Err() == context.Canceled {
-		return callerCancelled
-	}
-	return noAnswer
 }
 
 func upstreamConsistency(level quashv1.Consistency) slashid.Consistency {

@@ -24,6 +24,8 @@ type measuredService struct {
 	*TokenService
 
 	reader *sdkmetric.ManualReader
+	// declared are the metrics before anything has happened.
+	declared map[string]float64
 }
 
 func newService(t *testing.T, upstream Upstream) measuredService {
@@ -43,11 +45,15 @@ func newService(t *testing.T, upstream Upstream) measuredService {
 		if err := s.Wait(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
-		if s.flights.n != 0 || s.flights.repeats != 0 {
-			t.Errorf("%d revocations and %d repetitions are still counted", s.flights.n, s.flights.repeats)
+		s.inFlight.mu.Lock()
+		defer s.inFlight.mu.Unlock()
+		if n, retries := len(s.inFlight.revocations), s.inFlight.retries; n != 0 || retries != 0 {
+			t.Errorf("%d revocations and %d retries are still counted", n, retries)
 		}
 	})
-	return measuredService{s, reader}
+	measured := measuredService{TokenService: s, reader: reader}
+	measured.declared = measured.metrics(t)
+	return measured
 }
 
 // metrics are the values of all metrics: of a counter and a gauge the value, of a
@@ -86,34 +92,37 @@ func (s measuredService) metrics(t *testing.T) map[string]float64 {
 					set(p.Attributes, float64(p.Count))
 				}
 			default:
-				t.Errorf("%s is of a kind that the tests do not know: %T", m.Name, data)
+				t.Errorf("%s is of a type that the tests do not know: %T", m.Name, data)
 			}
 		}
 	}
 	return values
 }
 
-// lateOutcomes are the metrics of what became of revocations whose callers had gone.
+// lateOutcomes are the metrics of what became of revocations whose callers had left.
 func (s measuredService) lateOutcomes(t *testing.T) map[string]float64 {
 	t.Helper()
 	late := map[string]float64{}
 	for name, value := range s.metrics(t) {
 		if result, ok := strings.CutPrefix(name, "quash.background.outcomes "); ok && value > 0 {
 			late[result] = value
+			if _, ok := s.declared[name]; !ok {
+				t.Errorf("%s appears with its first event", name)
+			}
 		}
 	}
 	return late
 }
 
-// silent never answers, as slashid.Client tells it; the request has gone out, or
-// has not even found a connection.
+// silent never answers, as slashid.Client reports it; the request was sent, or has not
+// even found a connection.
 func silent(sent bool) upstreamtest.Func {
 	return func(ctx context.Context, req slashid.Request) slashid.Result {
-		if sent && !req.Commit() {
-			return slashid.Result{Kind: slashid.KeptBack}
+		if sent && !req.BeforeSend() {
+			return slashid.Result{Err: slashid.ErrNotSent}
 		}
 		<-ctx.Done()
-		return slashid.Result{Kind: upstreamtest.KindOf(ctx), Sent: sent, Err: ctx.Err()}
+		return slashid.Result{Sent: sent, Err: ctx.Err()}
 	}
 }
 
@@ -191,12 +200,12 @@ func TestRevokeCancelled(t *testing.T) {
 	}
 }
 
-// The cause is there for whoever runs quash, and not in what callers see.
+// The cause is there for the operator, and not in what callers see.
 func TestCauseIsReachableOnlyByUnwrapping(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("dial tcp: connection refused")
 	_, err := newService(t, upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
-		return slashid.Result{Kind: slashid.NotConnected, Err: cause}
+		return slashid.Result{Err: cause}
 	})).Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
 	if !errors.Is(err, cause) {
 		t.Errorf("%v does not lead to the cause", err)
@@ -206,13 +215,13 @@ func TestCauseIsReachableOnlyByUnwrapping(t *testing.T) {
 	}
 }
 
-// Of the caller's and quash's own credentials one kind is used, never a mixture.
+// Either the caller's credentials are used or quash's own, never a mixture.
 func TestOwnKeyIsNotMixedWithForwardedCredentials(t *testing.T) {
 	t.Parallel()
 	got := make(chan slashid.Credentials, 1)
 	s := newService(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 		got <- req.Credentials
-		return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: true}
+		return slashid.Result{Status: http.StatusNoContent, Sent: true}
 	}))
 	ctx := incoming(t, "slashid-api-key", "theirs", "authorization", "Bearer theirs", "slashid-orgid", "theirs")
 	if _, err := s.Revoke(ctx, &quashv1.RevokeRequest{Token: "a"}); err != nil {

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
@@ -53,4 +55,22 @@ func (s Summary) Attrs() []slog.Attr {
 		attrs = append(attrs, slog.String("correlation_id", s.CorrelationID))
 	}
 	return attrs
+}
+
+// recordLate tells the log and the metrics what became of a revocation whose caller
+// had left: nothing else is told.
+func (s *TokenService) recordLate(ctx context.Context, r *revocation, a answer) {
+	var level slog.Level
+	var attrs []slog.Attr
+	var labels Labels
+	if a.err != nil {
+		a.err.TookSince(r.begun)
+		level, attrs, labels = a.err.LogLevel(), a.err.Attrs(), a.err.Labels()
+	} else {
+		level, labels = slog.LevelInfo, SuccessLabels(a.resp, r.cmd.consistency)
+		attrs = append([]slog.Attr{slog.String("outcome", OutcomeName(a.resp.GetOutcome()))}, r.currentSummary().Attrs()...)
+	}
+	labels.Consistency = levelOfLate
+	s.metrics.late.Add(ctx, 1, metric.WithAttributes(labels.Attributes()...))
+	s.cfg.Logger.LogAttrs(ctx, level, "late outcome of a revocation whose caller had gone", attrs...)
 }

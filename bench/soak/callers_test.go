@@ -28,7 +28,7 @@ func startLoad(t *testing.T) *load {
 	if !pool.AppendCertsFromPEM(u.authority()) {
 		t.Fatal("the authority is no PEM")
 	}
-	client := slashid.New(slashid.Config{BaseURL: base, RootCAs: pool})
+	client := slashid.New(slashid.Config{BaseURL: base, RootCAs: func() *x509.CertPool { return pool }})
 	svc, err := service.New(service.Config{
 		Upstream:       client,
 		APIKey:         func() slashid.Secret { return slashid.NewSecret(sandbox.DefaultAPIKey) },

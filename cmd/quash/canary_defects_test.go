@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
-	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
 	"github.com/quashdev/quash/service/slashid"
@@ -106,11 +105,8 @@ func (s defectiveService) Revoke(ctx context.Context, req *quashv1.RevokeRequest
 // defectiveUpstream panics while it asks SlashID.
 type defectiveUpstream struct{}
 
-func (u defectiveUpstream) Begin(ctx context.Context, req slashid.Request) *slashid.Attempt {
-	return upstreamtest.Func(u.revoke).Begin(ctx, req)
-}
-
-func (defectiveUpstream) revoke(_ context.Context, req slashid.Request) slashid.Result {
-	req.Commit()
+// Revoke implements service.Upstream.
+func (defectiveUpstream) Revoke(_ context.Context, req slashid.Request) slashid.Result {
+	req.BeforeSend()
 	panic(fmt.Errorf("no way to send %s with %s", req.Token.Reveal(), req.Credentials.APIKey.Reveal()))
 }

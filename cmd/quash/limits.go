@@ -9,6 +9,7 @@ import (
 
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
+	"github.com/quashdev/quash/service/slashid"
 )
 
 // limitFlags bound what callers can make quash hold. Those of the servers hold for
@@ -31,6 +32,7 @@ type limitFlags struct {
 func limitDefaults() kong.Vars {
 	d := server.DefaultLimits
 	return kong.Vars{
+		"upstream_connection_age":    slashid.DefaultConnectionAge.String(),
 		"max_in_flight":              strconv.Itoa(service.DefaultMaxInFlight),
 		"max_connections":            strconv.Itoa(d.Connections),
 		"max_streams_per_connection": strconv.Itoa(d.StreamsPerConnection),

@@ -76,6 +76,7 @@ func scrapeOfEverything(t *testing.T) map[string]*dto.MetricFamily {
 	}
 	p := newProcess([]string{
 		"quash", "serve", "--upstream-url", upstream.URL, "--upstream-api-key-file", file("api-key", []byte("key")),
+		"--upstream-ca-file", file("upstream-ca.pem", ca.PEM()),
 		"--tls-cert-file", file("cert.pem", certPEM), "--tls-key-file", file("key.pem", keyPEM),
 		"--tls-client-ca-file", file("ca.pem", ca.PEM()), "--allowed-callers-file", file("callers", []byte("localhost")),
 		"--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0",

@@ -203,8 +203,8 @@ func dial(secure *tls.Config, addr string) (*grpc.ClientConn, error) {
 }
 
 func serveHTTPS(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: https VAR URL")
+	if neg || len(args) != 2 && len(args) != 3 {
+		ts.Fatalf("usage: https VAR URL [NAME]")
 	}
 	target, err := url.Parse(args[1])
 	ts.Check(err)
@@ -215,6 +215,13 @@ func serveHTTPS(ts *testscript.TestScript, neg bool, args []string) {
 		ErrorLog:  quiet,
 	})
 	s.Config.ErrorLog = quiet
+	if len(args) == 3 {
+		certFile := ts.MkAbs(args[2] + ".pem")
+		s.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			cert, err := tls.LoadX509KeyPair(certFile, keyFileOf(certFile))
+			return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, err
+		}}
+	}
 	s.StartTLS()
 	ts.Defer(s.Close)
 	ts.Setenv(args[0], s.URL)

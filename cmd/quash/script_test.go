@@ -46,7 +46,8 @@ import (
 //	release VAR            lets that upstream answer 204, now and from now on
 //	rpc ADDR JSON          calls Revoke over gRPC; writes the response to stdout, or fails with the error on stderr
 //	services ADDR          lists the services over gRPC reflection
-//	https VAR URL          serves URL over TLS, with a certificate in the file VAR.pem
+//	https VAR URL [NAME]   serves URL over TLS, with a certificate in the file VAR.pem, or with what is in
+//	                       NAME.pem and NAME-key.pem when a client connects
 //
 //	certificates CA NAME=FOR,…   makes the authority CA if there is none, and certificates of it: CA.pem,
 //	                       NAME.pem and NAME-key.pem; FOR is an IP address, a DNS name, a URI, or expired

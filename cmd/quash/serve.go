@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/quashdev/quash/service/filewatch"
 	"github.com/quashdev/quash/service/slashid"
@@ -14,8 +15,10 @@ import (
 
 type serveCmd struct {
 	UpstreamURL        string   `name:"upstream-url" configz:"visible" help:"SlashID's base URL, for instance https://api.slashid.com. Required." placeholder:"URL"`
-	UpstreamCAFile     fileName `name:"upstream-ca-file" configz:"visible" help:"PEM certificates that vouch for the upstream, instead of the system's." placeholder:"FILE"`
+	UpstreamCAFile     fileName `name:"upstream-ca-file" configz:"visible" help:"A PEM file with the authorities that SlashID's certificate must come from, instead of the system's. Read again when it changes." placeholder:"FILE"`
 	UpstreamAPIKeyFile fileName `name:"upstream-api-key-file" configz:"visible" help:"A file with quash's API key for SlashID, read again when it changes. Unset, the caller's credentials are forwarded." placeholder:"FILE"`
+
+	UpstreamConnectionAge time.Duration `default:"${upstream_connection_age}" configz:"visible" help:"How long new requests use a connection to SlashID, at least 1s. Then they use a new one, which looks up SlashID's address again."`
 
 	serverFlags `embed:"" set:"host=" set:"drain_delay=5s" set:"reflection=false" set:"docs=false" set:"log_format=json"`
 }
@@ -25,19 +28,15 @@ func (c *serveCmd) Run(ctx context.Context, std streams, unreadable *usageError,
 	problems := slices.Concat(unreadable.problems, c.check())
 	callers, wrong := c.access()
 	problems = append(problems, wrong...)
-	upstream, apiKey, wrong := c.upstream()
+	upstream, apiKey, watched, wrong := c.upstream()
 	problems = append(problems, wrong...)
+	callers.watched = append(callers.watched, watched...)
 	if len(problems) > 0 {
 		return &usageError{problems}
 	}
 	c.settings = settings
 	logger := c.logger(std.err)
-	var key func() slashid.Secret
-	if apiKey != nil {
-		key = apiKey.Get
-		callers.watched = append(callers.watched, watched("api_key", "the API key for SlashID", apiKey))
-	}
-	s, err := c.newFacade(ctx, logger, upstream, key, callers)
+	s, err := c.newFacade(ctx, logger, upstream, apiKey, callers)
 	if err != nil {
 		return err
 	}
@@ -45,7 +44,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams, unreadable *usageError,
 }
 
 // upstream reads what the flags say of SlashID.
-func (c *serveCmd) upstream() (cfg slashid.Config, apiKey *filewatch.File[slashid.Secret], problems []string) {
+func (c *serveCmd) upstream() (cfg slashid.Config, apiKey func() slashid.Secret, files []watchedFile, problems []string) {
 	base, err := c.baseURL()
 	if err != nil {
 		problems = append(problems, err.Error())
@@ -55,15 +54,22 @@ func (c *serveCmd) upstream() (cfg slashid.Config, apiKey *filewatch.File[slashi
 		if cas, err := filewatch.Load(string(c.UpstreamCAFile), parseCertificates); err != nil {
 			problems = append(problems, fmt.Sprintf("--upstream-ca-file %s", err))
 		} else {
-			cfg.RootCAs = cas.Get()
+			cfg.RootCAs = cas.Get
+			files = append(files, watched("upstream_ca", "the list of SlashID's authorities", cas))
 		}
 	}
 	if c.UpstreamAPIKeyFile != "" {
-		if apiKey, err = filewatch.Load(string(c.UpstreamAPIKeyFile), parseAPIKey); err != nil {
+		if key, err := filewatch.Load(string(c.UpstreamAPIKeyFile), parseAPIKey); err != nil {
 			problems = append(problems, fmt.Sprintf("--upstream-api-key-file %s", err))
+		} else {
+			apiKey = key.Get
+			files = append(files, watched("api_key", "the API key for SlashID", key))
 		}
 	}
-	return cfg, apiKey, problems
+	if cfg.ConnectionAge = c.UpstreamConnectionAge; cfg.ConnectionAge < time.Second {
+		problems = append(problems, fmt.Sprintf("--upstream-connection-age must be at least 1s, and is %s", cfg.ConnectionAge))
+	}
+	return cfg, apiKey, files, problems
 }
 
 func (c *serveCmd) baseURL() (*url.URL, error) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quashdev/quash/service/filewatch"
 )
@@ -155,6 +156,26 @@ func TestBaseURL(t *testing.T) {
 			t.Errorf("%q: %v, %v", text, base, err)
 		case tt.problem != "" && (err == nil || !strings.Contains(err.Error(), tt.problem)):
 			t.Errorf("%q: %v, want %q", text, err, tt.problem)
+		}
+	}
+}
+
+func TestUpstreamConnectionAge(t *testing.T) {
+	t.Parallel()
+	for age, problem := range map[time.Duration]string{
+		time.Second:          "",
+		24 * time.Hour:       "",
+		999_999_999:          "--upstream-connection-age must be at least 1s, and is 999.999999ms",
+		0:                    "--upstream-connection-age must be at least 1s, and is 0s",
+		-24 * 30 * time.Hour: "--upstream-connection-age must be at least 1s, and is -720h0m0s",
+	} {
+		cmd := serveCmd{UpstreamURL: "https://api.slashid.com", UpstreamConnectionAge: age}
+		cfg, _, _, problems := cmd.upstream()
+		if got := strings.Join(problems, "; "); got != problem {
+			t.Errorf("%s: %q, want %q", age, got, problem)
+		}
+		if problem == "" && cfg.ConnectionAge != age {
+			t.Errorf("%s: the client has %s", age, cfg.ConnectionAge)
 		}
 	}
 }

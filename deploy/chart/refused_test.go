@@ -60,10 +60,6 @@ func TestRefused(t *testing.T) {
 			change: `podLabels: {app.kubernetes.io/name: other}`,
 			want:   []string{"podLabels: app.kubernetes.io/name"},
 		},
-		"an annotation of the chart's": {
-			change: `podAnnotations: {checksum/upstream-ca: "1"}`,
-			want:   []string{"podAnnotations: checksum/upstream-ca"},
-		},
 		"a flag of the chart's": {
 			change: `extraArgs: ["--drain-timeout=10m"]`,
 			want:   []string{"extraArgs: --drain-timeout has a value of its own"},

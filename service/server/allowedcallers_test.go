@@ -286,11 +286,11 @@ func startServers(t *testing.T, ca *pkitest.CA) map[string]*tlsServer {
 	} {
 		s := &tlsServer{roots: pkitest.Pool(ca), log: newGrowingLog()}
 		s.facade = startFacade(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
-			if !req.Commit() {
-				return slashid.Result{Kind: slashid.KeptBack}
+			if !req.BeforeSend() {
+				return slashid.Result{Err: slashid.ErrNotSent}
 			}
 			s.revoked.Store(req.Token.Reveal(), true)
-			return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: true}
+			return slashid.Result{Status: http.StatusNoContent, Sent: true}
 		}), func(_ *service.Config, cfg *server.Config) {
 			cfg.TLS = secure()
 			cfg.AllowedCallers = allowedCallers(t, allowedCallersList)

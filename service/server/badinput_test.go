@@ -396,7 +396,7 @@ func (u *badUpstream) meet(t *testing.T, door string) told {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := slashid.New(slashid.Config{BaseURL: base, RootCAs: u.authority})
+	client := slashid.New(slashid.Config{BaseURL: base, RootCAs: func() *x509.CertPool { return u.authority }})
 	defer client.Close()
 	f := startFacade(t, client, func(svc *service.Config, cfg *server.Config) {
 		svc.AnswerGrace = doorPatience

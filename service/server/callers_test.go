@@ -32,9 +32,9 @@ func TestDetailsArriveBeforeTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := dialInMemory(t, 20*time.Millisecond, upstreamtest.Func(
 			func(ctx context.Context, req slashid.Request) slashid.Result {
-				req.Commit()
+				req.BeforeSend()
 				<-ctx.Done()
-				return slashid.Result{Kind: slashid.NoAnswer, Sent: true}
+				return slashid.Result{Sent: true, Err: ctx.Err()}
 			}))
 		var detailed atomic.Int32
 		var calls sync.WaitGroup
@@ -78,11 +78,11 @@ func TestClientObeysPushback(t *testing.T) {
 		// wait is between the client's calls; 0 means that there is but one.
 		wait time.Duration
 	}{
-		{"rate limited", slashid.Result{Kind: slashid.RateLimited, Status: http.StatusTooManyRequests, RetryAfter: time.Minute, RetryAfterSet: true}, time.Minute},
-		{"unavailable", slashid.Result{Kind: slashid.Unavailable, Status: http.StatusServiceUnavailable, RetryAfter: 90 * time.Second, RetryAfterSet: true}, 90 * time.Second},
-		{"consistency not reached", slashid.Result{Kind: slashid.InProgress, Status: http.StatusRequestTimeout}, 0},
-		{"token rejected", slashid.Result{Kind: slashid.TokenRejected, Status: http.StatusBadRequest}, 0},
-		{"unexpected", slashid.Result{Kind: slashid.Unexpected, Status: http.StatusFound}, 0},
+		{"rate limited", slashid.Result{Status: http.StatusTooManyRequests, RetryAfter: time.Minute}, time.Minute},
+		{"unavailable", slashid.Result{Status: http.StatusServiceUnavailable, RetryAfter: 90 * time.Second}, 90 * time.Second},
+		{"consistency not reached", slashid.Result{Status: http.StatusRequestTimeout, Envelope: true}, 0},
+		{"token rejected", slashid.Result{Status: http.StatusBadRequest, Envelope: true}, 0},
+		{"unexpected", slashid.Result{Status: http.StatusFound}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

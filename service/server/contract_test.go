@@ -422,10 +422,11 @@ func (u *scriptedUpstream) checkRequest(t *testing.T, req receivedRequest) {
 		t.Errorf("upstream got %s %s", req.method, req.path)
 	}
 	wantHeader := http.Header{
-		"Accept":         {"application/json"},
-		"Content-Type":   {"application/json"},
-		"Content-Length": {string(toJSON(t, len(want.Body)))},
-		"User-Agent":     {"quash"},
+		"Accept":          {"application/json"},
+		"Accept-Encoding": {"identity"},
+		"Content-Type":    {"application/json"},
+		"Content-Length":  {string(toJSON(t, len(want.Body)))},
+		"User-Agent":      {"quash"},
 	}
 	if !u.c.Config.ForwardCredentials {
 		wantHeader.Set("SlashID-API-Key", testAPIKey)

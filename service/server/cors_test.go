@@ -114,7 +114,7 @@ func TestNoCORSUnlessAskedFor(t *testing.T) {
 func TestAnswersThatPagesMayRead(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
-		return slashid.Result{Kind: slashid.InProgress, Status: http.StatusRequestTimeout, Sent: true, CorrelationID: "7f0c"}
+		return slashid.Result{Status: http.StatusRequestTimeout, Envelope: true, Sent: true, CorrelationID: "7f0c"}
 	}), withOrigins(appOrigin))
 	for name, tt := range map[string]struct {
 		path, contentType, body string

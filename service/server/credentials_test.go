@@ -35,7 +35,7 @@ var manyHeaders = []string{
 // of their credentials nothing while quash has a key of its own.
 func TestNothingElseReachesUpstream(t *testing.T) {
 	t.Parallel()
-	ours := []string{"Accept", "Content-Length", "Content-Type", "User-Agent"}
+	ours := []string{"Accept", "Accept-Encoding", "Content-Length", "Content-Type", "User-Agent"}
 	contract := []string{"Slashid-Required-Consistency", "Slashid-Required-Consistency-Timeout", "Slashid-Sdkversion"}
 	for name, tt := range map[string]struct {
 		forward bool

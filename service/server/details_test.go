@@ -78,8 +78,8 @@ func TestDetailsForGenericClients(t *testing.T) {
 	types := genericTypes(t)
 	f := startFacade(t, upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
 		return slashid.Result{
-			Kind: slashid.Unavailable, Status: http.StatusServiceUnavailable, Sent: true,
-			CorrelationID: "7f0c", RetryAfter: time.Hour, RetryAfterSet: true,
+			Status: http.StatusServiceUnavailable, Sent: true,
+			CorrelationID: "7f0c", RetryAfter: time.Hour,
 		}
 	}))
 

@@ -22,7 +22,6 @@ import (
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
 
-	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/sandbox"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
@@ -75,7 +74,7 @@ func startFaultyLink(t *testing.T, c *faultCase) *faultyLink {
 	if c.http2 {
 		base.Scheme = "https"
 	}
-	l.client = slashid.New(slashid.Config{BaseURL: base, RootCAs: l.origin.authority})
+	l.client = slashid.New(slashid.Config{BaseURL: base, RootCAs: func() *x509.CertPool { return l.origin.authority }})
 	t.Cleanup(l.client.Close)
 	l.facade = startFacade(t, l, func(svc *service.Config, _ *server.Config) {
 		svc.APIKey = func() slashid.Secret { return slashid.NewSecret(sandbox.DefaultAPIKey) }
@@ -88,15 +87,11 @@ func startFaultyLink(t *testing.T, c *faultCase) *faultyLink {
 	return l
 }
 
-// Begin implements service.Upstream: it counts the attempts, and mends the fault
+// Revoke implements service.Upstream: it counts the attempts, and mends the fault
 // between two of them.
-func (l *faultyLink) Begin(ctx context.Context, req slashid.Request) *slashid.Attempt {
-	return upstreamtest.Func(l.revoke).Begin(ctx, req)
-}
-
-func (l *faultyLink) revoke(ctx context.Context, req slashid.Request) slashid.Result {
+func (l *faultyLink) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
 	n := l.attempts.Add(1)
-	result := upstreamtest.Wait(ctx, l.client, req)
+	result := l.client.Revoke(ctx, req)
 	if n == l.mendAfter {
 		l.mend()
 	}
@@ -163,7 +158,7 @@ func startOrigin(t *testing.T, l *faultyLink, http2 bool) *origin {
 	if http2 {
 		certified := httptest.NewTLSServer(nil)
 		certified.Close()
-		o.tls = &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12}
+		o.tls = &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}}
 		o.authority = x509.NewCertPool()
 		o.authority.AddCert(certified.Certificate())
 	}
@@ -195,21 +190,20 @@ func (o *origin) restart() {
 	}
 	fresh := &http.Server{
 		Handler:           o,
-		TLSConfig:         o.tls.Clone(),
 		ErrorLog:          log.New(io.Discard, "", 0), // failed handshakes
 		ReadHeaderTimeout: doorPatience,
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
 			return context.WithValue(ctx, connKey{}, conn)
 		},
 	}
+	if o.tls != nil {
+		// To the server, TLS is below its connections, so that it takes any of them.
+		listener = startedListener{tls.NewListener(listener, o.tls)}
+		fresh.Protocols = new(http.Protocols)
+		fresh.Protocols.SetUnencryptedHTTP2(true)
+	}
 	o.listener, o.server = listener, fresh
-	o.running.Go(func() {
-		if o.tls == nil {
-			_ = fresh.Serve(listener)
-		} else {
-			_ = fresh.ServeTLS(listener, "", "")
-		}
-	})
+	o.running.Go(func() { _ = fresh.Serve(listener) })
 	if old != nil {
 		_ = old.Close()
 	}
@@ -279,6 +273,32 @@ func (o *origin) connections() int {
 	return len(o.peers)
 }
 
+// startedListener accepts connections of HTTP/2.
+type startedListener struct{ net.Listener }
+
+func (l startedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	started := make(chan struct{})
+	return &startedConn{conn, started, sync.OnceFunc(func() { close(started) })}, nil
+}
+
+// startedConn tells when the server has begun to write to it. Its first frame must be
+// the first on the connection, and may come later than a call.
+type startedConn struct {
+	net.Conn
+
+	started chan struct{}
+	start   func()
+}
+
+func (c *startedConn) Write(p []byte) (int, error) {
+	defer c.start()
+	return c.Conn.Write(p)
+}
+
 // goAway sends the frame that says that no stream above last was processed, nor
 // will be (RFC 9113 section 6.8). No server of Go's can be made to say it of a
 // stream that it has read.
@@ -287,7 +307,9 @@ func goAway(r *http.Request, last uint32) {
 	frame := []byte{0, 0, 8, kindGoAway, 0, 0, 0, 0, 0}
 	frame = binary.BigEndian.AppendUint32(frame, last)
 	frame = binary.BigEndian.AppendUint32(frame, noError)
-	_, _ = r.Context().Value(connKey{}).(net.Conn).Write(frame)
+	conn := r.Context().Value(connKey{}).(*startedConn)
+	<-conn.started
+	_, _ = conn.Write(frame)
 }
 
 // reserveAddr is an address that nothing else is given until the test ends,

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/quashdev/quash/internal/secrettest"
-	"github.com/quashdev/quash/internal/upstreamtest"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -32,18 +31,25 @@ import (
 	"github.com/quashdev/quash/service/telemetry"
 )
 
-// fuzzedKinds are what the upstream of FuzzREST answers with: what is not tried
-// again. The last is no kind at all, and one more panics.
-var fuzzedKinds = []slashid.Kind{
-	slashid.Revoked, slashid.TokenRejected, slashid.Unauthorized, slashid.Forbidden,
-	slashid.InProgress, slashid.OpaqueTimeout, slashid.RateLimited, slashid.Unexpected, 0,
+// fuzzedAnswers are those of SlashID in FuzzREST: what is not tried again. The last is
+// no status of HTTP, and one more panics.
+var fuzzedAnswers = []slashid.Result{
+	{Status: http.StatusNoContent},
+	{Status: http.StatusBadRequest, Envelope: true},
+	{Status: http.StatusUnauthorized},
+	{Status: http.StatusForbidden},
+	{Status: http.StatusRequestTimeout, Envelope: true},
+	{Status: http.StatusRequestTimeout},
+	{Status: http.StatusTooManyRequests},
+	{Status: 499},
+	{Status: 999},
 }
 
 // restFixture is the REST listener's handler in front of a real service and an
 // upstream in memory.
 type restFixture struct {
 	handler http.Handler
-	kind    int // an index of fuzzedKinds
+	answer  int // an index of fuzzedAnswers
 	asked   []slashid.Request
 	log     bytes.Buffer
 }
@@ -68,26 +74,21 @@ func newRESTFixture(f *testing.F, apiKey func() slashid.Secret) *restFixture {
 	return fixture
 }
 
-// Begin implements service.Upstream.
-func (f *restFixture) Begin(ctx context.Context, req slashid.Request) *slashid.Attempt {
-	return upstreamtest.Func(f.revoke).Begin(ctx, req)
-}
-
-func (f *restFixture) revoke(_ context.Context, req slashid.Request) slashid.Result {
+// Revoke implements service.Upstream.
+func (f *restFixture) Revoke(_ context.Context, req slashid.Request) slashid.Result {
 	f.asked = append(f.asked, req)
-	sent := req.Commit()
-	if f.kind >= len(fuzzedKinds) {
+	sent := req.BeforeSend()
+	if f.answer >= len(fuzzedAnswers) {
 		panic(fmt.Errorf("no way to revoke %s", req.Token.Reveal()))
 	}
-	return slashid.Result{
-		Kind: fuzzedKinds[f.kind], Sent: sent, Status: 499, CorrelationID: "7f0c",
-		RetryAfter: 24 * time.Hour, RetryAfterSet: true,
-	}
+	result := fuzzedAnswers[f.answer]
+	result.Sent, result.CorrelationID, result.RetryAfter = sent, "7f0c", 24*time.Hour
+	return result
 }
 
 // serve answers a request, and forgets what came before it.
-func (f *restFixture) serve(r *http.Request, kind int) *httptest.ResponseRecorder {
-	f.kind, f.asked = kind, nil
+func (f *restFixture) serve(r *http.Request, answer int) *httptest.ResponseRecorder {
+	f.answer, f.asked = answer, nil
 	f.log.Reset()
 	w := httptest.NewRecorder()
 	f.handler.ServeHTTP(deadlineRecorder{w}, r)
@@ -125,9 +126,9 @@ func FuzzREST(f *testing.F) {
 		} {
 			f.Add(path, http.MethodPost, jsonType, "", body, token, uint8(0), false)
 		}
-		for kind := range len(fuzzedKinds) + 1 {
-			f.Add(path, http.MethodPost, jsonType, "", plain, token, uint8(kind), false)
-			f.Add(path, http.MethodPost, jsonType, "Authorization: Bearer $TOKEN", `{"token":"$TOKEN","allowInvalid":true}`, token, uint8(kind), true)
+		for answer := range len(fuzzedAnswers) + 1 {
+			f.Add(path, http.MethodPost, jsonType, "", plain, token, uint8(answer), false)
+			f.Add(path, http.MethodPost, jsonType, "Authorization: Bearer $TOKEN", `{"token":"$TOKEN","allowInvalid":true}`, token, uint8(answer), true)
 		}
 		for _, header := range []string{
 			"SlashID-Required-Consistency: all_regions\nSlashID-Required-Consistency-Timeout: 7\nSlashID-SdkVersion: 1.2.3",
@@ -160,7 +161,7 @@ func FuzzREST(f *testing.F) {
 	}
 	own := newRESTFixture(f, func() slashid.Secret { return slashid.NewSecret("the-key-of-quash-itself") })
 	forwarding := newRESTFixture(f, nil)
-	f.Fuzz(func(t *testing.T, path, method, contentType, headers, body, token string, kind uint8, forward bool) {
+	f.Fuzz(func(t *testing.T, path, method, contentType, headers, body, token string, answer uint8, forward bool) {
 		token = secrettest.Spiked(token)
 		escaped, err := json.Marshal(token)
 		if err != nil {
@@ -173,7 +174,7 @@ func FuzzREST(f *testing.F) {
 			header:  http.Header{},
 			body:    strings.NewReplacer("$TOKEN", inJSON, "$RAW", token, "$PAD", strings.Repeat(" ", DefaultLimits.RequestBytes)).Replace(body),
 			secrets: []string{token, inJSON, "the-key-of-quash-itself"},
-			kind:    int(kind) % (len(fuzzedKinds) + 1),
+			answer:  int(answer) % (len(fuzzedAnswers) + 1),
 			forward: forward,
 		}
 		for line := range strings.SplitSeq(headers, "\n") {
@@ -193,7 +194,7 @@ func FuzzREST(f *testing.F) {
 		}).WithContext(t.Context())
 		r.Body = readCloser{strings.NewReader(c.body)}
 
-		w := fixture.serve(r, c.kind)
+		w := fixture.serve(r, c.answer)
 
 		c.checkForm(t, w)
 		c.checkDecision(t, w, fixture.asked)
@@ -213,7 +214,7 @@ type restCase struct {
 	path, method, body string
 	header             http.Header
 	secrets            []string
-	kind               int
+	answer             int // as in restFixture
 	forward            bool
 }
 
@@ -414,25 +415,25 @@ func (c *restCase) statuses() []int {
 		}
 		return []int{dropInStatus}
 	}
-	if c.kind >= len(fuzzedKinds) {
+	if c.answer >= len(fuzzedAnswers) {
 		return at(500, 500)
 	}
-	switch kind := fuzzedKinds[c.kind]; {
-	case kind == slashid.Revoked:
+	switch answer := fuzzedAnswers[c.answer]; {
+	case answer.Status == http.StatusNoContent:
 		return at(200, 204)
-	case kind == slashid.TokenRejected && native:
+	case answer.Status == http.StatusBadRequest && native:
 		return []int{200, 400} // whether the body has allow_invalid
-	case kind == slashid.TokenRejected:
+	case answer.Status == http.StatusBadRequest:
 		return at(400, 400)
-	case kind == slashid.Unauthorized && c.forward:
+	case answer.Status == http.StatusUnauthorized && c.forward:
 		return at(401, 401)
-	case kind == slashid.Forbidden && c.forward:
+	case answer.Status == http.StatusForbidden && c.forward:
 		return at(403, 403)
-	case kind == slashid.InProgress:
+	case answer.Status == http.StatusRequestTimeout && answer.Envelope:
 		return at(504, 408)
-	case kind == slashid.OpaqueTimeout:
+	case answer.Status == http.StatusRequestTimeout:
 		return at(504, 503)
-	case kind == slashid.RateLimited:
+	case answer.Status == http.StatusTooManyRequests:
 		return at(429, 429)
 	default:
 		return at(500, 500)

@@ -29,8 +29,8 @@ import (
 
 // revokesAll revokes every token at once.
 var revokesAll = upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
-	req.Commit()
-	return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: true}
+	req.BeforeSend()
+	return slashid.Result{Status: http.StatusNoContent, Sent: true}
 })
 
 // slowly revokes every token, a minute after it was asked to.

@@ -19,7 +19,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
-	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/sandbox"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
@@ -210,16 +209,12 @@ func (m *model) call(random *rand.Rand, patient bool) *modelCall {
 // come to be whether or not anybody still wants them.
 type slowToConnect struct{ service.Upstream }
 
-func (u slowToConnect) Begin(ctx context.Context, req slashid.Request) *slashid.Attempt {
-	return upstreamtest.Func(u.revoke).Begin(ctx, req)
-}
-
-func (u slowToConnect) revoke(ctx context.Context, req slashid.Request) slashid.Result {
+func (u slowToConnect) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
 	if rand.IntN(5) == 0 {
 		<-time.After(time.Duration(rand.IntN(300)) * time.Millisecond)
-		return upstreamtest.Wait(context.WithoutCancel(ctx), u.Upstream, req)
+		return u.Upstream.Revoke(context.WithoutCancel(ctx), req)
 	}
-	return upstreamtest.Wait(ctx, u.Upstream, req)
+	return u.Upstream.Revoke(ctx, req)
 }
 
 // make makes one call of a random kind.

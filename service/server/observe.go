@@ -29,26 +29,25 @@ const attrDoor = attribute.Key("quash.door")
 type observer struct {
 	logger      *slog.Logger
 	revocations metric.Int64Counter
-	// labels has the attributes of each ending: to make them a set, which is what a
-	// metric wants, costs more than to count.
-	labels map[told][]metric.AddOption
+	// labels has the attribute set of each: making it costs more than counting.
+	labels map[callLabels][]metric.AddOption
 	// calls has what is the same for every service.
 	calls *tracing
 }
 
-// told is what a caller was told, and at which door.
-type told struct {
-	service.Ending
+// callLabels are how a call ended, and at which door.
+type callLabels struct {
+	service.Labels
 
 	door string
 }
 
-func (t told) attributes() []attribute.KeyValue {
-	return append(t.Attributes(), attrDoor.String(t.door))
+func (l callLabels) attributes() []attribute.KeyValue {
+	return append(l.Attributes(), attrDoor.String(l.door))
 }
 
-func (t told) labels() []metric.AddOption {
-	return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(t.attributes()...))}
+func (l callLabels) options() []metric.AddOption {
+	return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(l.attributes()...))}
 }
 
 func newObserver(ctx context.Context, t *telemetry.Telemetry, logger *slog.Logger) (*observer, error) {
@@ -62,12 +61,12 @@ func newObserver(ctx context.Context, t *telemetry.Telemetry, logger *slog.Logge
 	if err != nil {
 		return nil, err
 	}
-	o := &observer{logger, revocations, map[told][]metric.AddOption{}, calls}
-	for _, ending := range service.Endings() {
+	o := &observer{logger, revocations, map[callLabels][]metric.AddOption{}, calls}
+	for _, labels := range service.AllLabels() {
 		for _, door := range []string{doorGRPC, doorNative, doorDropIn} {
-			t := told{ending, door}
-			o.labels[t] = t.labels()
-			revocations.Add(ctx, 0, o.labels[t]...)
+			l := callLabels{labels, door}
+			o.labels[l] = l.options()
+			revocations.Add(ctx, 0, o.labels[l]...)
 		}
 	}
 	return o, nil
@@ -101,7 +100,7 @@ func errorOf(err error) *service.Error {
 }
 
 func (o *observer) succeeded(ctx context.Context, resp *quashv1.RevokeResponse, summary service.Summary) {
-	o.count(ctx, service.EndingOf(resp, nil, summary.Consistency))
+	o.count(ctx, service.SuccessLabels(resp, summary.Consistency))
 	o.log(ctx, slog.LevelDebug, "revocation succeeded", func() []slog.Attr {
 		return append([]slog.Attr{slog.String("outcome", service.OutcomeName(resp.GetOutcome()))}, summary.Attrs()...)
 	})
@@ -109,7 +108,7 @@ func (o *observer) succeeded(ctx context.Context, resp *quashv1.RevokeResponse, 
 
 // failed observes a call that came to err, wherever it got to.
 func (o *observer) failed(ctx context.Context, err *service.Error) {
-	o.count(ctx, service.EndingOf(nil, err, err.Consistency()))
+	o.count(ctx, err.Labels())
 	o.log(ctx, err.LogLevel(), "revocation failed", err.Attrs)
 }
 
@@ -120,15 +119,15 @@ func (o *observer) log(ctx context.Context, level slog.Level, message string, at
 	}
 }
 
-func (o *observer) count(ctx context.Context, ending service.Ending) {
-	t := told{ending, doorOf(ctx)}
-	labels, ok := o.labels[t]
-	if !ok { // Endings would have to leave it out
-		labels = t.labels()
+func (o *observer) count(ctx context.Context, labels service.Labels) {
+	l := callLabels{labels, doorOf(ctx)}
+	options, ok := o.labels[l]
+	if !ok { // AllLabels would have to leave it out
+		options = l.options()
 	}
-	o.revocations.Add(ctx, 1, labels...)
+	o.revocations.Add(ctx, 1, options...)
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
-		span.SetAttributes(t.attributes()...)
+		span.SetAttributes(l.attributes()...)
 	}
 }
 

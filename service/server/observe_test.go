@@ -34,25 +34,32 @@ func TestCallsAreObserved(t *testing.T) {
 		json = "application/json"
 		own  = `{"token":"a"}`
 	)
+	var (
+		revoked    = slashid.Result{Status: http.StatusNoContent}
+		rejected   = slashid.Result{Status: http.StatusBadRequest, Envelope: true}
+		unexpected = slashid.Result{Status: http.StatusTeapot}
+		notAsked   slashid.Result
+	)
 	for _, tt := range []struct {
 		name string
-		kind slashid.Kind
-		call func(t *testing.T, f *facade)
-		want string
+		// answer is SlashID's; the zero value where it is not asked.
+		answer slashid.Result
+		call   func(t *testing.T, f *facade)
+		want   string
 	}{
-		{"gRPC", slashid.Revoked, revokeOverGRPC("a"), "LOCAL_REGION grpc REVOKED"},
-		{"native", slashid.Revoked, postTo("/v1/tokens:revoke", json, own), "LOCAL_REGION native REVOKED"},
-		{"drop-in", slashid.Revoked, postTo("/token/revoke", json, own), "LOCAL_REGION drop_in REVOKED"},
-		{"another level", slashid.Revoked, postTo("/v1/tokens:revoke", json, `{"token":"a","consistency":"CONSISTENCY_ALL_REGIONS"}`), "ALL_REGIONS native REVOKED"},
-		{"already invalid", slashid.TokenRejected, postTo("/v1/tokens:revoke", json, `{"token":"a","allowInvalid":true}`), "LOCAL_REGION native ALREADY_INVALID"},
-		{"rejected", slashid.TokenRejected, revokeOverGRPC("a"), "LOCAL_REGION grpc TOKEN_REJECTED NOT_APPLIED"},
-		{"unknown", slashid.Unexpected, postTo("/token/revoke", json, own), "LOCAL_REGION drop_in UPSTREAM_UNEXPECTED_RESPONSE UNKNOWN"},
-		{"a rule", 0, revokeOverGRPC(""), "grpc INVALID_REQUEST NOT_APPLIED"},
-		{"too large for gRPC", 0, revokeOverGRPC(strings.Repeat("a", 200_000)), "grpc INVALID_REQUEST NOT_APPLIED"},
-		{"too large for REST", 0, postTo("/v1/tokens:revoke", json, `{"token":"`+strings.Repeat("a", 200_000)+`"}`), "native INVALID_REQUEST NOT_APPLIED"},
-		{"no JSON", 0, postTo("/token/revoke", json, "{"), "drop_in INVALID_REQUEST NOT_APPLIED"},
-		{"another type", 0, postTo("/v1/tokens:revoke", "text/plain", own), "native INVALID_REQUEST NOT_APPLIED"},
-		{"no message", 0, cancelBeforeMessage, "grpc CALLER_CANCELLED NOT_APPLIED"},
+		{"gRPC", revoked, revokeOverGRPC("a"), "LOCAL_REGION grpc REVOKED"},
+		{"native", revoked, postTo("/v1/tokens:revoke", json, own), "LOCAL_REGION native REVOKED"},
+		{"drop-in", revoked, postTo("/token/revoke", json, own), "LOCAL_REGION drop_in REVOKED"},
+		{"another level", revoked, postTo("/v1/tokens:revoke", json, `{"token":"a","consistency":"CONSISTENCY_ALL_REGIONS"}`), "ALL_REGIONS native REVOKED"},
+		{"already invalid", rejected, postTo("/v1/tokens:revoke", json, `{"token":"a","allowInvalid":true}`), "LOCAL_REGION native ALREADY_INVALID"},
+		{"rejected", rejected, revokeOverGRPC("a"), "LOCAL_REGION grpc TOKEN_REJECTED NOT_APPLIED"},
+		{"unknown", unexpected, postTo("/token/revoke", json, own), "LOCAL_REGION drop_in UPSTREAM_UNEXPECTED_RESPONSE UNKNOWN"},
+		{"a rule", notAsked, revokeOverGRPC(""), "grpc INVALID_REQUEST NOT_APPLIED"},
+		{"too large for gRPC", notAsked, revokeOverGRPC(strings.Repeat("a", 200_000)), "grpc INVALID_REQUEST NOT_APPLIED"},
+		{"too large for REST", notAsked, postTo("/v1/tokens:revoke", json, `{"token":"`+strings.Repeat("a", 200_000)+`"}`), "native INVALID_REQUEST NOT_APPLIED"},
+		{"no JSON", notAsked, postTo("/token/revoke", json, "{"), "drop_in INVALID_REQUEST NOT_APPLIED"},
+		{"another type", notAsked, postTo("/v1/tokens:revoke", "text/plain", own), "native INVALID_REQUEST NOT_APPLIED"},
+		{"no message", notAsked, cancelBeforeMessage, "grpc CALLER_CANCELLED NOT_APPLIED"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -61,7 +68,9 @@ func TestCallsAreObserved(t *testing.T) {
 			observed.Meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
 			var log lockedBuffer
 			f := startFacade(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
-				return slashid.Result{Kind: tt.kind, Sent: req.Commit()}
+				result := tt.answer
+				result.Sent = req.BeforeSend()
+				return result
 			}), func(_ *service.Config, cfg *server.Config) {
 				cfg.Telemetry = observed
 				cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -144,7 +153,7 @@ func TestCallersAreLogged(t *testing.T) {
 	t.Parallel()
 	ca := pkitest.NewCA("authority of callers")
 	r := startReplaceable(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
-		return slashid.Result{Kind: slashid.Unexpected, Status: http.StatusTeapot, Sent: req.Commit()}
+		return slashid.Result{Status: http.StatusTeapot, Sent: req.BeforeSend()}
 	}), ca, tls.VersionTLS13)
 	visits := r.open(t, ca.Issue(&x509.Certificate{
 		Subject:  pkix.Name{CommonName: "nobody"},

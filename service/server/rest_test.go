@@ -22,14 +22,14 @@ const (
 
 // revokesAll is an upstream for which every token is there to be revoked.
 var revokesAll = upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
-	return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: true}
+	return slashid.Result{Status: http.StatusNoContent, Sent: true}
 })
 
 // neverCalled is an upstream that a test must not reach.
 func neverCalled(t *testing.T) upstreamtest.Func {
 	return func(context.Context, slashid.Request) slashid.Result {
 		t.Error("upstream was called")
-		return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: true}
+		return slashid.Result{Status: http.StatusNoContent, Sent: true}
 	}
 }
 
@@ -156,7 +156,7 @@ func TestDropInIgnoresUnknownMembers(t *testing.T) {
 	got := make(chan slashid.Request, 1)
 	f := startFacade(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 		got <- req
-		return slashid.Result{Kind: slashid.TokenRejected, Status: http.StatusBadRequest, Sent: true}
+		return slashid.Result{Status: http.StatusBadRequest, Envelope: true, Sent: true}
 	}))
 	resp, _ := f.post(t, dropInPath, http.Header{}, []byte(
 		`{"x":{"y":[1]},"consistency":"CONSISTENCY_ALL_REGIONS","timeout":"7s","allowInvalid":true,"allow_invalid":true,"token":"a.b.c"}`))
@@ -298,7 +298,7 @@ func TestNoInjection(t *testing.T) {
 		_, ok := ctx.Deadline()
 		hasDeadline <- ok && req.Timeout.Seconds() < 30
 		got <- req
-		return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: true}
+		return slashid.Result{Status: http.StatusNoContent, Sent: true}
 	}))
 	for _, path := range []string{nativePath, dropInPath} {
 		resp, body := f.post(t, path, http.Header{

@@ -38,20 +38,17 @@ func newHeldUpstreamFor(calls int) heldUpstream {
 	return heldUpstream{asked: make(chan struct{}, calls), free: make(chan struct{})}
 }
 
-func (u heldUpstream) Begin(ctx context.Context, req slashid.Request) *slashid.Attempt {
-	return upstreamtest.Func(u.revoke).Begin(ctx, req)
-}
-
-func (u heldUpstream) revoke(ctx context.Context, req slashid.Request) slashid.Result {
-	if !req.Commit() {
-		return slashid.Result{Kind: slashid.KeptBack}
+// Revoke implements service.Upstream.
+func (u heldUpstream) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
+	if !req.BeforeSend() {
+		return slashid.Result{Err: slashid.ErrNotSent}
 	}
 	u.asked <- struct{}{}
 	select {
 	case <-u.free:
-		return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: true}
+		return slashid.Result{Status: http.StatusNoContent, Sent: true}
 	case <-ctx.Done():
-		return slashid.Result{Kind: slashid.Cancelled, Sent: true, Err: ctx.Err()}
+		return slashid.Result{Sent: true, Err: ctx.Err()}
 	}
 }
 
@@ -241,9 +238,9 @@ func TestPatienceDoesNotEndCalls(t *testing.T) {
 	f := startFacade(t, upstreamtest.Func(func(ctx context.Context, _ slashid.Request) slashid.Result {
 		select {
 		case <-ctx.Done():
-			return slashid.Result{Kind: slashid.Cancelled, Sent: true}
+			return slashid.Result{Sent: true, Err: ctx.Err()}
 		case <-time.After(patience + patience/2):
-			return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: true}
+			return slashid.Result{Status: http.StatusNoContent, Sent: true}
 		}
 	}), func(_ *service.Config, cfg *server.Config) { cfg.Limits.TransferTimeout = patience })
 	if got := <-beginDropIn(t, f); got != http.StatusNoContent {

@@ -34,7 +34,7 @@ func TestParseBaseURL(t *testing.T) {
 	}
 }
 
-// The errors never quote the text, since somebody may have put a password or a
+// The errors never quote the text, since an operator may have put a password or a
 // token in it.
 func TestParseBaseURLErrors(t *testing.T) {
 	t.Parallel()

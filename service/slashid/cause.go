@@ -8,22 +8,37 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"syscall"
 )
 
-// errWithheld stands in for an error whose text the peer may have had a hand in.
-var errWithheld = errors.New("an error of HTTP's, such as a broken answer or a stream refused; its text is withheld, for it may repeat the request")
+// errWithheld replaces an error whose text may come from the peer.
+var errWithheld = errors.New("an HTTP error, such as a broken answer or a refused stream; its text is withheld, because it may repeat the request")
+
+// constantTexts are errors of net/http that have no type of their own, and always the
+// same text.
+var constantTexts = []string{
+	"http: server closed idle connection",
+	"http: server gave HTTP response to HTTPS client",
+	"http2: client connection lost", // no answer to a ping
+	"http2: client connection force closed via ClientConn.Close",
+	"http2: Transport received Server's graceful shutdown GOAWAY",
+	"net/http: TLS handshake timeout",
+}
 
 // fault is an error in words of this package's own, which may be shown.
 type fault string
 
 func (f fault) Error() string { return string(f) }
 
-// publicCause is the part of an error that holds nothing of what a peer sent: net/http,
-// which reads HTTP/1.1, and x/net quote a broken answer, and a peer can answer with what it
-// got, or put it into a certificate for the next connection. Errors from below HTTP
-// come from the operating system, or are TLS's own words.
+// publicCause is the part of an error that holds nothing a peer has sent. net/http quotes
+// broken answers, and a peer can answer with what it received, or put it into a
+// certificate for the next connection. Errors from below HTTP come from the operating
+// system, or are TLS's own words.
 func publicCause(err error) error {
+	if proxy, ok := errors.AsType[*net.OpError](err); ok && proxy.Op == "proxyconnect" {
+		return fmt.Errorf("connect to the proxy: %w", publicCause(proxy.Err))
+	}
 	for _, known := range []func(error) error{
 		as[fault], is(context.Canceled), is(context.DeadlineExceeded),
 		certificateCause,
@@ -34,6 +49,9 @@ func publicCause(err error) error {
 		if cause := known(err); cause != nil {
 			return cause
 		}
+	}
+	if text := err.Error(); slices.Contains(constantTexts, text) {
+		return errors.New(text)
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return timeout

@@ -1,86 +1,160 @@
 package slashid
 
 import (
+	"cmp"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
+	"sync/atomic"
 	"time"
 )
 
 const (
 	// maxBody is how much of an answer's body is read, and of its head: SlashID's
-	// take some hundred bytes.
+	// have some hundred bytes.
 	maxBody = 64 << 10
-	// bodyPatience is how long an answer may take to finish its body once its
-	// head is there. What a body can add to a status is not worth more.
+	// bodyPatience is how long an answer may take to finish its body once its head
+	// has come. What a body adds to a status is not worth more.
 	bodyPatience = 5 * time.Second
-	// dialTimeout bounds the making of a connection, and then its handshakes.
-	dialTimeout = 10 * time.Second
-	// maxIdle is how many connections of HTTP/1.1 are kept for the next calls.
-	maxIdle = 512
-	// idleTimeout is how long a connection is kept that nobody needs.
-	idleTimeout = 90 * time.Second
-	// An HTTP/2 connection that is silent for pingAfter is asked for a sign of
-	// life, and given up without one within pingTimeout. Otherwise one that died
-	// silently would be given calls for as long as the operating system believes in
-	// it.
-	pingAfter   = 15 * time.Second
-	pingTimeout = 10 * time.Second
 )
 
-// Config says where SlashID is.
+// Config describes a Client.
 type Config struct {
-	// BaseURL is SlashID's address without the endpoint's path, for instance
+	// BaseURL is SlashID's address without the path of the endpoint, for instance
 	// https://api.slashid.com; see ParseBaseURL.
 	BaseURL *url.URL
-	// RootCAs are the authorities that may vouch for SlashID; nil means the
-	// system's.
-	RootCAs *x509.CertPool
+	// RootCAs returns the authorities that SlashID's certificate must come from. If
+	// it is nil, they are those of the system. When it returns others than before,
+	// new requests use new connections.
+	RootCAs func() *x509.CertPool
+	// ConnectionAge is how long new requests use a connection; 0 means
+	// DefaultConnectionAge.
+	ConnectionAge time.Duration
 
 	Telemetry Telemetry
 }
 
-// Client talks to one SlashID. It is safe for concurrent use.
+// DefaultConnectionAge is Config.ConnectionAge unless it says otherwise.
+const DefaultConnectionAge = 5 * time.Minute
+
+// Client sends requests to one SlashID. It is safe for concurrent use.
 type Client struct {
-	endpoint endpoint
-	pool     *pool
-	observer *observer
+	cfg       Config
+	url       *url.URL
+	dial      dialFunc
+	proxy     func(*http.Request) (*url.URL, error)
+	observer  *observer
+	traffic   *traffic
+	transport atomic.Pointer[transport]
 }
 
 // New returns a client. Call Close when it is no longer needed.
 func New(cfg Config) *Client {
 	telemetry := cfg.Telemetry.orNothing()
-	traffic := newTraffic(telemetry.Meters)
-	d := &dialer{
-		url:   cfg.BaseURL,
-		dial:  traffic.counted((&net.Dialer{Timeout: dialTimeout}).DialContext),
-		proxy: func() (*url.URL, error) { return http.ProxyFromEnvironment(&http.Request{URL: cfg.BaseURL}) },
-		tls:   &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs, NextProtos: []string{"h2", "http/1.1"}},
+	base := *cfg.BaseURL
+	if base.Path == "" {
+		base.Path = "/" // or JoinPath makes a relative path
 	}
-	e := newEndpoint(cfg.BaseURL)
-	return &Client{
-		endpoint: e,
-		pool:     newPool(d, e),
-		observer: newObserver(telemetry, traffic, e),
+	if cfg.RootCAs == nil {
+		cfg.RootCAs = func() *x509.CertPool { return nil }
 	}
+	cfg.ConnectionAge = cmp.Or(cfg.ConnectionAge, DefaultConnectionAge)
+	base.Host = strings.TrimSuffix(base.Host, ":") // an empty port
+	u := base.JoinPath(revokePath)
+	c := &Client{
+		cfg:      cfg,
+		url:      u,
+		dial:     (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		proxy:    proxyFromEnvironment,
+		observer: newObserver(telemetry, u),
+		traffic:  newTraffic(telemetry.Meters),
+	}
+	c.transport.Store(c.newTransport())
+	return c
 }
 
-// Close gives up the idle connections, and the others when they become idle.
-func (c *Client) Close() { c.pool.close() }
+// Close closes the idle connections.
+func (c *Client) Close() { c.transport.Load().http.CloseIdleConnections() }
 
-// Begin begins an attempt. Of ctx it takes the trace: its end does not end the
-// attempt.
-func (c *Client) Begin(ctx context.Context, req Request) *Attempt {
-	x := &exchange{req: req}
-	x.attempt = Attempt{done: make(chan struct{}), giveUp: x.giveUp}
-	x.observed = c.observer.begin(ctx)
-	if name := req.impossible(); name != "" {
-		x.end(Result{Kind: NotConnected, Err: fault("the header " + name + " cannot be sent: it has a character that HTTP does not allow")})
-		return &x.attempt
+// Result is what is known of one request.
+type Result struct {
+	// Status is the HTTP status of the answer, 0 if there was none.
+	Status int
+	// Envelope reports whether the body of the answer is SlashID's error envelope, so
+	// that the status is SlashID's own and not that of a proxy.
+	Envelope bool
+
+	// Sent reports whether any of the token may have reached SlashID. While it is
+	// false, the request has certainly done nothing. It errs on the side of true.
+	Sent bool
+	// Resent reports whether the request was sent more than once, so that the answer
+	// says nothing about the first time.
+	Resent bool
+
+	// CorrelationID is SlashID's id for the request, from the response header
+	// slashid-correlation-id. Empty if there was none, or none that may be shown.
+	CorrelationID string
+
+	// RetryAfter is what the response header Retry-After asks for, counted from the
+	// receipt of the answer, in whole seconds; 0 if there was none.
+	RetryAfter time.Duration
+
+	// Err is why there was no answer, for operators. It holds no token and no
+	// credentials. It is nil if there was an answer.
+	Err error
+}
+
+// Revoke sends the request and returns when there is an answer or ctx ends, whichever
+// comes first.
+func (c *Client) Revoke(ctx context.Context, req Request) Result {
+	c.traffic.streams.Add(1)
+	defer c.traffic.streams.Add(-1)
+	header := req.header()
+	observation := c.observer.begin(ctx, header)
+	t := c.transportFor(&req)
+	b := &body{token: req.Token, beforeSend: req.BeforeSend}
+	resp, err := t.roundTrip(observation.ctx, c.url, header, b)
+	if err != nil {
+		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+			err = ctx.Err() // over HTTP/1.1 it is the cause, which can be any error
+		}
+		err = publicCause(err)
 	}
-	c.pool.begin(x)
-	return &x.attempt
+	observation.end(resp, err)
+	sends := b.close()
+	if err != nil {
+		if sends >= maxSends {
+			c.replace(t)
+		}
+		return Result{Sent: sends > 0, Resent: sends > 1, Err: err}
+	}
+	defer resp.Body.Close()
+	result := Result{
+		Status:        resp.StatusCode,
+		Envelope:      isEnvelope(readBody(resp)),
+		Sent:          true,
+		Resent:        sends > 1,
+		CorrelationID: req.correlationID(resp.Header.Get(HeaderCorrelationID)),
+		RetryAfter:    retryAfter(resp.Header.Values("Retry-After"), time.Now()),
+	}
+	if resp.StatusCode < http.StatusInternalServerError {
+		t.answered()
+	}
+	return result
+}
+
+// readBody reads as much of a body as there is within bodyPatience, and not more than
+// maxBody.
+func readBody(resp *http.Response) []byte {
+	if resp.Body == http.NoBody || resp.StatusCode == http.StatusSwitchingProtocols {
+		return nil // after which the body is the connection
+	}
+	defer time.AfterFunc(bodyPatience, func() { _ = resp.Body.Close() }).Stop()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	return text
 }

@@ -1,26 +1,19 @@
 // Package slashid is the client of SlashID's "revoke a user token" endpoint.
 //
-// It knows HTTP and SlashID, and nothing of gRPC or of quash's API: one method,
-// [Client.Begin], sends one request, and a typed [Result] says what became of it.
-// Nothing is retried here.
+// It knows HTTP and SlashID, and nothing of gRPC or of quash's API. One method,
+// [Client.Revoke], sends one request and returns what is known of it in a [Result].
+// Retries are the caller's business, with one exception: net/http sends a request again
+// by itself when the peer declares it unprocessed.
 //
-//	client.go         Config, New, Begin
-//	request.go        what is sent
-//	exchange.go       one request and its answer: "never sent" or "sent, no answer"
-//	attempt.go        an exchange, for whoever waits for it
-//	result.go         Kind and Result: what an attempt can come to
-//	pool.go           which connection an exchange is given, and when one is made
-//	dial.go           making them: DNS, proxies, TLS
-//	http1.go          a connection of HTTP/1.1; silent.go: whether it can be used again
-//	http1head.go      reading most of its answers at a glance
-//	http2.go          a connection of HTTP/2; http2write.go, http2read.go: its two halves
-//	baseurl.go        where SlashID is
-//	envelope.go       telling SlashID's error envelope from a proxy's page
-//	correlationid.go  SlashID's id for a request, if it tells nothing of it
-//	screen.go         whether it may, at a glance
+//	client.go         Config, New, Revoke, Result
+//	request.go        the request: headers, and a body that knows whether it was sent
+//	transport.go      the http.Transport, and when it is replaced by a new one
+//	baseurl.go        the address of SlashID
+//	envelope.go       SlashID's error envelope, as opposed to a proxy's page
+//	correlationid.go  SlashID's id for the request
 //	retryafter.go     the Retry-After header
-//	cause.go          what of a failure may be shown
+//	cause.go          the part of an error that may be logged
 //	observe.go        spans and durations
-//	telemetry.go      where they go; connections counted
+//	telemetry.go      where they go; counts of connections
 //	secret.go         tokens and keys that cannot be printed
 package slashid

@@ -53,7 +53,7 @@ func TestIsEnvelope(t *testing.T) {
 		{"an httpcode that is text", `{"errors": [{"httpcode": "408", "message": "text"}]}`, false},
 		{"a message that is no text", `{"errors": [{"message": {}}]}`, false},
 		{"another case", `{"META": {}}`, false},
-		{"members of nobody", `{"meta": {}, "errors": [], "result": null, "id": 7}`, false},
+		{"members that are unknown", `{"meta": {}, "errors": [], "result": null, "id": 7}`, false},
 
 		// Neither member, or not in its shape.
 		{"an empty object", `{}`, false},

@@ -1,77 +1,72 @@
 package slashid_test
 
 import (
+	"fmt"
 	"io"
+	"regexp"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"golang.org/x/net/http2"
-
+	"github.com/quashdev/quash/internal/secrettest"
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// Whatever an HTTP/2 peer sends after its settings, the requests on the connection end
-// with it, and nothing stays behind.
-func FuzzHTTP2Peer(f *testing.F) {
-	f.Add([]byte{0, 0, 1, 1, 5, 0, 0, 0, 1, 0x89})                                     // 204
-	f.Add([]byte{0, 0, 1, 1, 4, 0, 0, 0, 3, 0x8c, 0, 0, 1, 0, 1, 0, 0, 0, 3, '{'})     // 400 and a body
-	f.Add([]byte{0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0})                   // GOAWAY
-	f.Add([]byte{0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 1})                         // fewer streams
-	f.Add([]byte{0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0})                         // no window
-	f.Add([]byte{0, 0, 4, 8, 0, 0, 0, 0, 5, 0x7f, 0xff, 0xff, 0xff})                   // too much of one
-	f.Add([]byte{0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 7})                               // RST_STREAM
-	f.Add([]byte{0, 0, 1, 1, 0, 0, 0, 0, 1, 0x89, 0, 0, 0, 9, 4, 0, 0, 0, 1})          // CONTINUATION
-	f.Add([]byte{0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 5, 0, 0}) // PING, half a frame
-	f.Fuzz(func(t *testing.T, frames []byte) {
-		synctest.Test(t, func(t *testing.T) {
-			client := newUnreachable(t)
-			shareFramePeer(t, client, func(p *framePeer) {
-				if !p.greet(streams(3), http2.Setting{ID: http2.SettingInitialWindowSize, Val: 200}) {
-					return
-				}
-				go p.drain()
-				time.Sleep(time.Second)
-				_, _ = p.Write(frames)
-				time.Sleep(time.Second)
-			})
-			endAfterAll(t, client)
-		})
-	})
-}
-
-// Whatever one of HTTP/1.1 answers, likewise.
-func FuzzHTTP1Peer(f *testing.F) {
-	f.Add([]byte("HTTP/1.1 204 No Content\r\n\r\n"))
-	f.Add([]byte("HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n\r\n"))
-	f.Add([]byte("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 503 x\r\nContent-Length: 3\r\n\r\nab"))
-	f.Add([]byte("HTTP/1.1 101 x\r\n\r\n"))
-	f.Fuzz(func(t *testing.T, answer []byte) {
-		synctest.Test(t, func(t *testing.T) {
-			client, _ := newPeer(t, func(c *peerConn) {
-				if c.readRequest() != nil {
-					go func() { _, _ = io.Copy(io.Discard, c.reader) }()
-					_, _ = c.Write(answer)
-					time.Sleep(time.Second)
-				}
-			})
-			endAfterAll(t, client)
-		})
-	})
-}
-
-// endAfterAll begins attempts and sees to it that they end, and the client with them.
-func endAfterAll(t *testing.T, client *slashid.Client) {
-	t.Helper()
-	all := beginAll(t, client, 5)
-	time.Sleep(2 * slashid.BodyPatience)
-	for _, a := range all { // those that wait for another connection
-		a.GiveUp(slashid.NoAnswer)
-		<-a.Done()
-		if got := a.Result(); got.Err != nil && tellsToken(got.Err.Error()) {
-			t.Errorf("the token is told: %v", got.Err)
+// Whatever bytes a peer answers with, the result comes in time, is plausible, and tells
+// no secret, not even a piece of one.
+func FuzzRevokeAnswer(f *testing.F) {
+	req := aRequestWithCredentials()
+	for _, broken := range brokenAnswers {
+		for _, secret := range []string{token, tokenClaims[4:16], apiKey, apiKey[7:19]} {
+			f.Add(strings.NewReplacer("SECRET", secret, "\n", "\r\n").Replace(broken))
 		}
 	}
-	synctest.Wait()
-	wantNoLoad(t, client)
+	for _, status := range []int{0, 99, 100, 101, 103, 200, 204, 302, 400, 401, 403, 408, 429, 500, 599, 999} {
+		f.Add(fmt.Sprintf("HTTP/1.1 %03d\r\nRetry-After: 5\r\nSlashid-Correlation-Id: %s\r\n\r\n%s", status, tokenClaims, envelope))
+	}
+	for _, status := range []int{400, 408} {
+		f.Add(fmt.Sprintf("HTTP/1.1 %d\r\n\r\n%s", status, page))
+		f.Add(fmt.Sprintf("HTTP/1.1 %d\r\nContent-Length: 9999\r\n\r\n%s", status, envelope))
+		f.Add(fmt.Sprintf("HTTP/1.1 %d\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", status, len(envelope), envelope))
+		f.Add(fmt.Sprintf("HTTP/1.1 %d\r\nSlashid-Correlation-Id: %s\r\n\r\n", status, apiKey[3:]))
+		f.Add(fmt.Sprintf("HTTP/1.1 %d\r\nSlashid-Correlation-Id: 7f0c\xe9\x00\r\nRetry-After: -1\r\n\r\n", status))
+	}
+	f.Add("")
+	f.Add("HTTP/1.0 204\r\n\r\n")
+	f.Add("HTTP/1.1 103\r\n\r\nHTTP/1.1 204\r\n\r\n")
+	f.Add("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 503 x\r\nContent-Length: 3\r\n\r\nab")
+	f.Add("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n" + token)
+	f.Add("HTTP/1.1 307 Temporary Redirect\r\nLocation: http://elsewhere.test/" + token + "\r\n\r\n")
+	id := regexp.MustCompile(`^[A-Za-z0-9._-]{0,64}$`)
+	f.Fuzz(func(t *testing.T, answer string) {
+		synctest.Test(t, func(t *testing.T) {
+			client, peer := newPeer(t, func(c *peerConn) {
+				c.readRequest()
+				_, _ = io.WriteString(c, answer)
+				time.Sleep(2 * slashid.BodyPatience)
+			})
+			begun := time.Now()
+
+			got := revoke(t, client, req)
+
+			peer.checkConnections(t, 1)
+			if took := time.Since(begun); took > 2*slashid.BodyPatience {
+				t.Errorf("it took %v", took)
+			}
+			if got.Err != nil {
+				checkNoAnswer(t, got, true)
+			} else if !got.Sent || got.Resent || got.Status < 0 || got.Status > 999 || !id.MatchString(got.CorrelationID) ||
+				got.RetryAfter < 0 || got.RetryAfter > slashid.MaxRetryAfter {
+				t.Errorf("got %+v", got)
+			}
+			text := fmt.Sprintf("%+v %v %#v", got, got.Err, got.Err)
+			checkTellsNothing(t, got)
+			for _, secret := range []string{token, apiKey, "Bearer " + token} {
+				if run := secrettest.SharedRun(text, secret); run != "" {
+					t.Errorf("%q is told in %q", run, text)
+				}
+			}
+		})
+	})
 }

@@ -1,9 +1,14 @@
 package slashid_test
 
 import (
+	"io"
+	"log"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard) // to which net/http writes answers that come unasked
+	goleak.VerifyTestMain(m)
+}

@@ -2,6 +2,7 @@ package slashid
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -15,160 +16,128 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/semconv/v1.43.0/httpconv"
 	"go.opentelemetry.io/otel/trace"
-	"golang.org/x/net/http/httpguts"
 )
 
 const scope = "github.com/quashdev/quash/service/slashid"
 
-// observer makes a span and a duration of each attempt, as OpenTelemetry's conventions
-// for HTTP clients want them. What is the same for all attempts is worked out once.
+// observer makes a span and a duration of each request, as the semantic conventions for
+// HTTP clients want them. otelhttp does the same for a seventh of what a call costs,
+// because it works out every attribute anew (docs/decisions.md).
 type observer struct {
 	tracer     trace.Tracer
 	propagator propagation.TextMapPropagator
-	traffic    *traffic
 	duration   metric.Float64Histogram
 
 	common    []attribute.KeyValue
 	spanStart []trace.SpanStartOption
-	// attributes has the metric's for each ending that there has been, of which there
-	// are few.
-	attributes sync.Map // of ending to metric.MeasurementOption
+	// sets has the attribute set of each end that was seen. There are few.
+	sets sync.Map // of requestEnd to metric.MeasurementOption
 }
 
-// ending is what tells the ends of attempts apart.
-type ending struct {
-	protocol string
-	status   int
-	failure  Kind // 0 where there is an answer
-}
-
-func newObserver(t Telemetry, traffic *traffic, e endpoint) *observer {
-	u := url.URL{Scheme: e.scheme, Host: e.authority}
-	port, _ := strconv.Atoi(portOf(&u))
+func newObserver(t Telemetry, u *url.URL) *observer {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	portNumber, _ := strconv.Atoi(port)
 	common := []attribute.KeyValue{
 		semconv.HTTPRequestMethodPost,
 		semconv.ServerAddress(u.Hostname()),
-		semconv.ServerPort(port),
+		semconv.ServerPort(portNumber),
 	}
 	// What can be wrong with an instrument is its name, and this one is constant.
 	duration, _ := httpconv.NewClientRequestDuration(t.Meters.Meter(scope))
 	return &observer{
-		tracer: t.Tracers.Tracer(scope), propagator: t.Propagator, traffic: traffic, duration: duration.Inst(),
-		common: append(common, semconv.URLScheme(e.scheme)),
+		tracer: t.Tracers.Tracer(scope), propagator: t.Propagator, duration: duration.Inst(),
+		common: append(common, semconv.URLScheme(u.Scheme)),
 		spanStart: []trace.SpanStartOption{
 			trace.WithSpanKind(trace.SpanKindClient),
-			trace.WithAttributes(append(common, semconv.URLFull(u.String()+e.path))...),
+			trace.WithAttributes(append(common, semconv.URLFull(u.String()))...),
 		},
 	}
 }
 
-// observation is of one attempt.
+// observation is that of one request.
 type observation struct {
-	observer *observer
-	ctx      context.Context //nolint:containedctx // it is how metrics find the span
-	span     trace.Span
-	begun    time.Time
-	trace    traceHeaders
+	*observer
+
+	ctx   context.Context //nolint:containedctx // it is how metrics find the span
+	span  trace.Span
+	begun time.Time
 }
 
-func (o *observer) begin(ctx context.Context) observation {
-	o.traffic.streams.Add(1)
-	one := observation{observer: o, begun: time.Now()}
-	// Of ctx only the values: what the attempt is part of may end before it.
-	one.ctx, one.span = o.tracer.Start(context.WithoutCancel(ctx), "POST "+revokePath, o.spanStart...) //nolint:spancheck // end ends it
-	o.propagator.Inject(one.ctx, &one.trace)                                                           //nolint:contextcheck // likewise
-	return one
+// begin observes a request from now on, and adds the trace to its headers.
+func (o *observer) begin(ctx context.Context, h http.Header) observation {
+	ctx, span := o.tracer.Start(ctx, "POST "+revokePath, o.spanStart...) //nolint:spancheck // end ends it
+	o.propagator.Inject(ctx, propagation.HeaderCarrier(h))
+	return observation{o, ctx, span, time.Now()} //nolint:spancheck // likewise
 }
 
-// headers are those that tell SlashID of the trace.
-func (o *observation) headers(yield func(name header, value string, singular bool)) {
-	for _, h := range o.trace {
-		yield(h.name, h.value, singular)
+// end observes the end of the request: an answer or an error.
+func (o *observation) end(resp *http.Response, err error) {
+	end := requestEnd{err: errorType(err)}
+	if resp != nil {
+		end.protocol, end.status = resp.ProtoMajor, resp.StatusCode
 	}
-}
-
-// end ends the attempt: a has its answer, if there is any.
-func (o *observation) end(result Result, a answer) {
-	all := o.observer
-	all.traffic.streams.Add(-1)
-	end := ending{a.protocol, a.status, 0}
-	if a.status == 0 {
-		end.failure = result.Kind
-	}
-	all.duration.Record(o.ctx, time.Since(o.begun).Seconds(), all.attributesOf(end))
+	o.duration.Record(o.ctx, time.Since(o.begun).Seconds(), o.setOf(end))
 	if o.span.IsRecording() {
 		o.span.SetAttributes(end.attributes()...)
 		switch {
-		case a.bodyErr != nil:
-			o.span.SetStatus(codes.Error, publicCause(a.bodyErr).Error())
-		case result.Err != nil:
-			o.span.SetStatus(codes.Error, result.Err.Error())
-		case a.status >= 400:
+		case err != nil:
+			o.span.SetStatus(codes.Error, err.Error())
+		case end.status >= http.StatusBadRequest:
 			o.span.SetStatus(codes.Error, "")
 		}
 	}
 	o.span.End()
 }
 
-func (o *observer) attributesOf(end ending) metric.MeasurementOption {
-	if known, ok := o.attributes.Load(end); ok {
+func (o *observer) setOf(end requestEnd) metric.MeasurementOption {
+	if known, ok := o.sets.Load(end); ok {
 		return known.(metric.MeasurementOption) //nolint:forcetypeassert // nothing else is in it
 	}
 	option := metric.WithAttributeSet(attribute.NewSet(append(end.attributes(), o.common...)...))
-	o.attributes.Store(end, option)
+	o.sets.Store(end, option)
 	return option
 }
 
-// attributes are those that an ending has of its own.
-func (e ending) attributes() (all []attribute.KeyValue) {
-	if e.failure != 0 {
-		return append(all, semconv.ErrorTypeKey.String(e.failure.String()))
+// requestEnd distinguishes the ends of requests in metrics.
+type requestEnd struct {
+	protocol, status int
+	err              string
+}
+
+// errorType names why there was no answer.
+func errorType(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	case errors.Is(err, ErrNotSent):
+		return "not_sent"
+	default:
+		return "connection"
 	}
-	if e.status == 0 {
-		return append(all, semconv.ErrorTypeOther) // it panicked
+}
+
+func (e requestEnd) attributes() []attribute.KeyValue {
+	if e.err != "" {
+		return []attribute.KeyValue{semconv.ErrorTypeKey.String(e.err)}
 	}
-	all = append(all,
+	version := strconv.Itoa(e.protocol)
+	if e.protocol == 1 {
+		version = "1.1"
+	}
+	attrs := []attribute.KeyValue{
 		semconv.HTTPResponseStatusCode(e.status),
 		semconv.NetworkProtocolName("http"),
-		semconv.NetworkProtocolVersion(e.protocol),
-	)
-	if e.status >= 400 {
-		all = append(all, semconv.ErrorTypeKey.String(strconv.Itoa(e.status)))
+		semconv.NetworkProtocolVersion(version),
 	}
-	return all
-}
-
-// traceHeaders are what a propagator puts into a request.
-type traceHeaders []traceHeader
-
-type traceHeader struct {
-	name  header
-	value string
-}
-
-// Get implements [propagation.TextMapCarrier].
-func (h *traceHeaders) Get(key string) string {
-	for _, one := range *h {
-		if one.name.lower == key {
-			return one.value
-		}
+	if e.status >= http.StatusBadRequest {
+		attrs = append(attrs, semconv.ErrorTypeKey.String(strconv.Itoa(e.status)))
 	}
-	return ""
-}
-
-// Set implements [propagation.TextMapCarrier]. What no header can hold is left out: it
-// would end up among the others.
-func (h *traceHeaders) Set(key, value string) {
-	if !httpguts.ValidHeaderFieldName(key) || !httpguts.ValidHeaderFieldValue(value) {
-		return
-	}
-	*h = append(*h, traceHeader{newHeader(http.CanonicalHeaderKey(key)), value})
-}
-
-// Keys implements [propagation.TextMapCarrier].
-func (h *traceHeaders) Keys() (keys []string) {
-	for _, one := range *h {
-		keys = append(keys, one.name.lower)
-	}
-	return keys
+	return attrs
 }

@@ -2,11 +2,12 @@ package slashid_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	"log"
 	"net"
@@ -16,18 +17,26 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/quashdev/quash/internal/pkitest"
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// A token in the shape of a JWT; each of its parts is long enough to be telling.
+// A token in the shape of a JWT. Each part is long enough to be a secret of its own.
 const (
 	tokenHeader    = "eyJhbGciOiJFUzI1NiJ9"
 	tokenClaims    = "eyJzdWIiOiJwZXJzb24tMSJ9"
 	tokenSignature = "c2lnbmVkLWluLWEtdGVzdA"
 
 	token = tokenHeader + "." + tokenClaims + "." + tokenSignature
+
+	// revoked is the answer of HTTP/1.1 to a revocation that is complete.
+	revoked = "HTTP/1.1 204 No Content\n\n"
 )
 
 // aRequest is the revocation that most tests attempt.
@@ -51,16 +60,71 @@ func tellsToken(text string) bool {
 	return false
 }
 
-// newClient returns a client of the SlashID at baseURL, closed with the test.
-func newClient(tb testing.TB, baseURL string, rootCAs *x509.CertPool) *slashid.Client {
+// newClient returns a client of the SlashID at baseURL, closed with the test. It trusts
+// the certificate of these tests.
+func newClient(tb testing.TB, baseURL string) *slashid.Client {
+	tb.Helper()
+	return newClientWith(tb, baseURL, slashid.Config{RootCAs: trusted})
+}
+
+// newClientWith is newClient with a Config of the test's own.
+func newClientWith(tb testing.TB, baseURL string, cfg slashid.Config) *slashid.Client {
 	tb.Helper()
 	u, err := slashid.ParseBaseURL(baseURL)
 	if err != nil {
 		tb.Fatalf("ParseBaseURL(%q): %v", baseURL, err)
 	}
-	client := slashid.New(slashid.Config{BaseURL: u, RootCAs: rootCAs})
+	cfg.BaseURL = u
+	client := slashid.New(cfg)
 	tb.Cleanup(client.Close)
 	return client
+}
+
+// certificate is that of the servers in these tests, trusted who trusts it.
+var (
+	certificate = sync.OnceValue(newCertificate)
+	trusted     = sync.OnceValue(func() *x509.CertPool { return poolOf(certificate()) })
+)
+
+// newCertificate returns a certificate that is valid also in a bubble of
+// testing/synctest, where time begins in 2000.
+func newCertificate() tls.Certificate {
+	return pkitest.SelfSigned(&x509.Certificate{
+		DNSNames:    []string{"slashid.test"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore:   time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC),
+		NotAfter:    time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
+	})
+}
+
+func poolOf(cert tls.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(cert.Leaf)
+	return pool
+}
+
+// inBubbles runs a test for each case, in a bubble of testing/synctest.
+func inBubbles[T any](t *testing.T, cases map[string]T, test func(t *testing.T, tt T)) {
+	t.Helper()
+	t.Parallel()
+	for name, tt := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { test(t, tt) })
+		})
+	}
+}
+
+// overBoth is inBubbles over HTTP/1.1 and over HTTP/2, as ALPN calls them.
+func overBoth[T any](t *testing.T, cases map[string]T, test func(t *testing.T, protocol string, tt T)) {
+	t.Helper()
+	all := map[string]func(t *testing.T){}
+	for name, tt := range cases {
+		for _, protocol := range []string{"http/1.1", "h2"} {
+			all[protocol+", "+name] = func(t *testing.T) { test(t, protocol, tt) }
+		}
+	}
+	inBubbles(t, all, func(t *testing.T, run func(t *testing.T)) { run(t) })
 }
 
 // patience is far longer than any call of these tests takes: only a call that
@@ -80,6 +144,50 @@ func revoke(tb testing.TB, client *slashid.Client, req slashid.Request) slashid.
 	return result
 }
 
+// revokeAll attempts n requests at once and returns their results.
+func revokeAll(tb testing.TB, client *slashid.Client, n int) []slashid.Result {
+	tb.Helper()
+	results := make([]slashid.Result, n)
+	var calls sync.WaitGroup
+	for i := range results {
+		calls.Go(func() { results[i] = client.Revoke(tb.Context(), aRequest()) })
+	}
+	calls.Wait()
+	return results
+}
+
+// checkRevoked checks the result of a request that was sent once and answered by 204.
+func checkRevoked(tb testing.TB, got slashid.Result) {
+	tb.Helper()
+	if want := (slashid.Result{Status: http.StatusNoContent, Sent: true}); got != want {
+		tb.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// checkNoAnswer checks the result of an attempt that got no answer.
+func checkNoAnswer(tb testing.TB, got slashid.Result, sent bool) {
+	tb.Helper()
+	want := slashid.Result{Sent: sent, Err: got.Err}
+	if got != want || got.Err == nil {
+		tb.Errorf("got %+v, want no answer, an error and Sent %t", got, sent)
+	}
+}
+
+// protocols are the ways in which a real server may be reached.
+var protocols = map[string]func(*httptest.Server){
+	"HTTP/1.1":          (*httptest.Server).Start,
+	"HTTP/1.1 over TLS": startTLS,
+	"HTTP/2": func(server *httptest.Server) {
+		server.EnableHTTP2 = true
+		startTLS(server)
+	},
+}
+
+func startTLS(server *httptest.Server) {
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate()}, MinVersion: tls.VersionTLS12}
+	server.StartTLS()
+}
+
 // startServer serves handler over HTTP/1.1 on loopback.
 func startServer(t *testing.T, handler http.HandlerFunc) *httptest.Server {
 	t.Helper()
@@ -96,22 +204,6 @@ func startServerAs(t *testing.T, handler http.HandlerFunc, start func(*httptest.
 	return server
 }
 
-// startTLS starts a server over TLS and HTTP/1.1.
-func startTLS(server *httptest.Server) { server.StartTLS() }
-
-// startHTTP2 starts a server over TLS and HTTP/2.
-func startHTTP2(server *httptest.Server) {
-	server.EnableHTTP2 = true
-	server.StartTLS()
-}
-
-// authorityOf returns the pool that vouches for server's certificate.
-func authorityOf(server *httptest.Server) *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(server.Certificate())
-	return pool
-}
-
 // countConnections counts the connections that are made to server; call it
 // before server starts.
 func countConnections(server *httptest.Server) *atomic.Int32 {
@@ -125,8 +217,8 @@ func countConnections(server *httptest.Server) *atomic.Int32 {
 }
 
 // peer does to each connection what its script says, then closes it. Its
-// connections are pipes in memory: without kernel buffers, and without real time
-// in a bubble of testing/synctest.
+// connections are pipes in memory, which take no real time in a bubble of
+// testing/synctest.
 type peer struct {
 	script  func(*peerConn)
 	scripts sync.WaitGroup
@@ -147,23 +239,23 @@ type peerConn struct {
 // newPeer returns a peer that runs script, and a client that talks to it.
 func newPeer(tb testing.TB, script func(*peerConn)) (*slashid.Client, *peer) {
 	tb.Helper()
-	return newPeerAt(tb, "http://slashid.test", script)
+	client := newClient(tb, "http://slashid.test")
+	return client, connectPeer(tb, client, script)
 }
 
-// newPeerAt is newPeer with the base URL that the client believes in.
-func newPeerAt(tb testing.TB, baseURL string, script func(*peerConn)) (*slashid.Client, *peer) {
+// connectPeer has client reach a peer that runs script, at whatever address.
+func connectPeer(tb testing.TB, client *slashid.Client, script func(*peerConn)) *peer {
 	tb.Helper()
 	p := &peer{script: script}
-	client := newClient(tb, baseURL, nil)
 	client.DialThrough(p.dial)
 	tb.Cleanup(p.close)
-	return client, p
+	return p
 }
 
 func (p *peer) dial(context.Context, string, string) (net.Conn, error) {
 	near, far := net.Pipe()
 	p.serve(far)
-	return near, nil
+	return newOutbox(near), nil
 }
 
 // serve runs the script on conn.
@@ -173,7 +265,7 @@ func (p *peer) serve(conn net.Conn) {
 	p.conns = append(p.conns, conn)
 	c := &peerConn{Conn: conn, number: len(p.conns), reader: bufio.NewReader(conn)}
 	p.scripts.Go(func() {
-		defer c.Close()
+		defer func() { _ = c.Close() }() // a script may put TLS on it
 		p.script(c)
 	})
 }
@@ -183,6 +275,14 @@ func (p *peer) connections() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.conns)
+}
+
+// checkConnections checks how many connections have been made.
+func (p *peer) checkConnections(tb testing.TB, want int) {
+	tb.Helper()
+	if got := p.connections(); got != want {
+		tb.Errorf("%d connections were made, want %d", got, want)
+	}
 }
 
 // close ends the connections and waits for their scripts.
@@ -202,12 +302,12 @@ func startPeer(t *testing.T, script func(*peerConn)) *slashid.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serveAll(t, listener, script)
-	return newClient(t, "http://"+listener.Addr().String(), nil)
+	servePeer(t, listener, script)
+	return newClient(t, "http://"+listener.Addr().String())
 }
 
-// serveAll runs script on each of listener's connections until the test ends.
-func serveAll(t *testing.T, listener net.Listener, script func(*peerConn)) {
+// servePeer runs script on each of listener's connections until the test ends.
+func servePeer(t *testing.T, listener net.Listener, script func(*peerConn)) *peer {
 	t.Helper()
 	p := &peer{script: script}
 	var accepting sync.WaitGroup
@@ -225,32 +325,28 @@ func serveAll(t *testing.T, listener net.Listener, script func(*peerConn)) {
 		accepting.Wait()
 		p.close()
 	})
+	return p
 }
 
-// readRequest reads one whole request; nil when the client has gone.
+// readRequest reads one whole request, and its token; nil when the client has closed.
 func (c *peerConn) readRequest() *http.Request {
 	req, err := http.ReadRequest(c.reader)
 	if err != nil {
 		return nil
 	}
-	if _, err := io.Copy(io.Discard, req.Body); err != nil {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
 		return nil
 	}
+	req.Body = io.NopCloser(bytes.NewReader(body))
 	return req
 }
 
 // answer writes text, in which "\n" stands for HTTP's line end. It reports false
-// when the client has gone.
+// when the client has closed.
 func (c *peerConn) answer(text string) bool {
 	_, err := io.WriteString(c, strings.ReplaceAll(text, "\n", "\r\n"))
 	return err == nil
-}
-
-// answerEach answers every request with text until the client goes.
-func (c *peerConn) answerEach(text string) {
-	for answered := true; answered; {
-		answered = c.readRequest() != nil && c.answer(text)
-	}
 }
 
 // waitForClose returns when the client has closed the connection.
@@ -264,97 +360,191 @@ func (c *peerConn) reset() {
 	_ = c.Close()
 }
 
-// http2Conn is the server's end of an HTTP/2 connection, frame by frame
-// (RFC 9113 section 4.1), to do what no well-behaved server can be made to do.
-type http2Conn struct{ *peerConn }
+// newTLSPeer is newPeer over TLS, with the protocol that ALPN settles on.
+func newTLSPeer(tb testing.TB, protocol string, script func(*peerConn)) (*slashid.Client, *peer) {
+	tb.Helper()
+	client := newClient(tb, "https://slashid.test")
+	return client, connectPeer(tb, client, overTLS(certificate(), protocol, script))
+}
 
-const (
-	frameHeaders   = 0x1
-	frameRSTStream = 0x3
-	frameSettings  = 0x4
-	frameGoAway    = 0x7
-
-	flagEndStream  = 0x1
-	flagAck        = 0x1
-	flagEndHeaders = 0x4
-
-	codeNoError       = 0x0
-	codeInternalError = 0x2
-	codeRefusedStream = 0x7
-)
-
-// startHTTP2Peer starts a peer over TLS and HTTP/2 on loopback. When the script
-// starts, the connection is open and the settings are sent.
-func startHTTP2Peer(t *testing.T, script func(http2Conn)) *slashid.Client {
-	t.Helper()
-	certified := startServerAs(t, nil, startTLS)
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
-		Certificates: certified.TLS.Certificates,
-		NextProtos:   []string{"h2"},
-		MinVersion:   tls.VersionTLS12,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	serveAll(t, listener, func(c *peerConn) {
-		const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-		if _, err := c.reader.Discard(len(preface)); err != nil {
+// overTLS is a script that runs another one after a handshake.
+func overTLS(cert tls.Certificate, protocol string, script func(*peerConn)) func(*peerConn) {
+	return func(c *peerConn) {
+		secure := tls.Server(c.Conn, &tls.Config{
+			Certificates: []tls.Certificate{cert}, NextProtos: []string{protocol}, MinVersion: tls.VersionTLS12,
+		})
+		if secure.Handshake() != nil {
 			return
 		}
-		conn := http2Conn{c}
-		conn.write(frameSettings, 0, 0, nil)
-		script(conn)
-	})
-	return newClient(t, "https://"+listener.Addr().String(), authorityOf(certified))
+		c.Conn = secure
+		c.reader.Reset(secure)
+		script(c)
+	}
 }
 
-func (c http2Conn) write(kind, flags byte, stream uint32, payload []byte) {
-	frame := []byte{0, 0, byte(len(payload)), kind, flags}
-	frame = binary.BigEndian.AppendUint32(frame, stream)
-	_, _ = c.Write(append(frame, payload...))
-}
-
-// readRequest reads to the end of the next request and returns its stream; 0
-// when the client has gone.
-func (c http2Conn) readRequest() (stream uint32) {
-	head := make([]byte, 9)
-	for {
-		if _, err := io.ReadFull(c.reader, head); err != nil {
-			return 0
-		}
-		size := int(head[0])<<16 | int(head[1])<<8 | int(head[2])
-		if _, err := c.reader.Discard(size); err != nil {
-			return 0
-		}
-		kind, flags := head[3], head[4]
-		stream = binary.BigEndian.Uint32(head[5:])
-		switch {
-		case kind == frameSettings && flags&flagAck == 0:
-			c.write(frameSettings, flagAck, 0, nil)
-		case stream != 0 && flags&flagEndStream != 0:
-			return stream
+// answering is a script that answers each request by an HTTP status, in the protocol
+// that ALPN has settled on. It passes on the tokens that arrive if that is wanted.
+func answering(protocol, status string, arrived func(token string)) func(*peerConn) {
+	if arrived == nil {
+		arrived = func(string) {}
+	}
+	if protocol == "h2" {
+		return overHTTP2(func(c *http2Conn) {
+			for stream, token := c.readRequest(); stream != 0; stream, token = c.readRequest() {
+				arrived(token)
+				c.answer(stream, status)
+			}
+		})
+	}
+	return func(c *peerConn) {
+		for req := c.readRequest(); req != nil; req = c.readRequest() {
+			body, _ := io.ReadAll(req.Body)
+			arrived(tokenIn(body))
+			c.answer("HTTP/1.1 " + status + " \nContent-Length: 0\n\n")
 		}
 	}
 }
 
-// revoked answers the request of stream with 204.
-func (c http2Conn) revoked(stream uint32) {
-	const status204 = 0x80 | 9 // the static table's entry 9, RFC 7541 appendix A
-	c.write(frameHeaders, flagEndHeaders|flagEndStream, stream, []byte{status204})
+// newHTTP2Peer returns a peer that runs script on each connection of HTTP/2, over TLS,
+// and a client that talks to it. When the script starts, the settings are sent.
+func newHTTP2Peer(tb testing.TB, script func(*http2Conn), settings ...http2.Setting) (*slashid.Client, *peer) {
+	tb.Helper()
+	return newTLSPeer(tb, "h2", overHTTP2(script, settings...))
 }
 
-// resetStream ends stream with an error code.
-func (c http2Conn) resetStream(stream, code uint32) {
-	c.write(frameRSTStream, 0, stream, binary.BigEndian.AppendUint32(nil, code))
+// overHTTP2 is a script that runs another one after HTTP/2 has begun.
+func overHTTP2(script func(*http2Conn), settings ...http2.Setting) func(*peerConn) {
+	return func(c *peerConn) {
+		out := newOutbox(c.Conn)
+		c.Conn = out
+		if _, err := c.reader.Discard(len(http2.ClientPreface)); err != nil {
+			return
+		}
+		p := &http2Conn{peerConn: c, Framer: http2.NewFramer(out, c.reader), bodies: map[uint32][]byte{}}
+		if p.WriteSettings(settings...) == nil {
+			script(p)
+		}
+	}
 }
 
-// goAway tells that no stream above last was processed, or will be, and ends
-// the answers.
-func (c http2Conn) goAway(last, code uint32, debug string) {
-	payload := binary.BigEndian.AppendUint32(nil, last)
-	payload = binary.BigEndian.AppendUint32(payload, code)
-	c.write(frameGoAway, 0, 0, append(payload, debug...))
-	if conn, ok := c.Conn.(*tls.Conn); ok {
-		_ = conn.CloseWrite()
+// outbox is a connection whose Write does not wait for a reader. Otherwise two ends
+// that write at a time, as those of HTTP/2 do, would wait for each other on a pipe.
+type outbox struct {
+	net.Conn
+
+	mu     sync.Mutex
+	closed bool
+	writes chan []byte
+}
+
+func newOutbox(conn net.Conn) *outbox {
+	o := &outbox{Conn: conn, writes: make(chan []byte, 1000)}
+	go func() {
+		for b := range o.writes {
+			_, _ = conn.Write(b)
+		}
+		_ = conn.Close()
+	}()
+	return o
+}
+
+// Write implements net.Conn.
+func (o *outbox) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return 0, net.ErrClosed
+	}
+	o.writes <- bytes.Clone(b)
+	return len(b), nil
+}
+
+// Close closes the connection after all that was written.
+func (o *outbox) Close() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.closed {
+		o.closed = true
+		close(o.writes)
+	}
+	return nil
+}
+
+// http2Conn is the server's end of an HTTP/2 connection, frame by frame, to do what
+// no well-behaved server can be made to do.
+type http2Conn struct {
+	*peerConn
+	*http2.Framer
+
+	// bodies are what has come of each request that has not ended.
+	bodies map[uint32][]byte
+	// resets counts the requests that the client has cancelled.
+	resets atomic.Int32
+	// window is how much of an answer's body the client takes before it has read it.
+	window uint32
+}
+
+// readRequest reads to the end of the next request; 0 when the client has closed.
+func (c *http2Conn) readRequest() (stream uint32, token string) {
+	for {
+		frame, err := c.ReadFrame()
+		if err != nil {
+			return 0, ""
+		}
+		switch f := frame.(type) {
+		case *http2.SettingsFrame:
+			if size, ok := f.Value(http2.SettingInitialWindowSize); ok {
+				c.window = size
+			}
+			if !f.IsAck() {
+				_ = c.aside().WriteSettingsAck()
+			}
+		case *http2.PingFrame:
+			if !f.IsAck() {
+				_ = c.aside().WritePing(true, f.Data)
+			}
+		case *http2.RSTStreamFrame:
+			delete(c.bodies, f.StreamID)
+			c.resets.Add(1)
+		case *http2.DataFrame:
+			_ = c.aside().WriteWindowUpdate(0, max(f.Length, 1))
+			c.bodies[f.StreamID] = append(c.bodies[f.StreamID], f.Data()...)
+			if f.StreamEnded() {
+				body := c.bodies[f.StreamID]
+				delete(c.bodies, f.StreamID)
+				return f.StreamID, tokenIn(body)
+			}
+		}
+	}
+}
+
+func tokenIn(body []byte) string {
+	var request struct {
+		Token string `json:"token"`
+	}
+	_ = json.Unmarshal(body, &request)
+	return request.Token
+}
+
+// aside writes frames while another goroutine may write others.
+func (c *http2Conn) aside() *http2.Framer { return http2.NewFramer(c.Conn, nil) }
+
+// answer answers a request with an HTTP status, and without a body.
+func (c *http2Conn) answer(stream uint32, status string) { c.head(stream, true, ":status", status) }
+
+// head sends a header, and ends the stream if it is said to.
+func (c *http2Conn) head(stream uint32, end bool, fields ...string) {
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for i := 0; i < len(fields); i += 2 {
+		_ = encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
+	}
+	out := c.aside()
+	_ = out.WriteHeaders(http2.HeadersFrameParam{
+		StreamID: stream, BlockFragment: block.Next(16 << 10), EndHeaders: block.Len() == 0, EndStream: end,
+	})
+	for block.Len() > 0 {
+		fragment := block.Next(16 << 10)
+		_ = out.WriteContinuation(stream, block.Len() == 0, fragment)
 	}
 }

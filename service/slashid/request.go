@@ -2,19 +2,17 @@ package slashid
 
 import (
 	"encoding/json"
-	"net/url"
+	"io"
+	"net/http"
 	"strconv"
-	"strings"
+	"sync"
 	"time"
-
-	"golang.org/x/net/http/httpguts"
 )
 
 // revokePath is the endpoint, below the base URL.
 const revokePath = "/token/revoke"
 
-// The request headers of SlashID's contract. Written as HTTP/1.1 sends
-// them; HTTP/2 has them in lower case.
+// The request headers of SlashID's contract, in the canonical form of net/http.
 const (
 	HeaderAPIKey             = "Slashid-Api-Key"
 	HeaderAuthorization      = "Authorization"
@@ -41,126 +39,141 @@ const (
 type Request struct {
 	Token       Secret
 	Consistency Consistency
-	// Timeout is the most time that SlashID shall wait for the consistency, in
-	// whole seconds, 1 s to 120 s.
+	// Timeout is the longest that SlashID waits for the consistency, in whole
+	// seconds, 1 s to 120 s.
 	Timeout time.Duration
-	// SDKVersion is the calling SDK's version, passed on when not empty.
+	// SDKVersion is the version of the calling SDK, passed on when not empty.
 	SDKVersion  string
 	Credentials Credentials
 
-	// Commit is asked, when it is not nil, before the token is handed to a
-	// connection. When it returns false the token is kept back, and the Result is
-	// KeptBack.
-	Commit func() bool
+	// BeforeSend, if set, is called right before the token is written to a
+	// connection. If it returns false, the token is not sent and the error of the
+	// Result is ErrNotSent. It is called on a goroutine of net/http, and again when
+	// net/http sends the request again.
+	BeforeSend func() bool
+
+	// NewConnection has the request use a connection that was made for it, and
+	// everything after it, too: none of the present connections is used again.
+	NewConnection bool
 }
 
-// Credentials are the headers that authenticate a request; an absent one is not
-// sent.
+// Credentials are the headers that authenticate a request. Empty ones are not sent.
 type Credentials struct {
 	APIKey        Secret // SlashID-API-Key
 	Authorization Secret // Authorization, with its scheme
 	OrgID         string // SlashID-OrgID
 }
 
-// endpoint is what is the same in all requests.
-type endpoint struct {
-	scheme, authority, path string
+// header returns the headers of the request.
+func (r *Request) header() http.Header {
+	h := http.Header{
+		"Accept": {"application/json"},
+		// Otherwise intermediaries may assume that any encoding is accepted.
+		"Accept-Encoding":        {"identity"},
+		"Content-Type":           {"application/json"},
+		"User-Agent":             {"quash"},
+		HeaderConsistency:        {string(r.Consistency)},
+		HeaderConsistencyTimeout: {strconv.FormatInt(int64(r.Timeout/time.Second), 10)},
+		// It is not sent. It has net/http send the request again if a kept-alive
+		// connection turns out to be closed, which for a POST it does not otherwise.
+		"Idempotency-Key": nil,
+	}
+	setIfPresent(h, HeaderSDKVersion, r.SDKVersion)
+	setIfPresent(h, HeaderAPIKey, r.Credentials.APIKey.Reveal())
+	setIfPresent(h, HeaderAuthorization, r.Credentials.Authorization.Reveal())
+	setIfPresent(h, HeaderOrgID, r.Credentials.OrgID)
+	return h
 }
 
-func newEndpoint(base *url.URL) endpoint {
-	u := base.JoinPath(revokePath)
-	authority := asciiHost(base)
-	if strings.Contains(authority, ":") {
-		authority, _, _ = strings.Cut(authority, "%") // a zone is this machine's own
-		authority = "[" + authority + "]"
+func setIfPresent(h http.Header, key, value string) {
+	if value != "" {
+		h[key] = []string{value}
 	}
-	if port := base.Port(); port != "" {
-		authority += ":" + port
-	}
-	// JoinPath gives a base URL without a path a relative one.
-	return endpoint{u.Scheme, authority, "/" + strings.TrimPrefix(u.EscapedPath(), "/")}
 }
 
-// header is the name of a header: as HTTP/1.1 has it, and as HTTP/2 does.
-type header struct{ canonical, lower string }
+// maxSends is how often net/http may send one request. What is declared unprocessed
+// three times in a row points at connections that cannot be used.
+const maxSends = 3
 
-func newHeader(canonical string) header { return header{canonical, strings.ToLower(canonical)} }
-
-var (
-	headerAccept             = newHeader("Accept")
-	headerContentType        = newHeader("Content-Type")
-	headerContentLength      = newHeader("Content-Length")
-	headerUserAgent          = newHeader("User-Agent")
-	headerAPIKey             = newHeader(HeaderAPIKey)
-	headerAuthorization      = newHeader(HeaderAuthorization)
-	headerOrgID              = newHeader(HeaderOrgID)
-	headerSDKVersion         = newHeader(HeaderSDKVersion)
-	headerConsistency        = newHeader(HeaderConsistency)
-	headerConsistencyTimeout = newHeader(HeaderConsistencyTimeout)
-
-	headerCorrelationID    = newHeader(HeaderCorrelationID)
-	headerRetryAfter       = newHeader("Retry-After")
-	headerConnection       = newHeader("Connection")
-	headerTransferEncoding = newHeader("Transfer-Encoding")
-)
-
-// A header's value is one of its kind, or one of many.
 const (
-	repeated = false // HTTP/2 remembers it, to say it shorter the next time
-	singular = true  // HTTP/2 neither does that nor lets a proxy do it (RFC 7541 section 7.1.3)
+	// ErrNotSent is the error of a Result when Request.BeforeSend returned false.
+	ErrNotSent = fault("the token was not sent: its caller has left")
+
+	errSentTooOften = fault("the request was sent three times, and each time the peer declared it unprocessed or closed the connection")
 )
 
-// headers are those of the request, but for what names the endpoint. Absent ones are
-// left out.
-func (r *Request) headers(bodyLength int, yield func(name header, value string, singular bool)) {
-	yield(headerAccept, "application/json", repeated)
-	yield(headerContentType, "application/json", repeated)
-	yield(headerContentLength, strconv.Itoa(bodyLength), singular)
-	yield(headerUserAgent, "quash", repeated)
-	yield(headerConsistency, string(r.Consistency), repeated)
-	yield(headerConsistencyTimeout, strconv.FormatInt(int64(r.Timeout/time.Second), 10), repeated)
-	optional := func(name header, value string) {
-		if value != "" {
-			yield(name, value, singular)
-		}
-	}
-	optional(headerSDKVersion, r.SDKVersion)
-	optional(headerAPIKey, r.Credentials.APIKey.Reveal())
-	optional(headerAuthorization, r.Credentials.Authorization.Reveal())
-	optional(headerOrgID, r.Credentials.OrgID)
+// body is the body of one request. The token is sent with it and with nothing else. So
+// reading it means sending the token, and a body that cannot be read makes sure that the
+// token is not sent: a request without its body is not a request.
+type body struct {
+	token      Secret
+	beforeSend func() bool
+
+	mu     sync.Mutex
+	sends  int
+	closed bool
 }
 
-// impossible is the name of a header whose value HTTP cannot hold; empty without any.
-func (r *Request) impossible() (name string) {
-	r.headers(0, func(h header, value string, _ bool) {
-		if !httpguts.ValidHeaderFieldValue(value) {
-			name = h.canonical
-		}
-	})
-	return name
+// send reports whether the token may be sent now.
+func (b *body) send() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || b.beforeSend != nil && !b.beforeSend() {
+		return ErrNotSent
+	}
+	b.sends++
+	return nil
 }
 
-// appendBody appends the request's body.
-func (r *Request) appendBody(b []byte) []byte {
-	token := r.Token.Reveal()
-	b = append(b, `{"token":`...)
-	if isPlain(token) {
-		b = append(b, '"')
-		b = append(b, token...)
-		b = append(b, '"')
-	} else {
-		quoted, _ := json.Marshal(token) //nolint:errchkjson // a string is always possible
-		b = append(b, quoted...)
-	}
-	return append(b, '}')
+// close lets nothing be sent any more, and returns how often the token was. net/http
+// may read a body that is not read yet even after RoundTrip has returned.
+func (b *body) close() (sends int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	return b.sends
 }
 
-// isPlain reports whether text stands for itself in JSON, as a JWT does.
-func isPlain(text string) bool {
-	for i := range len(text) {
-		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return true
+// reader returns a reader of the body from its beginning.
+func (b *body) reader() *bodyReader {
+	text, _ := json.Marshal(struct { //nolint:errchkjson // a string cannot fail
+		Token string `json:"token"`
+	}{b.token.Reveal()})
+	return &bodyReader{body: b, rest: text}
 }
+
+// again is http.Request.GetBody.
+func (b *body) again() (io.ReadCloser, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sends >= maxSends {
+		return nil, errSentTooOften
+	}
+	return b.reader(), nil
+}
+
+// bodyReader is one reading of a body.
+type bodyReader struct {
+	body  *body
+	rest  []byte
+	begun bool
+}
+
+// Read implements io.Reader.
+func (r *bodyReader) Read(p []byte) (int, error) {
+	if !r.begun {
+		if err := r.body.send(); err != nil {
+			return 0, err
+		}
+		r.begun = true
+	}
+	n := copy(p, r.rest)
+	if r.rest = r.rest[n:]; len(r.rest) == 0 {
+		r.rest = nil // many requests may wait for their answers
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// Close implements io.Closer.
+func (r *bodyReader) Close() error { return nil }

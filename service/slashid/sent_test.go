@@ -9,23 +9,17 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"github.com/quashdev/quash/service/slashid"
 )
-
-const revoked = "HTTP/1.1 204 No Content\n\n"
-
-// checkNoAnswer checks the result of an attempt that got no answer.
-func checkNoAnswer(t *testing.T, got slashid.Result, kind slashid.Kind, sent bool) {
-	t.Helper()
-	if got.Kind != kind || got.Sent != sent || got.Err == nil || got.Status != 0 {
-		t.Errorf("got %+v, want %v with an error, sent %t", got, kind, sent)
-	}
-}
 
 func TestNotSentWhenThePortIsClosed(t *testing.T) {
 	t.Parallel()
@@ -38,99 +32,84 @@ func TestNotSentWhenThePortIsClosed(t *testing.T) {
 	}
 	defer conn.Close()
 
-	got := revoke(t, newClient(t, "http://"+conn.LocalAddr().String(), nil), aRequest())
+	got := revoke(t, newClient(t, "http://"+conn.LocalAddr().String()), aRequest())
 
-	checkNoAnswer(t, got, slashid.NotConnected, false)
+	checkNoAnswer(t, got, false)
 }
 
+// All requests that wait for a connection learn that there is none. Later ones have
+// another made.
 func TestNotSentWhenTheNameIsUnknown(t *testing.T) {
 	t.Parallel()
 	unknown := &net.DNSError{Err: "no such host", Name: "slashid.test", IsNotFound: true}
-	client := newClient(t, "http://slashid.test", nil)
-	client.DialThrough(func(context.Context, string, string) (net.Conn, error) { return nil, unknown })
-
-	got := revoke(t, client, aRequest())
-
-	checkNoAnswer(t, got, slashid.NotConnected, false)
-	if !errors.Is(got.Err, unknown) {
-		t.Errorf("got %v, want the cause", got.Err)
+	client, p := newPeer(t, answering("http/1.1", "204", nil))
+	var known atomic.Bool
+	client.DialThrough(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if known.Load() {
+			return p.dial(ctx, network, addr)
+		}
+		return nil, unknown
+	})
+	for _, got := range revokeAll(t, client, 10) {
+		checkNoAnswer(t, got, false)
+		if !errors.Is(got.Err, unknown) {
+			t.Errorf("got %v, want the cause", got.Err)
+		}
 	}
+	known.Store(true)
+	checkRevoked(t, revoke(t, client, aRequest()))
 }
 
 // A value that no header can hold stays here. The error does not quote it.
 func TestNotSentWhenAHeaderIsImpossible(t *testing.T) {
 	t.Parallel()
-	client, peer := newPeer(t, func(c *peerConn) { c.answerEach(revoked) })
+	client, peer := newPeer(t, answering("http/1.1", "204", nil))
 	req := aRequest()
 	req.Credentials.APIKey = slashid.NewSecret("the-api-key\nX-Injected: 1")
 
 	got := revoke(t, client, req)
 
-	checkNoAnswer(t, got, slashid.NotConnected, false)
+	checkNoAnswer(t, got, false)
 	if strings.Contains(got.Err.Error(), "the-api-key") {
 		t.Errorf("the error quotes the key: %v", got.Err)
 	}
-	if n := peer.connections(); n != 0 {
-		t.Errorf("%d connections were made", n)
-	}
+	peer.checkConnections(t, 0)
 }
 
 func TestNotSentWhenTLSFails(t *testing.T) {
 	t.Parallel()
-	for _, tc := range []struct {
-		name  string
-		start func(*httptest.Server)
-		// host is the name that the client asks for; the certificate is for
-		// example.com.
+	noAuthority := func() *x509.CertPool { return x509.NewCertPool() }
+	for _, tt := range []struct {
+		name    string
+		start   func(*httptest.Server)
+		rootCAs func() *x509.CertPool
 		host    string
-		trusted bool
 		isCause func(error) bool
 	}{
-		{
-			name: "an unknown authority", start: startTLS, host: "example.com", trusted: false,
-			isCause: is[x509.UnknownAuthorityError],
-		},
-		{
-			name: "an unknown authority, HTTP/2", start: startHTTP2, host: "example.com", trusted: false,
-			isCause: is[x509.UnknownAuthorityError],
-		},
-		{
-			name: "another name", start: startTLS, host: "slashid.test", trusted: true,
-			isCause: func(err error) bool {
-				return err.Error() == "x509: the certificate is for other names than slashid.test"
-			},
-		},
-		{
-			name: "an old version", host: "example.com", trusted: true,
-			start: func(server *httptest.Server) {
-				server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
-				server.StartTLS()
-			},
-			isCause: is[*net.OpError],
-		},
-		{
-			name: "no TLS at all", host: "example.com", trusted: false,
-			start:   (*httptest.Server).Start,
-			isCause: func(err error) bool { return err != nil },
-		},
+		{"an unknown authority", startTLS, noAuthority, "slashid.test", is[x509.UnknownAuthorityError]},
+		{"an unknown authority, HTTP/2", protocols["HTTP/2"], noAuthority, "slashid.test", is[x509.UnknownAuthorityError]},
+		{"another name", startTLS, trusted, "other.test", func(err error) bool {
+			return err.Error() == "x509: the certificate is for other names than other.test"
+		}},
+		{"an old version", func(server *httptest.Server) {
+			server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+			server.StartTLS()
+		}, trusted, "slashid.test", is[*net.OpError]},
+		{"no TLS at all", (*httptest.Server).Start, trusted, "slashid.test", is[tls.RecordHeaderError]},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var served atomic.Bool
-			server := startServerAs(t, func(http.ResponseWriter, *http.Request) { served.Store(true) }, tc.start)
-			var rootCAs *x509.CertPool
-			if tc.trusted {
-				rootCAs = authorityOf(server)
-			}
-			client := newClient(t, "https://"+tc.host, rootCAs)
+			server := startServerAs(t, func(http.ResponseWriter, *http.Request) { served.Store(true) }, tt.start)
+			client := newClientWith(t, "https://"+tt.host, slashid.Config{RootCAs: tt.rootCAs})
 			client.DialThrough(func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
 			})
 
 			got := revoke(t, client, aRequest())
 
-			checkNoAnswer(t, got, slashid.NotConnected, false)
-			if !tc.isCause(got.Err) {
+			checkNoAnswer(t, got, false)
+			if !tt.isCause(got.Err) {
 				t.Errorf("not the cause: %v", got.Err)
 			}
 			if served.Load() {
@@ -146,29 +125,118 @@ func is[E error](err error) bool {
 	return errors.As(err, &target)
 }
 
-func TestSentOverTLSWithAKnownAuthority(t *testing.T) {
-	t.Parallel()
-	for proto, start := range map[string]func(*httptest.Server){"HTTP/1.1": startTLS, "HTTP/2.0": startHTTP2} {
-		t.Run(proto, func(t *testing.T) {
-			t.Parallel()
-			got := make(chan string, 1)
-			server := startServerAs(t, func(w http.ResponseWriter, r *http.Request) {
-				got <- r.Proto
-				w.WriteHeader(http.StatusNoContent)
-			}, start)
-
-			result := revoke(t, newClient(t, server.URL, authorityOf(server)), aRequest())
-
-			if result.Kind != slashid.Revoked || !result.Sent {
-				t.Fatalf("got %+v", result)
-			}
-			if got := <-got; got != proto {
-				t.Errorf("got %s", got)
-			}
-		})
-	}
+// ends are the ways in which a context can end. It may have a cause, as the service's
+// contexts have.
+var ends = map[error]func(context.Context, time.Duration) (context.Context, context.CancelFunc){
+	context.DeadlineExceeded: func(ctx context.Context, after time.Duration) (context.Context, context.CancelFunc) {
+		return context.WithTimeoutCause(ctx, after, errors.New("some cause"))
+	},
+	context.Canceled: func(ctx context.Context, after time.Duration) (context.Context, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(ctx)
+		if after <= 0 {
+			cancel()
+		} else {
+			time.AfterFunc(after, cancel)
+		}
+		return ctx, cancel
+	},
 }
 
+// A call ends with its context, and says whether the token was sent by then.
+func TestContextEnds(t *testing.T) {
+	type call struct {
+		script func(*peerConn)
+		reused bool // the connection
+		hangs  bool // the dial
+		after  time.Duration
+		sent   bool
+		end    error
+	}
+	over := func(protocol string, script func(*peerConn)) func(*peerConn) {
+		return overTLS(certificate(), protocol, script)
+	}
+	silent := over("h2", overHTTP2(func(c *http2Conn) { c.readRequest(); c.waitForClose() }))
+	answer := func(text string) func(*peerConn) {
+		return over("http/1.1", func(c *peerConn) {
+			c.readRequest()
+			c.answer(text)
+			c.waitForClose()
+		})
+	}
+	cases := map[string]call{}
+	for end := range ends {
+		for name, tt := range map[string]call{
+			"it has ended":                   {script: silent},
+			"it has ended, with an idle one": {script: over("http/1.1", answering("http/1.1", "204", nil)), reused: true},
+			"it has ended, with HTTP/2":      {script: over("h2", answering("h2", "204", nil)), reused: true},
+			"while dialing":                  {script: silent, after: time.Second, hangs: true},
+			"while shaking hands":            {script: (*peerConn).waitForClose, after: time.Second},
+			"nothing is answered":            {script: answer(""), after: time.Minute, sent: true},
+			"nothing is answered, HTTP/2":    {script: silent, after: 20 * time.Second, sent: true},
+			"an informational answer":        {script: answer("HTTP/1.1 103 Early Hints\n\n"), after: time.Minute, sent: true},
+			"half of an answer's head":       {script: answer("HTTP/1.1 204 No Content\nDate: "), after: time.Minute, sent: true},
+		} {
+			tt.end = end
+			cases[name+", "+end.Error()] = tt
+		}
+	}
+	inBubbles(t, cases, func(t *testing.T, tt call) {
+		client := newClient(t, "https://slashid.test")
+		peer := connectPeer(t, client, tt.script)
+		if tt.hangs {
+			client.DialThrough(func(context.Context, string, string) (net.Conn, error) {
+				time.Sleep(time.Hour)
+				return nil, syscall.ETIMEDOUT
+			})
+		}
+		if tt.reused {
+			checkRevoked(t, revoke(t, client, aRequest()))
+		}
+		made := peer.connections()
+		ctx, cancel := ends[tt.end](t.Context(), tt.after)
+		defer cancel()
+		req, sent := aRequest(), false
+		req.BeforeSend = func() bool { sent = true; return true }
+		start := time.Now()
+
+		got := client.Revoke(ctx, req)
+
+		checkNoAnswer(t, got, tt.sent)
+		if !errors.Is(got.Err, tt.end) || time.Since(start) != tt.after {
+			t.Errorf("got %v after %v, want %v after %v", got.Err, time.Since(start), tt.end, tt.after)
+		}
+		if tt.after == 0 {
+			peer.checkConnections(t, made)
+		}
+		time.Sleep(2 * time.Hour) // until a dial has ended
+		if sent != tt.sent {
+			t.Errorf("the token was sent: %t", sent)
+		}
+	})
+}
+
+// A handshake has a limit of its own, so that the caller's time is left for
+// another attempt.
+func TestNotSentWhenTheHandshakeStalls(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := newClient(t, "https://slashid.test")
+		connectPeer(t, client, (*peerConn).waitForClose)
+		start := time.Now()
+
+		got := revoke(t, client, aRequest())
+
+		checkNoAnswer(t, got, false)
+		if want := "net/http: TLS handshake timeout"; got.Err.Error() != want {
+			t.Errorf("the cause is %q, want %q", got.Err, want)
+		}
+		if elapsed := time.Since(start); elapsed != slashid.DialTimeout {
+			t.Errorf("it took %v", elapsed)
+		}
+	})
+}
+
+// On a connection that was made for the request, nothing is sent twice.
 func TestSentWhenTheConnectionIsLost(t *testing.T) {
 	t.Parallel()
 	for name, script := range map[string]func(*peerConn){
@@ -198,7 +266,7 @@ func TestSentWhenTheConnectionIsLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			checkNoAnswer(t, revoke(t, startPeer(t, script), aRequest()), slashid.ConnectionLost, true)
+			checkNoAnswer(t, revoke(t, startPeer(t, script), aRequest()), true)
 		})
 	}
 }
@@ -210,16 +278,11 @@ func TestSentOrNotWhenTheConnectionIsResetAtOnce(t *testing.T) {
 	client := startPeer(t, func(c *peerConn) { c.reset() })
 	for range 20 {
 		got := revoke(t, client, aRequest())
-		if got.Sent {
-			checkNoAnswer(t, got, slashid.ConnectionLost, true)
-		} else {
-			checkNoAnswer(t, got, slashid.NotConnected, false)
-		}
+		checkNoAnswer(t, got, got.Sent)
 	}
 }
 
-// Where the status says all, a connection that is lost within the body loses
-// nothing.
+// A connection that is lost within the body loses nothing of the status.
 func TestAnAnswerStandsWhenItsBodyIsLost(t *testing.T) {
 	t.Parallel()
 	client := startPeer(t, func(c *peerConn) {
@@ -227,64 +290,88 @@ func TestAnAnswerStandsWhenItsBodyIsLost(t *testing.T) {
 		c.answer("HTTP/1.1 400 Bad Request\nContent-Length: 1000\n\n{")
 		c.reset()
 	})
-	got := revoke(t, client, aRequest())
-	if got.Kind != slashid.Unexpected || got.Status != http.StatusBadRequest || got.Err != nil {
-		t.Errorf("got %+v", got)
+	want := slashid.Result{Status: http.StatusBadRequest, Sent: true}
+	if got := revoke(t, client, aRequest()); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
 // Servers close connections that are idle for long. One that the client has seen
 // closed is not used.
-func TestIdleConnectionClosed(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		client, peer := newPeer(t, func(c *peerConn) {
-			c.readRequest()
-			c.answer(revoked)
-		})
+func TestIdleConnectionThatIsClosed(t *testing.T) {
+	once := map[string]func(*peerConn){
+		"http/1.1": func(c *peerConn) { c.readRequest(); c.answer(revoked) },
+		"h2":       overHTTP2(func(c *http2Conn) { stream, _ := c.readRequest(); c.answer(stream, "204") }),
+	}
+	overBoth(t, map[string]bool{"": true}, func(t *testing.T, protocol string, _ bool) {
+		client, peer := newTLSPeer(t, protocol, once[protocol])
 		for range 3 {
-			if got := revoke(t, client, aRequest()); got.Kind != slashid.Revoked {
-				t.Errorf("got %+v", got)
-			}
+			checkRevoked(t, revoke(t, client, aRequest()))
 			synctest.Wait()
 		}
-		if n := peer.connections(); n != 3 {
-			t.Errorf("%d connections were made", n)
-		}
+		peer.checkConnections(t, 3)
 	})
 }
 
-// One that is closed while the request is on its way is another matter: the
-// request may have been carried out, so it is not sent again behind the caller's
-// back.
-func TestIdleConnectionClosedByTheNextRequest(t *testing.T) {
+// A connection that is closed by the next request, instead of an answer, is a
+// connection that was idle for too long. The request is sent again, on others, but not
+// for ever. Of the first time nothing is known.
+func TestIdleConnectionThatIsClosedByTheNextRequest(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*peerConn){
-		"closed":   func(c *peerConn) { _ = c.Close() },
-		"reset":    (*peerConn).reset,
-		"half way": func(c *peerConn) { c.answer("HTTP/1.1 ") },
+		"closed": func(c *peerConn) { _ = c.Close() },
+		"reset":  (*peerConn).reset,
+		// Once an answer has begun, nothing is sent again.
+		"closed within its answer": func(c *peerConn) { c.answer("HTTP/1.1 ") },
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var requests atomic.Int32
-			client := startPeer(t, func(c *peerConn) {
-				c.readRequest()
-				requests.Add(1)
-				c.answer(revoked)
-				c.readRequest()
-				requests.Add(1)
-				end(c)
+		for idle := 1; idle <= slashid.MaxSends+1; idle++ {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				var requests atomic.Int32
+				first := make(chan struct{})
+				var waiting sync.WaitGroup
+				waiting.Add(idle)
+				client := startPeer(t, func(c *peerConn) {
+					if c.number > idle {
+						c.readRequest()
+						requests.Add(1)
+						c.answer(revoked)
+						return
+					}
+					c.readRequest()
+					waiting.Done()
+					<-first // so that each of the first requests has a connection
+					c.answer(revoked)
+					if c.readRequest() != nil {
+						requests.Add(1)
+						end(c)
+					}
+				})
+				go func() {
+					waiting.Wait()
+					close(first)
+				}()
+				for _, got := range revokeAll(t, client, idle) {
+					checkRevoked(t, got)
+				}
+
+				got := revoke(t, client, aRequest())
+
+				want, wantRequests := slashid.Result{Status: http.StatusNoContent, Sent: true, Resent: true}, idle+1
+				switch {
+				case name == "closed within its answer":
+					want, wantRequests = slashid.Result{Sent: true, Err: got.Err}, 1
+				case idle >= slashid.MaxSends:
+					want, wantRequests = slashid.Result{Sent: true, Resent: true, Err: got.Err}, slashid.MaxSends
+					if got.Err == nil || !strings.Contains(got.Err.Error(), "three times") {
+						t.Errorf("the cause is %v", got.Err)
+					}
+				}
+				if got != want || int(requests.Load()) != wantRequests {
+					t.Errorf("%d idle connections: got %+v after %d requests, want %+v after %d", idle, got, requests.Load(), want, wantRequests)
+				}
 			})
-			if got := revoke(t, client, aRequest()); got.Kind != slashid.Revoked {
-				t.Fatalf("the first: %+v", got)
-			}
-
-			checkNoAnswer(t, revoke(t, client, aRequest()), slashid.ConnectionLost, true)
-
-			if n := requests.Load(); n != 2 {
-				t.Errorf("the peer got %d requests, want 2", n)
-			}
-		})
+		}
 	}
 }
 
@@ -302,11 +389,11 @@ func (c severable) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// An idle connection that takes nothing of a request, because it died meanwhile,
-// leaves it unsent; a second attempt is the caller's to make.
+// An idle connection that takes nothing of a request, because it died meanwhile, makes
+// way for another one.
 func TestIdleConnectionThatTakesNothing(t *testing.T) {
 	t.Parallel()
-	client, peer := newPeer(t, func(c *peerConn) { c.answerEach(revoked) })
+	client, peer := newPeer(t, answering("http/1.1", "204", nil))
 	var severed atomic.Bool
 	client.DialThrough(func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := peer.dial(ctx, network, addr)
@@ -315,257 +402,121 @@ func TestIdleConnectionThatTakesNothing(t *testing.T) {
 		}
 		return severable{conn, &severed}, err
 	})
-	if got := revoke(t, client, aRequest()); got.Kind != slashid.Revoked {
-		t.Fatalf("the first: %+v", got)
-	}
+	checkRevoked(t, revoke(t, client, aRequest()))
 	severed.Store(true)
-	checkNoAnswer(t, revoke(t, client, aRequest()), slashid.NotConnected, false)
-	if got := revoke(t, client, aRequest()); got.Kind != slashid.Revoked {
-		t.Errorf("the third: %+v", got)
-	}
-}
-
-func TestContextEndsBeforeAnythingIsSent(t *testing.T) {
-	t.Parallel()
-	for _, tc := range []struct {
-		want  slashid.Kind
-		ended func(context.Context) (context.Context, context.CancelFunc)
-	}{
-		{
-			want: slashid.Cancelled,
-			ended: func(ctx context.Context) (context.Context, context.CancelFunc) {
-				ctx, cancel := context.WithCancel(ctx)
-				cancel()
-				return ctx, cancel
-			},
-		},
-		{
-			want: slashid.NoAnswer,
-			ended: func(ctx context.Context) (context.Context, context.CancelFunc) {
-				return context.WithTimeout(ctx, 0)
-			},
-		},
-	} {
-		t.Run(tc.want.String(), func(t *testing.T) {
-			t.Parallel()
-			client, peer := newPeer(t, func(c *peerConn) { c.answerEach(revoked) })
-			ctx, cancel := tc.ended(t.Context())
-			defer cancel()
-
-			checkNoAnswer(t, client.Revoke(ctx, aRequest()), tc.want, false)
-
-			if n := peer.connections(); n != 0 {
-				t.Errorf("%d connections were made", n)
-			}
-		})
-	}
-}
-
-// The same on a connection that is there already.
-func TestContextEndsBeforeAnythingIsSentOnAnIdleConnection(t *testing.T) {
-	t.Parallel()
-	var requests atomic.Int32
-	server := startServer(t, func(w http.ResponseWriter, _ *http.Request) {
-		requests.Add(1)
-		w.WriteHeader(http.StatusNoContent)
-	})
-	client := newClient(t, server.URL, nil)
-	revoke(t, client, aRequest())
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-
-	checkNoAnswer(t, client.Revoke(ctx, aRequest()), slashid.Cancelled, false)
-
-	if n := requests.Load(); n != 1 {
-		t.Errorf("the server got %d requests, want 1", n)
-	}
-}
-
-func TestContextEndsAfterTheRequestIsSent(t *testing.T) {
-	t.Parallel()
-	const limit = 5 * time.Second
-	for name, answer := range map[string]string{
-		"nothing comes":                   "",
-		"an informational answer comes":   "HTTP/1.1 103 Early Hints\n\n",
-		"half of the answer's head comes": "HTTP/1.1 204 No Content\nDate: ",
-	} {
-		for _, tc := range []struct {
-			end  func(context.Context) (context.Context, context.CancelFunc)
-			want slashid.Kind
-		}{
-			{
-				end: func(ctx context.Context) (context.Context, context.CancelFunc) {
-					return context.WithTimeout(ctx, limit)
-				},
-				want: slashid.NoAnswer,
-			},
-			{
-				end: func(ctx context.Context) (context.Context, context.CancelFunc) {
-					ctx, cancel := context.WithCancel(ctx)
-					time.AfterFunc(limit, cancel)
-					return ctx, cancel
-				},
-				want: slashid.Cancelled,
-			},
-		} {
-			t.Run(name+", "+tc.want.String(), func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					client, _ := newPeer(t, func(c *peerConn) {
-						c.readRequest()
-						c.answer(answer)
-						c.waitForClose()
-					})
-					ctx, cancel := tc.end(t.Context())
-					defer cancel()
-					start := time.Now()
-
-					checkNoAnswer(t, client.Revoke(ctx, aRequest()), tc.want, true)
-
-					if elapsed := time.Since(start); elapsed != limit {
-						t.Errorf("it took %v, want %v", elapsed, limit)
-					}
-				})
-			})
-		}
-	}
-}
-
-func TestContextEndsAfterTheRequestIsSentOverHTTP2(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithCancel(t.Context())
-	client := startHTTP2Peer(t, func(c http2Conn) {
-		c.readRequest()
-		cancel()
-		c.waitForClose()
-	})
-	checkNoAnswer(t, client.Revoke(ctx, aRequest()), slashid.Cancelled, true)
-}
-
-func TestContextEndsWhileConnecting(t *testing.T) {
-	t.Parallel()
-	const limit = 5 * time.Second
-	for name, newStalling := range map[string]func(*testing.T) *slashid.Client{
-		"dialling": func(t *testing.T) *slashid.Client {
-			t.Helper()
-			client := newClient(t, "http://slashid.test", nil)
-			client.DialThrough(func(ctx context.Context, _, _ string) (net.Conn, error) {
-				<-ctx.Done() // comes with Close, which gives up what nobody waits for
-				return nil, ctx.Err()
-			})
-			return client
-		},
-		"shaking hands": func(t *testing.T) *slashid.Client {
-			t.Helper()
-			client, _ := newPeerAt(t, "https://slashid.test", (*peerConn).waitForClose)
-			return client
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				client := newStalling(t)
-				ctx, cancel := context.WithTimeout(t.Context(), limit)
-				defer cancel()
-				start := time.Now()
-
-				checkNoAnswer(t, client.Revoke(ctx, aRequest()), slashid.NoAnswer, false)
-
-				if elapsed := time.Since(start); elapsed != limit {
-					t.Errorf("it took %v, want %v", elapsed, limit)
-				}
-			})
-		})
-	}
-}
-
-// A handshake has a limit of its own, so that the caller's time is left for
-// another attempt.
-func TestHandshakeThatStallsIsGivenUp(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		client, _ := newPeerAt(t, "https://slashid.test", (*peerConn).waitForClose)
-		start := time.Now()
-
-		checkNoAnswer(t, revoke(t, client, aRequest()), slashid.NotConnected, false)
-
-		if elapsed := time.Since(start); elapsed != slashid.DialTimeout {
-			t.Errorf("it took %v", elapsed)
-		}
-	})
+	checkRevoked(t, revoke(t, client, aRequest()))
 }
 
 // What HTTP/2 says of a stream that ends without an answer decides whether the
-// request may have been carried out.
+// request is sent again: if the peer declares that it has not processed it.
 func TestSentOverHTTP2(t *testing.T) {
-	t.Parallel()
-	isLost := func(t *testing.T, got slashid.Result) {
-		t.Helper()
-		checkNoAnswer(t, got, slashid.ConnectionLost, true)
+	type stream struct {
+		// end is what becomes of the first requests; later ones are answered by 204.
+		end func(c *http2Conn, stream uint32)
+		// times is how many they are.
+		times        int
+		want         slashid.Result
+		wantRequests int
 	}
-	for _, tc := range []struct {
-		name string
-		// end is what becomes of the first request; later ones are answered.
-		end          func(c http2Conn, stream uint32)
-		check        func(*testing.T, slashid.Result)
-		wantRequests int32
-	}{
-		{
-			name:         "refused, unprocessed as the peer says",
-			end:          func(c http2Conn, stream uint32) { c.resetStream(stream, codeRefusedStream) },
-			check:        isLost,
-			wantRequests: 1,
-		},
-		{
-			name:         "the connection goes away, without it as the peer says",
-			end:          func(c http2Conn, stream uint32) { c.goAway(stream-1, codeNoError, "") },
-			check:        isLost,
-			wantRequests: 1,
-		},
-		{
-			// Some take this, too, for a word that nothing was processed.
-			name:         "the stream ends in a protocol error",
-			end:          func(c http2Conn, stream uint32) { c.resetStream(stream, 0x1) },
-			check:        isLost,
-			wantRequests: 1,
-		},
-		{
-			name:         "the stream fails",
-			end:          func(c http2Conn, stream uint32) { c.resetStream(stream, codeInternalError) },
-			check:        isLost,
-			wantRequests: 1,
-		},
-		{
-			name:         "the connection goes away after it",
-			end:          func(c http2Conn, stream uint32) { c.goAway(stream, codeNoError, "") },
-			check:        isLost,
-			wantRequests: 1,
-		},
-		{
-			name:         "the connection closes",
-			end:          func(c http2Conn, _ uint32) { _ = c.Close() },
-			check:        isLost,
-			wantRequests: 1,
-		},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			var requests atomic.Int32
-			client := startHTTP2Peer(t, func(c http2Conn) {
-				for stream := c.readRequest(); stream != 0; stream = c.readRequest() {
-					if requests.Add(1) == 1 {
-						tc.end(c, stream)
-					} else {
-						c.revoked(stream)
-					}
+	anError := errors.New("some error")
+	lost := slashid.Result{Sent: true, Err: anError}
+	once := slashid.Result{Status: http.StatusNoContent, Sent: true}
+	resent := slashid.Result{Status: http.StatusNoContent, Sent: true, Resent: true}
+	tooOften := slashid.Result{Sent: true, Resent: true, Err: anError}
+	reset := func(code http2.ErrCode) func(*http2Conn, uint32) {
+		return func(c *http2Conn, stream uint32) { _ = c.aside().WriteRSTStream(stream, code) }
+	}
+	goAway := func(c *http2Conn, last uint32, code http2.ErrCode) { _ = c.aside().WriteGoAway(last, code, nil) }
+	disown := func(c *http2Conn, stream uint32) { goAway(c, stream-1, http2.ErrCodeNo) }
+	inBubbles(t, map[string]stream{
+		"refused":                             {reset(http2.ErrCodeRefusedStream), 1, resent, 2},
+		"refused twice":                       {reset(http2.ErrCodeRefusedStream), 2, resent, 3},
+		"refused always":                      {reset(http2.ErrCodeRefusedStream), 100, tooOften, slashid.MaxSends},
+		"the connection goes away without it": {disown, 1, resent, 2},
+		"the connection goes away without it, twice":  {disown, 2, resent, 3},
+		"the connection goes away without it, always": {disown, 100, tooOften, slashid.MaxSends},
+		"a protocol error":                            {reset(http2.ErrCodeProtocol), 1, resent, 2},
+		"a protocol error, always":                    {reset(http2.ErrCodeProtocol), 100, tooOften, slashid.MaxSends},
+		"an informational answer, then refused": {func(c *http2Conn, stream uint32) {
+			c.head(stream, false, ":status", "103")
+			reset(http2.ErrCodeRefusedStream)(c, stream)
+		}, 1, resent, 2},
+
+		"the stream fails":            {reset(http2.ErrCodeInternal), 1, lost, 1},
+		"the stream is cancelled":     {reset(http2.ErrCodeCancel), 1, lost, 1},
+		"the peer has too much to do": {reset(http2.ErrCodeEnhanceYourCalm), 1, lost, 1},
+		"the connection closes":       {func(c *http2Conn, _ uint32) { _ = c.Close() }, 1, lost, 1},
+		"the connection fails after it": {func(c *http2Conn, stream uint32) {
+			goAway(c, stream, http2.ErrCodeInternal)
+			_ = c.Close()
+		}, 1, lost, 1},
+		"the connection goes away after it, and closes": {func(c *http2Conn, stream uint32) {
+			goAway(c, stream, http2.ErrCodeNo)
+			_ = c.Close()
+		}, 1, lost, 1},
+		"the connection goes away after it, and answers": {func(c *http2Conn, stream uint32) {
+			goAway(c, 1<<31-1, http2.ErrCodeNo)
+			goAway(c, stream, http2.ErrCodeNo)
+			c.answer(stream, "204")
+		}, 1, once, 1},
+	}, func(t *testing.T, tt stream) {
+		requests := 0
+		client, peer := newHTTP2Peer(t, func(c *http2Conn) {
+			for stream, _ := c.readRequest(); stream != 0; stream, _ = c.readRequest() {
+				if requests++; requests <= tt.times {
+					tt.end(c, stream)
+				} else {
+					c.answer(stream, "204")
 				}
-			})
-
-			tc.check(t, revoke(t, client, aRequest()))
-
-			if n := requests.Load(); n != tc.wantRequests {
-				t.Errorf("the peer got %d requests, want %d", n, tc.wantRequests)
 			}
 		})
-	}
+
+		got := revoke(t, client, aRequest())
+
+		synctest.Wait()
+		if (got.Err != nil) != (tt.want.Err != nil) {
+			t.Errorf("the cause is %v, want %v", got.Err, tt.want.Err)
+		}
+		if got.Err = tt.want.Err; got != tt.want || requests != tt.wantRequests {
+			t.Errorf("got %+v after %d requests, want %+v after %d", got, requests, tt.want, tt.wantRequests)
+		}
+		// Whatever it was, it was for that request. What has failed too often is left.
+		requests = tt.times
+		made := peer.connections()
+		checkRevoked(t, revoke(t, client, aRequest()))
+		if tt.want == tooOften {
+			peer.checkConnections(t, made+1)
+		}
+	})
+}
+
+// A peer that is silent is asked for a sign of life. One that gives it has all the time
+// that the context allows.
+func TestSentToASilentPeer(t *testing.T) {
+	inBubbles(t, map[string]bool{"dead": false, "alive": true}, func(t *testing.T, alive bool) {
+		const late = 2 * time.Minute
+		client, _ := newHTTP2Peer(t, func(c *http2Conn) {
+			stream, _ := c.readRequest()
+			if alive {
+				time.AfterFunc(late, func() { c.answer(stream, "204") })
+				c.readRequest() // answers pings
+			}
+			c.waitForClose()
+		})
+		begun := time.Now()
+		got := client.Revoke(t.Context(), aRequest())
+		want := late
+		if alive {
+			checkRevoked(t, got)
+		} else {
+			checkNoAnswer(t, got, true)
+			want = slashid.PingAfter + slashid.PingTimeout
+			if got.Err.Error() != "http2: client connection lost" {
+				t.Errorf("the cause is %v", got.Err)
+			}
+		}
+		if took := time.Since(begun); took != want {
+			t.Errorf("it took %v, want %v", took, want)
+		}
+	})
 }

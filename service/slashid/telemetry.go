@@ -76,6 +76,8 @@ func observe(n *atomic.Int64) metric.Int64Callback {
 	}
 }
 
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
 // counted is dial, counted.
 func (t *traffic) counted(dial dialFunc) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {

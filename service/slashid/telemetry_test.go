@@ -1,12 +1,17 @@
 package slashid_test
 
 import (
+	"context"
+	"io"
+	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -17,88 +22,101 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// Each attempt is a span of the caller's trace, whose context goes to SlashID with it.
-// What a peer wrote is in none.
+// Each attempt is a span of the caller's trace, whose context SlashID gets with the
+// request, and a duration. What a peer wrote is in none of them.
 func TestTelemetry(t *testing.T) {
 	t.Parallel()
-	const token = "abc.def.ghi"
-	for _, tt := range []struct {
-		name        string
-		answer      func(w http.ResponseWriter, r *http.Request)
-		kind        slashid.Kind
-		status      codes.Code
-		description string
+	const http1 = " network.protocol.name=http network.protocol.version=1.1 server.address=127.0.0.1"
+	for name, tt := range map[string]struct {
+		answer func(w http.ResponseWriter, r *http.Request)
+		status codes.Code
+		cause  string
+		attrs  string
 	}{
-		{"204", func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(http.StatusNoContent)
-		}, slashid.Revoked, codes.Unset, ""},
-		{"503", func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, token, http.StatusServiceUnavailable)
-		}, slashid.Unavailable, codes.Error, ""},
-		{"no HTTP", func(w http.ResponseWriter, r *http.Request) {
-			write(t, w, r, token+"\r\n\r\n")
-		}, slashid.ConnectionLost, codes.Error, "an error of HTTP's"},
-		{"a body that breaks off", func(w http.ResponseWriter, r *http.Request) {
-			write(t, w, r, "HTTP/1.1 400 "+token+"\r\nTransfer-Encoding: chunked\r\n\r\n"+token+"\r\n")
-		}, slashid.Unexpected, codes.Error, "an error of HTTP's"},
+		"204": {
+			func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+			codes.Unset, "", "http.request.method=POST http.response.status_code=204" + http1,
+		},
+		"503": {
+			func(w http.ResponseWriter, _ *http.Request) { http.Error(w, token, http.StatusServiceUnavailable) },
+			codes.Error, "", "error.type=503 http.request.method=POST http.response.status_code=503" + http1,
+		},
+		"a body that breaks off": {
+			func(w http.ResponseWriter, r *http.Request) {
+				write(t, w, r, "HTTP/1.1 400 "+token+"\r\nTransfer-Encoding: chunked\r\n\r\n"+token+"\r\n")
+			},
+			codes.Error, "", "error.type=400 http.request.method=POST http.response.status_code=400" + http1,
+		},
+		"no HTTP": {
+			func(w http.ResponseWriter, r *http.Request) { write(t, w, r, token+"\r\n\r\n") },
+			codes.Error, "an HTTP error", "error.type=connection http.request.method=POST server.address=127.0.0.1",
+		},
+		"not sent": {nil, codes.Error, slashid.ErrNotSent.Error(), "error.type=not_sent http.request.method=POST server.address=127.0.0.1"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var got string
-			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				got = r.Header.Get("Traceparent")
-				tt.answer(w, r)
-			}))
-			t.Cleanup(s.Close)
-			base, err := url.Parse(s.URL)
-			if err != nil {
-				t.Fatal(err)
-			}
+			traceparents := make(chan string, 1)
+			server := startServer(t, func(w http.ResponseWriter, r *http.Request) {
+				traceparents <- r.Header.Get("Traceparent")
+				if tt.answer != nil {
+					tt.answer(w, r)
+				}
+			})
 			spans, reader := tracetest.NewInMemoryExporter(), sdkmetric.NewManualReader()
 			tracers := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
-			client := slashid.New(slashid.Config{BaseURL: base, Telemetry: slashid.Telemetry{
+			client := newClientWith(t, server.URL, slashid.Config{Telemetry: slashid.Telemetry{
 				Tracers:    tracers,
 				Meters:     sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
 				Propagator: propagation.TraceContext{},
 			}})
-			t.Cleanup(client.Close)
 			ctx, call := tracers.Tracer("test").Start(t.Context(), "call")
-			result := client.Revoke(ctx, slashid.Request{Token: slashid.NewSecret(token), Consistency: slashid.LocalRegion})
-			if result.Kind != tt.kind {
-				t.Errorf("the attempt came to %s: %v", result.Kind, result.Err)
-			}
+			req := aRequestWithCredentials()
+			req.BeforeSend = func() bool { return tt.answer != nil }
+
+			client.Revoke(ctx, req)
+
 			all := spans.GetSpans()
 			if len(all) != 1 {
 				t.Fatalf("%d spans", len(all))
 			}
 			span := all[0]
-			if want := "00-" + call.SpanContext().TraceID().String() + "-" + span.SpanContext.SpanID().String() + "-01"; got != want {
-				t.Errorf("SlashID gets %q, want %q", got, want)
+			if span.Name != "POST /token/revoke" || span.Parent.SpanID() != call.SpanContext().SpanID() {
+				t.Errorf("the span is %s, with the parent %s", span.Name, span.Parent.SpanID())
 			}
-			if span.Parent.SpanID() != call.SpanContext().SpanID() {
-				t.Errorf("the parent is %s", span.Parent.SpanID())
+			if span.Status.Code != tt.status || !strings.HasPrefix(span.Status.Description, tt.cause) {
+				t.Errorf("the status is %v, want %v %s", span.Status, tt.status, tt.cause)
 			}
-			if span.Status.Code != tt.status || !strings.HasPrefix(span.Status.Description, tt.description) {
-				t.Errorf("the status is %v", span.Status)
+			want := "00-" + call.SpanContext().TraceID().String() + "-" + span.SpanContext.SpanID().String() + "-01"
+			if tt.answer != nil && <-traceparents != want {
+				t.Errorf("SlashID does not get %q", want)
 			}
-			for _, attr := range span.Attributes {
-				if strings.Contains(attr.Value.String(), token) {
-					t.Errorf("%s is %s", attr.Key, attr.Value.String())
-				}
-			}
-			client.Close()
-			var metrics metricdata.ResourceMetrics
-			if err := reader.Collect(t.Context(), &metrics); err != nil {
-				t.Fatal(err)
-			}
-			want := map[string]int64{"quash.upstream.connections.opened": 1, "quash.upstream.streams": 0}
-			for name, value := range want {
-				if got := sum(metrics, name); got != value {
-					t.Errorf("%s is %d, want %d", name, got, value)
+			for place, attrs := range map[string][]attribute.KeyValue{"span": span.Attributes, "duration": durations(t, collect(t, reader))} {
+				if got := text(attrs); got != tt.attrs {
+					t.Errorf("the %s has %s, want %s", place, got, tt.attrs)
 				}
 			}
 		})
 	}
+}
+
+// text is attributes without those that depend on the port of a server.
+func text(attrs []attribute.KeyValue) string {
+	var all []string
+	for _, attr := range attrs {
+		if attr.Key != "server.port" && attr.Key != "url.full" && attr.Key != "url.scheme" {
+			all = append(all, string(attr.Key)+"="+attr.Value.String())
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
+
+func collect(t *testing.T, reader sdkmetric.Reader) (all metricdata.ResourceMetrics) {
+	t.Helper()
+	if err := reader.Collect(t.Context(), &all); err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // sum adds the points of a metric.
@@ -115,9 +133,25 @@ func sum(all metricdata.ResourceMetrics, name string) (total int64) {
 	return total
 }
 
+// durations returns the attributes of the only duration of a request.
+func durations(t *testing.T, all metricdata.ResourceMetrics) []attribute.KeyValue {
+	t.Helper()
+	for _, scope := range all.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			data, ok := m.Data.(metricdata.Histogram[float64])
+			if ok && m.Name == "http.client.request.duration" && len(data.DataPoints) == 1 && data.DataPoints[0].Count == 1 {
+				return data.DataPoints[0].Attributes.ToSlice()
+			}
+		}
+	}
+	t.Error("there is no duration, or more than one")
+	return nil
+}
+
 // write answers r with a text, and closes the connection.
 func write(t *testing.T, w http.ResponseWriter, r *http.Request, text string) {
 	t.Helper()
+	_, _ = io.Copy(io.Discard, r.Body)
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		t.Errorf("%s: %v", r.URL, err)
@@ -127,37 +161,41 @@ func write(t *testing.T, w http.ResponseWriter, r *http.Request, text string) {
 	_, _ = conn.Write([]byte(text))
 }
 
-// Connections are counted while they are open.
-func TestConnectionsAreCounted(t *testing.T) {
+// Connections are counted while they are open, attempts to open one by what they come
+// to, and requests while they are under way.
+func TestTraffic(t *testing.T) {
 	t.Parallel()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
-	base, err := url.Parse(s.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reader := sdkmetric.NewManualReader()
-	client := slashid.New(slashid.Config{BaseURL: base, Telemetry: slashid.Telemetry{
-		Meters: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
-	}})
-	count := func() [2]int64 {
-		var all metricdata.ResourceMetrics
-		if err := reader.Collect(t.Context(), &all); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		reader := sdkmetric.NewManualReader()
+		client := newClientWith(t, "http://slashid.test", slashid.Config{Telemetry: slashid.Telemetry{
+			Meters: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
+		}})
+		check := func(when string, connections, opened, streams int64) {
+			t.Helper()
+			all := collect(t, reader)
+			got := [3]int64{
+				sum(all, "quash.upstream.connections"), sum(all, "quash.upstream.connections.opened"), sum(all, "quash.upstream.streams"),
+			}
+			if want := [3]int64{connections, opened, streams}; got != want {
+				t.Errorf("%s: got %v, want %v", when, got, want)
+			}
 		}
-		return [2]int64{sum(all, "quash.upstream.connections"), sum(all, "quash.upstream.connections.opened")}
-	}
-	revoke := func() {
-		client.Revoke(t.Context(), slashid.Request{Token: slashid.NewSecret("a"), Consistency: slashid.LocalRegion})
-	}
-	revoke()
-	revoke()
-	if got := count(); got != [2]int64{1, 1} {
-		t.Errorf("after two requests: %v", got)
-	}
-	s.Close() // also the connection
-	revoke()  // nobody listens any more
-	if got := count(); got != [2]int64{0, 2} {
-		t.Errorf("after another that could not be opened: %v", got)
-	}
-	client.Close()
+		check("at first", 0, 0, 0)
+		peer := connectPeer(t, client, func(c *peerConn) {
+			for c.readRequest() != nil {
+				check("during a request", 1, 1, 1)
+				c.answer(revoked)
+			}
+		})
+		for range 2 {
+			checkRevoked(t, revoke(t, client, aRequest()))
+			check("after a request", 1, 1, 0)
+		}
+		peer.close()
+		synctest.Wait()
+		check("after the connection", 0, 1, 0)
+		client.DialThrough(func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED })
+		checkNoAnswer(t, revoke(t, client, aRequest()), false)
+		check("after a refused connection", 0, 2, 0)
+	})
 }

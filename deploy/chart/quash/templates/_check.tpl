@@ -61,9 +61,6 @@ anything reaches the cluster: quash would refuse most of it too, but only there.
 {{- $problems = append $problems (printf "podLabels: %s is the chart's own, by which Services find the pods" $label) -}}
 {{- end -}}
 {{- end -}}
-{{- if hasKey .Values.podAnnotations "checksum/upstream-ca" -}}
-{{- $problems = append $problems "podAnnotations: checksum/upstream-ca is the chart's own, which restarts the pods" -}}
-{{- end -}}
 
 {{- $memory := dig "limits" "memory" "" .Values.resources -}}
 {{- if and $memory (not (include "quash.bytes" $memory)) -}}

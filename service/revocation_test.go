@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -29,8 +30,7 @@ type step struct {
 }
 
 // script is an upstream that meets each attempt with the next step, and keeps what
-// the attempts asked for. It behaves towards Commit and its context as
-// slashid.Client does.
+// the attempts asked for. It treats BeforeSend and its context as slashid.Client does.
 type script struct {
 	steps []step
 
@@ -39,11 +39,7 @@ type script struct {
 	at       []time.Time
 }
 
-func (s *script) Begin(ctx context.Context, req slashid.Request) *slashid.Attempt {
-	return upstreamtest.Func(s.revoke).Begin(ctx, req)
-}
-
-func (s *script) revoke(ctx context.Context, req slashid.Request) slashid.Result {
+func (s *script) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
 	s.mu.Lock()
 	s.requests = append(s.requests, req)
 	s.at = append(s.at, time.Now())
@@ -53,20 +49,20 @@ func (s *script) revoke(ctx context.Context, req slashid.Request) slashid.Result
 		panic("more attempts than the script has steps")
 	}
 	next := s.steps[n-1]
-	if !next.unsent && !req.Commit() {
-		return slashid.Result{Kind: slashid.KeptBack}
+	if !next.unsent && !req.BeforeSend() {
+		return slashid.Result{Err: slashid.ErrNotSent}
 	}
 	timer := time.NewTimer(next.after)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		if next.unsent && next.result.Kind == 0 && !req.Commit() {
-			return slashid.Result{Kind: slashid.KeptBack}
+		if next.unsent && next.result.Err == nil && !req.BeforeSend() {
+			return slashid.Result{Err: slashid.ErrNotSent}
 		}
 		next.result.Sent = !next.unsent
 		return next.result
 	case <-ctx.Done():
-		return slashid.Result{Kind: upstreamtest.KindOf(ctx), Sent: !next.unsent, Err: ctx.Err()}
+		return slashid.Result{Sent: !next.unsent, Err: ctx.Err()}
 	}
 }
 
@@ -76,26 +72,41 @@ func (s *script) attempts() int {
 	return len(s.requests)
 }
 
-func answered(kind slashid.Kind, code int) step {
-	return step{result: slashid.Result{Kind: kind, Status: code, CorrelationID: http.StatusText(code)}}
+// answered is an attempt that SlashID answers, with its error envelope.
+func answered(status int) step {
+	return step{result: slashid.Result{Status: status, Envelope: true, CorrelationID: http.StatusText(status)}}
+}
+
+// answeredByProxy is an attempt that something else answers, without the envelope.
+func answeredByProxy(status int) step {
+	s := answered(status)
+	s.result.Envelope = false
+	return s
+}
+
+// resent is an attempt whose token was sent more than once.
+func resent(s step) step {
+	s.result.Resent = true
+	return s
 }
 
 func retryAfter(s step, d time.Duration) step {
-	s.result.RetryAfter, s.result.RetryAfterSet = d, true
+	s.result.RetryAfter = d
 	return s
 }
 
 var (
-	done204        = answered(slashid.Revoked, http.StatusNoContent)
-	rejected       = answered(slashid.TokenRejected, http.StatusBadRequest)
-	unauthorized   = answered(slashid.Unauthorized, http.StatusUnauthorized)
-	inProgress     = answered(slashid.InProgress, http.StatusRequestTimeout)
-	opaque         = answered(slashid.OpaqueTimeout, http.StatusRequestTimeout)
-	limited        = answered(slashid.RateLimited, http.StatusTooManyRequests)
-	unavailable    = answered(slashid.Unavailable, http.StatusServiceUnavailable)
-	unexpected     = answered(slashid.Unexpected, http.StatusOK)
-	notConnected   = step{unsent: true, result: slashid.Result{Kind: slashid.NotConnected, Err: errors.New("refused")}}
-	lostConnection = step{result: slashid.Result{Kind: slashid.ConnectionLost, Err: errors.New("reset")}}
+	done204        = answeredByProxy(http.StatusNoContent) // it has no body
+	rejected       = answered(http.StatusBadRequest)
+	unauthorized   = answered(http.StatusUnauthorized)
+	inProgress     = answered(http.StatusRequestTimeout)
+	opaque         = answeredByProxy(http.StatusRequestTimeout)
+	limited        = answered(http.StatusTooManyRequests)
+	unavailable    = answered(http.StatusServiceUnavailable)
+	unexpected     = answered(http.StatusOK)
+	foreign400     = answeredByProxy(http.StatusBadRequest)
+	notConnected   = step{unsent: true, result: slashid.Result{Err: errors.New("refused")}}
+	lostConnection = step{result: slashid.Result{Err: errors.New("reset")}}
 )
 
 // What a call comes to depends on all of its attempts: what an earlier one may
@@ -134,10 +145,23 @@ func TestAttempts(t *testing.T) {
 		{"408 is not repeated", []step{inProgress}, 1, "CONSISTENCY_TIMEOUT IN_PROGRESS"},
 		{"nor is a proxy's", []step{opaque}, 1, "CONSISTENCY_TIMEOUT " + unknown},
 		{"nor is a refused key", []step{unauthorized}, 1, "UPSTREAM_CREDENTIAL_REJECTED " + notApplied},
-		{"nor is what nobody expects", []step{unexpected}, 1, "UPSTREAM_UNEXPECTED_RESPONSE " + unknown},
+		{"nor is a status that SlashID does not use", []step{unexpected}, 1, "UPSTREAM_UNEXPECTED_RESPONSE " + unknown},
 		{"429 waits as told", []step{retryAfter(limited, 3*time.Second), done204}, 2, "REVOKED"},
 		{"429 beyond the time that is left", []step{retryAfter(limited, time.Minute)}, 1, "UPSTREAM_RATE_LIMITED " + notApplied},
 		{"503 beyond the time that is left", []step{retryAfter(unavailable, time.Minute)}, 1, "UPSTREAM_UNAVAILABLE " + unknown},
+
+		// The answer to a token that was sent twice says nothing about the first time.
+		{"revoked after a resend", []step{resent(done204)}, 1, "REVOKED"},
+		{"rejected after a resend", []step{resent(rejected)}, 1, "ALREADY_INVALID"},
+		{"rejected by a proxy after a resend", []step{resent(foreign400)}, 1, "UPSTREAM_UNEXPECTED_RESPONSE " + unknown},
+		{"key refused after a resend", []step{resent(unauthorized)}, 1, "UPSTREAM_CREDENTIAL_REJECTED " + unknown},
+		{"in progress after a resend", []step{resent(inProgress)}, 1, "CONSISTENCY_TIMEOUT IN_PROGRESS"},
+		{"429 after a resend", []step{retryAfter(resent(limited), time.Minute)}, 1, "UPSTREAM_RATE_LIMITED " + unknown},
+		{"503 after a resend", []step{retryAfter(resent(unavailable), time.Minute)}, 1, "UPSTREAM_UNAVAILABLE " + unknown},
+		{"limited thrice, at first after a resend", []step{resent(limited), limited, limited}, 3, "UPSTREAM_RATE_LIMITED " + unknown},
+		{"limited thrice, at last after a resend", []step{limited, limited, resent(limited)}, 3, "UPSTREAM_RATE_LIMITED " + unknown},
+		{"rejected after a 429 after a resend", []step{resent(limited), rejected}, 2, "ALREADY_INVALID"},
+		{"never connected again after a resend", []step{resent(limited), notConnected, notConnected}, 3, "UPSTREAM_UNREACHABLE " + unknown},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -158,17 +182,28 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
-// words is an answer as TestAttempts writes it.
+// words is an answer as TestAttempts writes it. It checks that the metrics know of it.
 func words(t *testing.T, resp *quashv1.RevokeResponse, err error) string {
 	t.Helper()
 	if err == nil {
+		checkLabels(t, SuccessLabels(resp, quashv1.Consistency_CONSISTENCY_LOCAL_REGION))
 		return OutcomeName(resp.GetOutcome())
 	}
 	own, ok := errors.AsType[*Error](err)
 	if !ok {
 		t.Fatalf("%v is not an *Error", err)
 	}
+	checkLabels(t, own.Labels())
 	return own.Reason() + " " + own.State()
+}
+
+var allLabels = AllLabels()
+
+func checkLabels(t *testing.T, labels Labels) {
+	t.Helper()
+	if !slices.Contains(allLabels, labels) {
+		t.Errorf("%v is not among AllLabels", labels.Attributes())
+	}
 }
 
 // The details tell of the last answer, also when a later attempt had none.
@@ -259,7 +294,7 @@ func TestCallerGoes(t *testing.T) {
 		{"while there is no connection yet", []step{{unsent: true, after: 10 * time.Second}}, "NOT_APPLIED", 1, ""},
 		{"during the wait after a 429", []step{retryAfter(limited, 20*time.Second)}, "NOT_APPLIED", 1, ""},
 		{"during the wait after a 503", []step{retryAfter(unavailable, 20*time.Second), done204}, "UNKNOWN", 2, "REVOKED"},
-		{"with a 503 behind it, without a connection", []step{unavailable, {unsent: true, after: 10 * time.Second, result: slashid.Result{Kind: slashid.NotConnected}}, done204}, "UNKNOWN", 3, "REVOKED"},
+		{"with a 503 behind it, without a connection", []step{unavailable, later(notConnected), done204}, "UNKNOWN", 3, "REVOKED"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -307,7 +342,7 @@ func TestCallerGoesFromDefect(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := newService(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
-					req.Commit()
+					req.BeforeSend()
 					time.Sleep(2 * time.Second)
 					panic("a defect")
 				}))
@@ -321,7 +356,7 @@ func TestCallerGoesFromDefect(t *testing.T) {
 					}
 					time.Sleep(2 * time.Second)
 				}
-				if n, _ := s.background.oldest(); n != 0 {
+				if n, _ := s.inFlight.background(); n != 0 {
 					t.Errorf("%d revocations go on for ever", n)
 				}
 				if late := s.lateOutcomes(t); late["INTERNAL UNKNOWN"] != left {
@@ -337,12 +372,12 @@ func TestCallerGoesFromDefect(t *testing.T) {
 func TestNothingIsSentAfterwards(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		committed := make(chan bool, 1)
+		asked := make(chan bool, 1)
 		s := newService(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 			time.Sleep(10 * time.Second)
-			sent := req.Commit()
-			committed <- sent
-			return slashid.Result{Kind: slashid.KeptBack, Sent: sent}
+			sent := req.BeforeSend()
+			asked <- sent
+			return slashid.Result{Sent: sent, Err: slashid.ErrNotSent}
 		}))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -350,15 +385,15 @@ func TestNothingIsSentAfterwards(t *testing.T) {
 		if got := words(t, nil, err); got != "UPSTREAM_TIMEOUT NOT_APPLIED" {
 			t.Errorf("got %s", got)
 		}
-		if <-committed {
+		if <-asked {
 			t.Error("the token was sent after all")
 		}
 	})
 }
 
-// An attempt that nobody wants any more is ended while it has no connection, so
-// that it holds no place; the pool keeps the connection for the next one.
-func TestUnwantedAttemptEnds(t *testing.T) {
+// A withdrawn attempt that has no connection yet is ended, so that it does not count as
+// in flight any longer.
+func TestWithdrawnAttemptEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newService(t, silent(false))
@@ -366,7 +401,7 @@ func TestUnwantedAttemptEnds(t *testing.T) {
 		defer cancel()
 		_, _ = s.Revoke(ctx, &quashv1.RevokeRequest{Token: "a"})
 		synctest.Wait()
-		if n := s.flights.count(); n != 0 {
+		if n := s.inFlight.count(); n != 0 {
 			t.Errorf("%d in flight", n)
 		}
 	})
@@ -398,6 +433,38 @@ func TestDeadlinePasses(t *testing.T) {
 	})
 }
 
+// An answer that comes at the very limit of its attempt counts as what it says. The limit
+// does not end another attempt.
+func TestAnswerAtTheLimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		attempts := 0
+		s := newService(t, upstreamtest.Func(func(ctx context.Context, req slashid.Request) slashid.Result {
+			sent := req.BeforeSend()
+			if attempts++; attempts == 1 {
+				time.Sleep(req.Timeout + defaultAnswerGrace)
+				return slashid.Result{Status: http.StatusServiceUnavailable, Sent: sent}
+			}
+			select {
+			case <-time.After(time.Second):
+				return slashid.Result{Status: http.StatusNoContent, Sent: sent}
+			case <-ctx.Done():
+				return slashid.Result{Sent: sent, Err: ctx.Err()}
+			}
+		}))
+		for range 20 {
+			attempts = 0
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			resp, err := s.Revoke(ctx, &quashv1.RevokeRequest{Token: "a", Timeout: durationpb.New(time.Second)})
+			got := words(t, resp, err)
+			if once := got == "UPSTREAM_UNAVAILABLE UNKNOWN" && attempts == 1; !once && (got != "REVOKED" || attempts != 2) {
+				t.Errorf("got %s after %d attempts", got, attempts)
+			}
+			cancel()
+		}
+	})
+}
+
 func TestTooManyInFlight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -405,7 +472,7 @@ func TestTooManyInFlight(t *testing.T) {
 		slow.after = 10 * time.Second
 		upstream := &script{steps: []step{slow, done204}}
 		s := newService(t, upstream)
-		s.flights.limit = 1
+		s.inFlight.limit = 1
 		ctx, cancel := context.WithCancel(t.Context())
 		first := make(chan error, 1)
 		go func() {
@@ -417,7 +484,7 @@ func TestTooManyInFlight(t *testing.T) {
 		if got := words(t, nil, err); got != "OVERLOADED NOT_APPLIED" {
 			t.Errorf("with one in flight: %s", got)
 		}
-		// One whose caller has gone counts, for as long as it takes.
+		// One whose caller has left counts, for as long as it takes.
 		cancel()
 		<-first
 		_, err = s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "b"})
@@ -477,20 +544,165 @@ func TestWaitIsBounded(t *testing.T) {
 	})
 }
 
+// Whatever a revocation is doing when quash waits no longer, it ends at once. Its caller,
+// if there still is one, is told what is known, and the error of Wait counts it.
+func TestWaitCutsOff(t *testing.T) {
+	t.Parallel()
+	slow := func(s step) step { s.after = time.Hour; return s }
+	for _, tt := range []struct {
+		name    string
+		steps   []step
+		leaves  bool   // the caller leaves before
+		want    string // what the caller is told, or else the late outcome
+		pushing time.Duration
+	}{
+		{"in back-off after 503", []step{retryAfter(unavailable, 20*time.Second)}, false, "UPSTREAM_UNAVAILABLE UNKNOWN", 15 * time.Second},
+		{"in back-off after 429", []step{retryAfter(limited, 20*time.Second)}, false, "UPSTREAM_RATE_LIMITED NOT_APPLIED", 15 * time.Second},
+		{"in back-off after 429 after a resend", []step{retryAfter(resent(limited), 20*time.Second)}, false, "UPSTREAM_RATE_LIMITED UNKNOWN", 15 * time.Second},
+		{"in back-off after a refused connection", []step{retryAfter(notConnected, 20*time.Second)}, false, "UPSTREAM_UNREACHABLE NOT_APPLIED", 15 * time.Second},
+		{"in back-off, without its caller", []step{retryAfter(unavailable, 20*time.Second)}, true, "UPSTREAM_UNAVAILABLE UNKNOWN", 0},
+		{"sent", []step{slow(done204)}, false, "CALLER_CANCELLED UNKNOWN", 0},
+		{"sent, without its caller", []step{slow(done204)}, true, "CALLER_CANCELLED UNKNOWN", 0},
+		{"not sent", []step{slow(notConnected)}, false, "CALLER_CANCELLED NOT_APPLIED", 0},
+		{"sent again", []step{unavailable, slow(done204)}, false, "CALLER_CANCELLED UNKNOWN", 0},
+		{"sent again, without its caller", []step{unavailable, slow(done204)}, true, "CALLER_CANCELLED UNKNOWN", 0},
+		{"about to be sent again", []step{unavailable, slow(notConnected)}, false, "CALLER_CANCELLED UNKNOWN", 0},
+		{"about to be sent again after 429", []step{limited, slow(notConnected)}, false, "CALLER_CANCELLED NOT_APPLIED", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				const calls = 3
+				upstreams := make([]*script, calls)
+				for i := range upstreams {
+					upstreams[i] = &script{steps: tt.steps}
+				}
+				s := newService(t, upstreamtest.Func(func(ctx context.Context, req slashid.Request) slashid.Result {
+					i, _ := strconv.Atoi(req.Token.Reveal())
+					return upstreams[i].Revoke(ctx, req)
+				}))
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				answers := make(chan error, calls)
+				for i := range calls {
+					go func() {
+						_, err := s.Revoke(ctx, &quashv1.RevokeRequest{Token: strconv.Itoa(i), Timeout: durationpb.New(100 * time.Second)})
+						answers <- err
+					}()
+				}
+				time.Sleep(5 * time.Second)
+				if tt.leaves {
+					cancel()
+				}
+				synctest.Wait()
+				s.Drain()
+				expired, cancelWait := context.WithCancel(t.Context())
+				cancelWait()
+				begun := time.Now()
+				err := s.Wait(expired)
+				if err == nil || err.Error() != "3 revocations in progress were cut off: context canceled" || !errors.Is(err, context.Canceled) {
+					t.Errorf("Wait: %v", err)
+				}
+				if waited := time.Since(begun); waited != 0 {
+					t.Errorf("Wait took %s", waited)
+				}
+				want, late := tt.want, 0.0
+				if tt.leaves {
+					want, late = "CALLER_CANCELLED UNKNOWN", calls
+				}
+				for range calls {
+					err := <-answers
+					if got := words(t, nil, err); got != want {
+						t.Errorf("a caller was told %s, want %s", got, want)
+					}
+					own, _ := errors.AsType[*Error](err)
+					if delay, _ := own.Pushback(); tt.pushing != 0 && delay != tt.pushing {
+						t.Errorf("back in %s, want %s", delay, tt.pushing)
+					}
+				}
+				if got := s.lateOutcomes(t); got[tt.want] != late || late == 0 && len(got) != 0 {
+					t.Errorf("late outcomes %v, want %g of %s", got, late, tt.want)
+				}
+				for _, u := range upstreams {
+					if u.attempts() != len(tt.steps) {
+						t.Errorf("%d attempts, want %d", u.attempts(), len(tt.steps))
+					}
+				}
+			})
+		})
+	}
+}
+
+// An attempt that does not care that it is cut off is waited for.
+func TestWaitForAStubbornAttempt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
+			sent := req.BeforeSend()
+			time.Sleep(time.Minute)
+			return slashid.Result{Status: http.StatusNoContent, Sent: sent}
+		}))
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		_, err := s.Revoke(ctx, &quashv1.RevokeRequest{Token: "a"})
+		if got := words(t, nil, err); got != "CALLER_CANCELLED UNKNOWN" {
+			t.Errorf("got %s", got)
+		}
+		s.Drain()
+		begun := time.Now()
+		if err := s.Wait(ctx); err == nil || time.Since(begun) != 59*time.Second {
+			t.Errorf("Wait returned after %s: %v", time.Since(begun), err)
+		}
+		if late := s.lateOutcomes(t); late["REVOKED"] != 1 {
+			t.Errorf("late outcomes %v", late)
+		}
+	})
+}
+
+// A defect on a retry gives back what the retry took, and tells what is known.
+func TestDefectOnARetry(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		attempts := 0
+		s := newService(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
+			if attempts++; attempts == 1 {
+				return slashid.Result{Status: http.StatusServiceUnavailable, Sent: req.BeforeSend()}
+			}
+			panic("a defect")
+		}))
+		_, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
+		if got := words(t, nil, err); got != "INTERNAL UNKNOWN" || attempts != 2 {
+			t.Errorf("got %s after %d attempts", got, attempts)
+		}
+		if got := s.metrics(t)["quash.upstream.attempts LOCAL_REGION Panic"]; got != 1 {
+			t.Errorf("%g attempts are counted as Panic, want 1", got)
+		}
+	}) // newService checks the budget
+}
+
 // The breaker opens for an upstream that is down, fails calls without asking it,
 // probes, and closes again.
 func TestBreaker(t *testing.T) {
 	t.Parallel()
-	for _, down := range []slashid.Kind{slashid.Unavailable, slashid.NotConnected, slashid.ConnectionLost} {
+	for name, down := range map[string]slashid.Result{
+		"500":                 {Status: http.StatusInternalServerError, Sent: true},
+		"502":                 {Status: http.StatusBadGateway, Sent: true},
+		"503":                 {Status: http.StatusServiceUnavailable, Sent: true},
+		"504":                 {Status: http.StatusGatewayTimeout, Sent: true},
+		"no connection":       notConnected.result,
+		"a lost connection":   {Sent: true, Err: errors.New("reset")},
+		"503 after a resend":  {Status: http.StatusServiceUnavailable, Sent: true, Resent: true},
+		"lost after a resend": {Sent: true, Resent: true, Err: errors.New("reset")},
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			isDown := true
 			calls := 0
 			s := newService(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 				calls++
 				if !isDown {
-					return slashid.Result{Kind: slashid.Revoked, Status: http.StatusNoContent, Sent: req.Commit()}
+					return slashid.Result{Status: http.StatusNoContent, Sent: req.BeforeSend()}
 				}
-				return slashid.Result{Kind: down}
+				return down
 			}))
 			var err error
 			for range breakerLeast {
@@ -499,19 +711,83 @@ func TestBreaker(t *testing.T) {
 			failure := failureOf(t, err, codes.Unavailable, "UPSTREAM_CIRCUIT_OPEN")
 			own, _ := errors.AsType[*Error](err)
 			if delay, ok := own.Pushback(); failure.GetState() != stateNotApplied || !ok || delay <= 0 || delay > 2*defaultBreakerRest {
-				t.Errorf("%s: %v, back in %s", down, failure, delay)
+				t.Errorf("%s: %v, back in %s", name, failure, delay)
 			}
 			before := calls
 			_, _ = s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
 			if calls != before {
-				t.Errorf("%s: upstream is asked while the breaker is open", down)
+				t.Errorf("%s: upstream is asked while the breaker is open", name)
 			}
 			isDown = false
 			time.Sleep(2 * defaultBreakerRest)
 			for range 2 * breakerLeast {
 				if _, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"}); err != nil {
-					t.Fatalf("%s: after recovery: %v", down, err)
+					t.Fatalf("%s: after recovery: %v", name, err)
 				}
+			}
+		})
+	}
+}
+
+// An attempt that probes whether SlashID is back uses a new connection: the present one
+// may be what is broken. Others use what there is.
+func TestProbesUseNewConnections(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		failing, probes := slices.Repeat([]step{unavailable}, breakerLeast), []step{unavailable, notConnected, done204}
+		upstream := &script{steps: slices.Concat(failing, probes, []step{unavailable, done204})}
+		s := newService(t, upstream)
+		for range breakerLeast {
+			_, _ = s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
+		}
+		if got := upstream.attempts(); got != breakerLeast {
+			t.Fatalf("the breaker opened after %d attempts, want %d", got, breakerLeast)
+		}
+		time.Sleep(2 * defaultBreakerRest)
+		for range 2 {
+			if resp, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"}); err != nil {
+				t.Errorf("after recovery: %s", words(t, resp, err))
+			}
+		}
+		for i, req := range upstream.requests {
+			if want := i >= len(failing) && i < len(failing)+len(probes); req.NewConnection != want {
+				t.Errorf("attempt %d on a new connection: %t, want %t", i+1, req.NewConnection, want)
+			}
+		}
+		if got, want := upstream.attempts(), len(upstream.steps); got != want {
+			t.Errorf("%d attempts, want %d", got, want)
+		}
+	})
+}
+
+// SlashID's silence opens the breaker when it has lasted for the attempt's own limit,
+// though the callers left before. That they left is not held against SlashID.
+func TestBreakerOpensForSilence(t *testing.T) {
+	t.Parallel()
+	for name, patience := range map[string]time.Duration{"callers stay": time.Hour, "callers leave": time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newService(t, silent(true))
+			var wg sync.WaitGroup
+			for range breakerLeast {
+				wg.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), patience)
+					defer cancel()
+					_, err := s.Revoke(ctx, &quashv1.RevokeRequest{Token: "a", Timeout: durationpb.New(time.Second)})
+					if got := words(t, nil, err); got != "UPSTREAM_TIMEOUT UNKNOWN" {
+						t.Errorf("%s: got %s", name, got)
+					}
+				})
+			}
+			time.Sleep(MinTimeout + defaultAnswerGrace - 1)
+			if !s.breaker.IsClosed() {
+				t.Errorf("%s: the breaker opened before the attempts ended", name)
+			}
+			time.Sleep(time.Nanosecond)
+			wg.Wait()
+			synctest.Wait()
+			_, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
+			if got := words(t, nil, err); got != "UPSTREAM_CIRCUIT_OPEN NOT_APPLIED" {
+				t.Errorf("%s: afterwards: %s", name, got)
 			}
 		})
 	}
@@ -531,16 +807,34 @@ func TestBreakerOpensDuringBackoff(t *testing.T) {
 	})
 }
 
-// An attempt that panics, or that nobody wants any more, is no probe that closes
-// the breaker, nor one that keeps it half-open for ever.
+// A call whose attempt ends with the breaker open does not wait for a retry that would not
+// be permitted.
+func TestBreakerOpensDuringAttempt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var s measuredService
+		s = newService(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
+			s.breaker.Open()
+			return slashid.Result{Status: http.StatusServiceUnavailable, Sent: req.BeforeSend(), RetryAfter: 3 * time.Second}
+		}))
+		begun := time.Now()
+		resp, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
+		if got := words(t, resp, err); got != "UPSTREAM_UNAVAILABLE UNKNOWN" || time.Since(begun) != 0 {
+			t.Errorf("got %s after %s", got, time.Since(begun))
+		}
+	})
+}
+
+// An attempt that panics, or that is withdrawn, is no probe that closes the breaker, nor
+// one that keeps it half-open for ever.
 func TestBreakerAccountsForEveryProbe(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(context.Context) slashid.Result{
-		"panic":    func(context.Context) slashid.Result { panic("a defect") },
-		"unwanted": func(context.Context) slashid.Result { return slashid.Result{Kind: slashid.KeptBack} },
+		"panic":     func(context.Context) slashid.Result { panic("a defect") },
+		"withdrawn": func(context.Context) slashid.Result { return slashid.Result{Err: slashid.ErrNotSent} },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			attempt := func(context.Context) slashid.Result { return slashid.Result{Kind: slashid.NotConnected} }
+			attempt := func(context.Context) slashid.Result { return notConnected.result }
 			s := newService(t, upstreamtest.Func(func(ctx context.Context, _ slashid.Request) slashid.Result { return attempt(ctx) }))
 			revoke := func() string {
 				_, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
@@ -558,7 +852,7 @@ func TestBreakerAccountsForEveryProbe(t *testing.T) {
 				t.Errorf("%s: after probes that say nothing: %s", name, got)
 			}
 			time.Sleep(2 * defaultBreakerRest)
-			attempt = func(context.Context) slashid.Result { return slashid.Result{Kind: slashid.TokenRejected} }
+			attempt = func(context.Context) slashid.Result { return rejected.result }
 			if got := revoke(); got != "TOKEN_REJECTED NOT_APPLIED" {
 				t.Errorf("%s: after recovery: %s", name, got)
 			}
@@ -570,18 +864,20 @@ func TestBreakerAccountsForEveryProbe(t *testing.T) {
 // and neither does a caller's deadline, however short.
 func TestBreakerStaysClosed(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []slashid.Kind{
-		slashid.TokenRejected, slashid.Unauthorized, slashid.Forbidden,
-		slashid.InProgress, slashid.OpaqueTimeout, slashid.RateLimited, slashid.Unexpected,
+	for _, answer := range []step{
+		rejected, foreign400, unauthorized, answered(http.StatusForbidden),
+		inProgress, opaque, limited, resent(limited), unexpected, answeredByProxy(http.StatusNotImplemented),
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newService(t, upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
-				return slashid.Result{Kind: kind, Sent: true}
+				result := answer.result
+				result.Sent = true
+				return result
 			}))
 			for range 3 * breakerLeast {
 				_, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
 				if own, ok := errors.AsType[*Error](err); !ok || own.Reason() == "UPSTREAM_CIRCUIT_OPEN" {
-					t.Fatalf("%s: %v", kind, err)
+					t.Fatalf("%+v: %v", answer.result, err)
 				}
 			}
 		})
