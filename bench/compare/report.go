@@ -85,7 +85,7 @@ func (r *report) ratios() string {
 	for _, compared := range allBars(r.builds) {
 		for _, p := range protocols {
 			of, to := row{compared.of, p, smallWorkers}, row{compared.to, p, smallWorkers}
-			if r.small.figures[of] == nil || r.small.figures[to] == nil {
+			if compared.on != "" && compared.on != p || r.small.figures[of] == nil || r.small.figures[to] == nil {
 				continue // nginx is not everywhere
 			}
 			middle, least, most := r.small.ratio(of, to)

@@ -7,8 +7,8 @@ import (
 
 // The bars of what is no ratio.
 const (
-	mostPeak    int64 = 250e6 // bytes, with quashTakes calls in flight
-	mostPerCall int64 = 25e3  // bytes
+	mostPeak    int64 = 350e6 // bytes, with quashTakes calls in flight
+	mostPerCall int64 = 35e3  // bytes
 	mostSlow          = 2500 * time.Millisecond
 	mostAdded50       = 300 * time.Microsecond
 	mostAdded99       = 2 * time.Millisecond
@@ -19,6 +19,7 @@ const (
 // bar is how much processor time a call of one row may take, compared with another's.
 type bar struct {
 	of, to string
+	on     protocol // of the upstream; empty for each
 	most   float64 // what it must keep, or 0
 	aim    float64 // what it should, or 0
 }
@@ -26,11 +27,12 @@ type bar struct {
 // bars are those of the rows that a quash has.
 func bars(quash string) []bar {
 	return []bar{
-		{of: quash, to: textbookName, most: 1, aim: 0.7},
-		{of: nativeOf(quash), to: proxyName, most: 0.8},
-		{of: dropInOf(quash), to: proxyName, most: 0.8},
-		{of: nativeOf(quash), to: nginxName, aim: 2},
-		{of: dropInOf(quash), to: nginxName, aim: 2},
+		{of: quash, to: textbookName, on: http1, most: 1.35, aim: 1.1},
+		{of: quash, to: textbookName, on: http2, most: 1.2, aim: 1.1},
+		{of: nativeOf(quash), to: proxyName, most: 1.05, aim: 0.9},
+		{of: dropInOf(quash), to: proxyName, most: 1.05, aim: 0.9},
+		{of: nativeOf(quash), to: nginxName},
+		{of: dropInOf(quash), to: nginxName},
 	}
 }
 

@@ -26,9 +26,10 @@ func TestAllBars(t *testing.T) {
 	t.Parallel()
 	one := allBars([]build{{name: quashName}})
 	for _, want := range []bar{
-		{of: quashName, to: textbookName, most: 1, aim: 0.7},
-		{of: "quash, native", to: proxyName, most: 0.8},
-		{of: "quash, drop-in", to: nginxName, aim: 2},
+		{of: quashName, to: textbookName, on: http1, most: 1.35, aim: 1.1},
+		{of: quashName, to: textbookName, on: http2, most: 1.2, aim: 1.1},
+		{of: "quash, native", to: proxyName, most: 1.05, aim: 0.9},
+		{of: "quash, drop-in", to: nginxName},
 	} {
 		if !slices.Contains(one, want) {
 			t.Errorf("%+v is missing", want)

@@ -19,7 +19,6 @@ var errWithheld = errors.New("an HTTP error, such as a broken answer or a refuse
 // same text.
 var constantTexts = []string{
 	"http: server closed idle connection",
-	"http: server gave HTTP response to HTTPS client",
 	"http2: client connection lost", // no answer to a ping
 	"http2: client connection force closed via ClientConn.Close",
 	"http2: Transport received Server's graceful shutdown GOAWAY",

@@ -51,6 +51,7 @@ type Client struct {
 	observer  *observer
 	traffic   *traffic
 	transport atomic.Pointer[transport]
+	http1     atomic.Bool // SlashID speaks HTTP/1.1, as far as is known
 }
 
 // New returns a client. Call Close when it is no longer needed.
@@ -70,10 +71,11 @@ func New(cfg Config) *Client {
 		cfg:      cfg,
 		url:      u,
 		dial:     (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		proxy:    proxyFromEnvironment,
+		proxy:    http.ProxyFromEnvironment,
 		observer: newObserver(telemetry, u),
 		traffic:  newTraffic(telemetry.Meters),
 	}
+	c.http1.Store(u.Scheme == "http")
 	c.transport.Store(c.newTransport())
 	return c
 }
@@ -118,7 +120,7 @@ func (c *Client) Revoke(ctx context.Context, req Request) Result {
 	observation := c.observer.begin(ctx, header)
 	t := c.transportFor(&req)
 	b := &body{token: req.Token, beforeSend: req.BeforeSend}
-	resp, err := t.roundTrip(observation.ctx, c.url, header, b)
+	resp, err := c.roundTrip(observation.ctx, t, header, b)
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 			err = ctx.Err() // over HTTP/1.1 it is the cause, which can be any error
@@ -143,7 +145,8 @@ func (c *Client) Revoke(ctx context.Context, req Request) Result {
 		RetryAfter:    retryAfter(resp.Header.Values("Retry-After"), time.Now()),
 	}
 	if resp.StatusCode < http.StatusInternalServerError {
-		t.answered()
+		// Also if it came over an earlier transport: then SlashID is slow, not stuck.
+		c.transport.Load().answered()
 	}
 	return result
 }

@@ -3,6 +3,7 @@ package slashid_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -100,9 +101,7 @@ func TestRevokeReadsHeaders(t *testing.T) {
 	} {
 		for _, status := range []int{204, 429, 503} {
 			server := startServer(t, func(w http.ResponseWriter, _ *http.Request) {
-				for name, values := range tt.header {
-					w.Header()[name] = values
-				}
+				maps.Copy(w.Header(), tt.header)
 				w.WriteHeader(status)
 			})
 			req := aRequest()

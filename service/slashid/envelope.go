@@ -14,7 +14,7 @@ import (
 // does not. What is not, is nobody's word for anything.
 func isEnvelope(body []byte) bool {
 	var envelope map[string]json.RawMessage
-	if json.Unmarshal(body, &envelope) != nil {
+	if len(body) == 0 || json.Unmarshal(body, &envelope) != nil {
 		return false
 	}
 	var list []map[string]json.RawMessage

@@ -21,7 +21,8 @@ const (
 	PingTimeout   = pingTimeout
 	IdleTimeout   = idleTimeout
 
-	MaxConnecting      = maxConnecting
+	MaxConnectingHTTP1 = maxConnectingHTTP1
+	ConnectTimeout     = connectTimeout
 	MaxConnectingHTTP2 = maxConnectingHTTP2
 )
 

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -125,7 +126,9 @@ func TestProxies(t *testing.T) {
 
 		{
 			"https with another certificate", "https" + via + "proxy.test", secure(connect(http2)),
-			"proxy.test:443", proxied{}, "connect to the proxy: x509: the certificate is for other names than proxy.test",
+			"proxy.test:443",
+			proxied{},
+			"connect to the proxy: x509: the certificate is for other names than proxy.test",
 		},
 		{
 			"SOCKS5 that refuses", "socks5" + via + "proxy.test", socks(2, nil), "proxy.test:1080", named,
@@ -273,7 +276,7 @@ func TestProxyFromEnvironment(t *testing.T) {
 		{[]string{"HTTPS_PROXY=http://" + credentials + "proxy.test/%zz"}, "dial slashid.test:443: connection refused"}, // net/http ignores it
 	} {
 		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProxyFromEnvironment$", "-test.v")
-		child.Env = append(tt.env, isChild+"=1", "GORACE=atexit_sleep_ms=0")
+		child.Env = slices.Concat(tt.env, []string{isChild + "=1", "GORACE=atexit_sleep_ms=0"})
 		out, err := child.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "the cause is \""+tt.want) {
 			t.Errorf("%v: got %s, %v, want %q", tt.env, out, err, tt.want)

@@ -64,20 +64,25 @@ type Credentials struct {
 	OrgID         string // SlashID-OrgID
 }
 
-// header returns the headers of the request.
+// Values of headers that all requests share. net/http does not change them.
+var (
+	applicationJSON = []string{"application/json"}
+	identity        = []string{"identity"}
+	userAgent       = []string{"quash"}
+)
+
+// header returns the headers of the request, with room for those of a trace.
 func (r *Request) header() http.Header {
-	h := http.Header{
-		"Accept": {"application/json"},
-		// Otherwise intermediaries may assume that any encoding is accepted.
-		"Accept-Encoding":        {"identity"},
-		"Content-Type":           {"application/json"},
-		"User-Agent":             {"quash"},
-		HeaderConsistency:        {string(r.Consistency)},
-		HeaderConsistencyTimeout: {strconv.FormatInt(int64(r.Timeout/time.Second), 10)},
-		// It is not sent. It has net/http send the request again if a kept-alive
-		// connection turns out to be closed, which for a POST it does not otherwise.
-		"Idempotency-Key": nil,
-	}
+	h := make(http.Header, 16)
+	h["Accept"] = applicationJSON
+	h["Accept-Encoding"] = identity // or a proxy might compress the answer
+	h["Content-Type"] = applicationJSON
+	h["User-Agent"] = userAgent
+	// It is not sent. It has net/http send the request again if a kept-alive connection
+	// turns out to be closed, which for a POST it does not otherwise.
+	h["Idempotency-Key"] = nil
+	setIfPresent(h, HeaderConsistency, string(r.Consistency))
+	setIfPresent(h, HeaderConsistencyTimeout, strconv.FormatInt(int64(r.Timeout/time.Second), 10))
 	setIfPresent(h, HeaderSDKVersion, r.SDKVersion)
 	setIfPresent(h, HeaderAPIKey, r.Credentials.APIKey.Reveal())
 	setIfPresent(h, HeaderAuthorization, r.Credentials.Authorization.Reveal())

@@ -38,13 +38,25 @@ func holdersOf(secret slashid.Secret) []any {
 	credentials := slashid.Credentials{APIKey: secret, Authorization: secret, OrgID: "organisation"}
 	request := slashid.Request{Token: secret, Credentials: credentials}
 	return []any{
-		secret, pointer, &pointer, embedding{secret}, &embedding{secret}, unexported{secret, pointer, request},
+		secret, pointer, &pointer,
+		embedding{secret},
+		&embedding{secret},
+		unexported{secret, pointer, request},
 		&unexported{secret, pointer, request},
-		struct{ Token slashid.Secret }{secret}, struct{ Token *slashid.Secret }{pointer}, struct{ Token any }{secret},
-		credentials, request, &request, struct{ Request slashid.Request }{request},
-		[]slashid.Secret{secret, secret}, []*slashid.Secret{pointer}, []any{secret, pointer}, [1]slashid.Secret{secret},
-		&[]slashid.Secret{secret}, []slashid.Credentials{credentials},
-		map[string]slashid.Secret{"token": secret}, map[slashid.Secret]string{secret: "token"}, map[string]slashid.Request{"request": request},
+		struct{ Token slashid.Secret }{secret},
+		struct{ Token *slashid.Secret }{pointer},
+		struct{ Token any }{secret},
+		credentials, request, &request,
+		struct{ Request slashid.Request }{request},
+		[]slashid.Secret{secret, secret},
+		[]*slashid.Secret{pointer},
+		[]any{secret, pointer},
+		[1]slashid.Secret{secret},
+		&[]slashid.Secret{secret},
+		[]slashid.Credentials{credentials},
+		map[string]slashid.Secret{"token": secret},
+		map[slashid.Secret]string{secret: "token"},
+		map[string]slashid.Request{"request": request},
 		func() slashid.Secret { return secret },
 	}
 }
@@ -95,7 +107,10 @@ func TestSecretIsWrittenAsRedacted(t *testing.T) {
 	}
 	var logged bytes.Buffer
 	slog.New(slog.NewTextHandler(&logged, nil)).Info("m", "token", secret)
-	encoded, _ := json.Marshal(map[string]any{"value": secret, "pointer": &secret, "key": map[slashid.Secret]int{secret: 1}})
+	encoded, err := json.Marshal(map[string]any{"value": secret, "pointer": &secret, "key": map[slashid.Secret]int{secret: 1}})
+	if err != nil {
+		t.Error(err)
+	}
 	text, _ := secret.MarshalText()
 	for want, got := range map[string]string{
 		"of a struct {[redacted] 7}": "of a struct " + fmt.Sprint(struct {

@@ -78,7 +78,6 @@ func TestNotSentWhenAHeaderIsImpossible(t *testing.T) {
 
 func TestNotSentWhenTLSFails(t *testing.T) {
 	t.Parallel()
-	noAuthority := func() *x509.CertPool { return x509.NewCertPool() }
 	for _, tt := range []struct {
 		name    string
 		start   func(*httptest.Server)
@@ -86,8 +85,8 @@ func TestNotSentWhenTLSFails(t *testing.T) {
 		host    string
 		isCause func(error) bool
 	}{
-		{"an unknown authority", startTLS, noAuthority, "slashid.test", is[x509.UnknownAuthorityError]},
-		{"an unknown authority, HTTP/2", protocols["HTTP/2"], noAuthority, "slashid.test", is[x509.UnknownAuthorityError]},
+		{"an unknown authority", startTLS, x509.NewCertPool, "slashid.test", is[x509.UnknownAuthorityError]},
+		{"an unknown authority, HTTP/2", protocols["HTTP/2"], x509.NewCertPool, "slashid.test", is[x509.UnknownAuthorityError]},
 		{"another name", startTLS, trusted, "other.test", func(err error) bool {
 			return err.Error() == "x509: the certificate is for other names than other.test"
 		}},

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,12 +31,14 @@ const (
 	// gets a good answer.
 	doubtAfter = 5 * time.Second
 
-	// At most so many requests look for a connection at a time. Without a limit, a
-	// burst of requests makes a connection each, because net/http cannot know that
-	// HTTP/2 would have had room for them on one. HTTP/1.1 has not, so there more may
-	// look for one, or the first calls after a start would wait for each other.
-	maxConnecting      = 64
+	// At most so many requests look for a connection at a time. Without a limit each
+	// request of a burst makes a connection, because net/http cannot know that an
+	// HTTP/2 connection will have room for many. HTTP/1.1 needs one for each request,
+	// so with few at a time the first requests would wait for each other.
 	maxConnectingHTTP2 = 2
+	maxConnectingHTTP1 = 64
+	// connectTimeout is how long a request waits for its turn to look for one.
+	connectTimeout = 10 * time.Second
 )
 
 // transport is an http.Transport that is used for a while. When there is reason to doubt
@@ -46,9 +49,10 @@ type transport struct {
 	http    *http.Transport
 	made    time.Time
 	rootCAs *x509.CertPool
-	// connecting bounds how many requests look for a connection.
+	// connecting bounds how many requests look for a connection. Once SlashID is known
+	// to speak HTTP/1.1, allowMore lets more do so.
 	connecting *semaphore.Weighted
-	http1      atomic.Bool // whether SlashID speaks HTTP/1.1
+	allowMore  func()
 	// waiting is since when requests have been waiting for a good answer, in
 	// nanoseconds since made; 0 while none has begun since the last.
 	waiting atomic.Int64
@@ -59,7 +63,7 @@ func (c *Client) newTransport() *transport {
 	t := &transport{
 		rootCAs:    rootCAs,
 		made:       time.Now(),
-		connecting: semaphore.NewWeighted(maxConnecting),
+		connecting: semaphore.NewWeighted(maxConnectingHTTP1),
 		http: &http.Transport{
 			Proxy:                  c.proxy,
 			OnProxyConnectResponse: checkProxy,
@@ -79,18 +83,13 @@ func (c *Client) newTransport() *transport {
 			},
 		},
 	}
-	t.http1.Store(c.url.Scheme == "http")
-	return t
-}
-
-// proxyFromEnvironment is http.ProxyFromEnvironment. Its errors quote the variable,
-// which may hold a password.
-func proxyFromEnvironment(r *http.Request) (*url.URL, error) {
-	proxy, err := http.ProxyFromEnvironment(r)
-	if err != nil {
-		return nil, fault("HTTPS_PROXY or HTTP_PROXY is not the URL of a proxy")
+	const reserved = maxConnectingHTTP1 - maxConnectingHTTP2
+	t.connecting.TryAcquire(reserved)
+	t.allowMore = sync.OnceFunc(func() { t.connecting.Release(reserved) })
+	if c.http1.Load() {
+		t.allowMore()
 	}
-	return proxy, nil
+	return t
 }
 
 // checkProxy has the cause tell the status of a proxy that refuses to connect. Its text
@@ -139,26 +138,20 @@ func (c *Client) replace(old *transport) *transport {
 
 // roundTrip sends a request on a connection with room for it, if need be a new one. It
 // uses no http.Client, which would follow redirects and take the token elsewhere.
-func (t *transport) roundTrip(ctx context.Context, u *url.URL, header http.Header, b *body) (*http.Response, error) {
-	weight := int64(maxConnecting / maxConnectingHTTP2)
-	if t.http1.Load() {
-		weight = 1
-	}
-	if err := t.connecting.Acquire(ctx, weight); err != nil {
+func (c *Client) roundTrip(ctx context.Context, t *transport, header http.Header, b *body) (*http.Response, error) {
+	if err := t.acquire(ctx); err != nil {
 		return nil, err
 	}
-	var released atomic.Bool
-	release := func() {
-		if !released.Swap(true) {
-			t.connecting.Release(weight)
-		}
-	}
+	release := sync.OnceFunc(func() { t.connecting.Release(1) })
 	defer release()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {
 			release()
 			if conn, ok := info.Conn.(*tls.Conn); ok && !info.Reused {
-				t.http1.Store(conn.ConnectionState().NegotiatedProtocol != "h2")
+				c.http1.Store(conn.ConnectionState().NegotiatedProtocol != "h2")
+				if c.http1.Load() {
+					t.allowMore()
+				}
 			}
 		},
 	})
@@ -167,7 +160,22 @@ func (t *transport) roundTrip(ctx context.Context, u *url.URL, header http.Heade
 		return nil, err
 	}
 	reader := b.reader()
-	req.URL, req.Header = u, header
+	req.URL, req.Header = c.url, header
 	req.Body, req.GetBody, req.ContentLength = reader, b.again, int64(len(reader.rest))
 	return t.http.RoundTrip(req)
 }
+
+// acquire waits until the request may look for a connection.
+func (t *transport) acquire(ctx context.Context) error {
+	if t.connecting.TryAcquire(1) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errNoTurn)
+	defer cancel()
+	if err := t.connecting.Acquire(ctx, 1); err != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+const errNoTurn = fault("no connection could be made in time: requests before this one are still waiting for theirs")

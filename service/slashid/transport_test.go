@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -228,10 +229,8 @@ func TestRootCAsChange(t *testing.T) {
 func TestConnectionsAreMadeSomeAtATime(t *testing.T) {
 	scripts := map[string]func(*peerConn){
 		"http/1.1": func(c *peerConn) {
-			for n := c.number; c.readRequest() != nil; n++ {
-				if n > 1 { // all but the very first
-					time.Sleep(10 * time.Second)
-				}
+			for c.readRequest() != nil {
+				time.Sleep(10 * time.Second)
 				c.answer(revoked)
 			}
 		},
@@ -248,14 +247,57 @@ func TestConnectionsAreMadeSomeAtATime(t *testing.T) {
 		})
 		want := int32(slashid.MaxConnectingHTTP2)
 		if protocol == "http/1.1" {
-			checkRevoked(t, revoke(t, client, aRequest()))
-			want = slashid.MaxConnecting
+			want = slashid.MaxConnectingHTTP1
 		}
 		for _, got := range revokeAll(t, client, burst) {
 			checkRevoked(t, got)
 		}
 		if most.Load() != want {
 			t.Errorf("%d connections were made at a time, want %d", most.Load(), want)
+		}
+	})
+}
+
+// Requests that wait for others to connect are told that there is no connection, in time
+// for another attempt.
+func TestRequestsDoNotWaitLongToConnect(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := newClient(t, "https://slashid.test")
+		client.DialThrough(func(context.Context, string, string) (net.Conn, error) {
+			time.Sleep(time.Minute)
+			return nil, net.ErrClosed
+		})
+		var first sync.WaitGroup
+		defer first.Wait()
+		for range slashid.MaxConnectingHTTP2 {
+			first.Go(func() { client.Revoke(t.Context(), aRequest()) })
+		}
+		synctest.Wait()
+		start := time.Now()
+		got := client.Revoke(t.Context(), aRequest())
+		checkNoAnswer(t, got, false)
+		if waited := time.Since(start); waited != slashid.ConnectTimeout || !strings.Contains(got.Err.Error(), "no connection could be made in time") {
+			t.Errorf("after %s: %v", waited, got.Err)
+		}
+	})
+}
+
+// A SlashID that is slow is not stuck: its answers, over whichever connection, are a
+// reason to use the present ones.
+func TestSlowAnswersAreNoReasonForNewConnections(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, peer := newTLSPeer(t, "http/1.1", answering("http/1.1", "204", func(string) { time.Sleep(2 * slashid.DoubtAfter) }))
+		var calls sync.WaitGroup
+		for range 120 {
+			calls.Go(func() { checkRevoked(t, revoke(t, client, aRequest())) })
+			time.Sleep(time.Second)
+		}
+		calls.Wait()
+		// Eleven are in flight at a time. The first answers come after the first doubts.
+		if n := peer.connections(); n > 2*11 {
+			t.Errorf("%d connections were made", n)
 		}
 	})
 }
