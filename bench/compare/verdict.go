@@ -20,8 +20,8 @@ const (
 type bar struct {
 	of, to string
 	on     protocol // of the upstream; empty for each
-	most   float64 // what it must keep, or 0
-	aim    float64 // what it should, or 0
+	most   float64  // what it must keep, or 0
+	aim    float64  // what it should, or 0
 }
 
 // bars are those of the rows that a quash has.

@@ -64,7 +64,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Deadline:            time.Now().Add(4 * patience),
+		Deadline:            time.Now().Add(20 * patience), // for all of them, on a busy machine
 		Setup:               setScene,
 		Condition: func(condition string) (bool, error) {
 			if condition == "root" {
