@@ -78,7 +78,7 @@ func (o outcome) labels(level quashv1.Consistency) (all []Labels) {
 	}
 	states := []quashv1.RevocationState{row.state}
 	switch o {
-	case noAnswer, callerCancelled:
+	case noAnswer, callerCancelled, consistencyUnknown, upstreamUnavailable, upstreamUnexpected:
 		states = append(states, stateNotApplied)
 	case ownCredentialRejected, callerUnauthenticated, callerForbidden, rateLimited, neverConnected:
 		states = append(states, stateUnknown)

@@ -288,9 +288,11 @@ func outcomeOf(result slashid.Result, ended error) outcome {
 			return neverConnected
 		}
 	case http.StatusNoContent:
-		return revoked
+		if result.Sent { // or it answers something else
+			return revoked
+		}
 	case http.StatusBadRequest:
-		if result.Envelope {
+		if result.Sent && result.Envelope {
 			return tokenRejected
 		}
 	case http.StatusUnauthorized:
@@ -298,7 +300,7 @@ func outcomeOf(result slashid.Result, ended error) outcome {
 	case http.StatusForbidden:
 		return callerForbidden
 	case http.StatusRequestTimeout:
-		if result.Envelope {
+		if result.Sent && result.Envelope {
 			return consistencyPending
 		}
 		return consistencyUnknown

@@ -117,6 +117,19 @@ func TestOutcomeOfAnAnswer(t *testing.T) {
 	}
 }
 
+// An answer that comes before the token was sent is not about the token.
+func TestOutcomeOfAnAnswerToNothing(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[int]outcome{
+		204: upstreamUnexpected, 400: upstreamUnexpected, 408: consistencyUnknown,
+		401: callerUnauthenticated, 403: callerForbidden, 429: rateLimited, 503: upstreamUnavailable,
+	} {
+		if got := outcomeOf(slashid.Result{Status: code, Envelope: true}, nil); got != want {
+			t.Errorf("%d: row %d, want %d", code, got, want)
+		}
+	}
+}
+
 // Where there is no answer, the end of the context says why, and otherwise whether the
 // token was sent.
 func TestOutcomeWithoutAnAnswer(t *testing.T) {

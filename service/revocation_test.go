@@ -852,7 +852,9 @@ func TestBreakerAccountsForEveryProbe(t *testing.T) {
 				t.Errorf("%s: after probes that say nothing: %s", name, got)
 			}
 			time.Sleep(2 * defaultBreakerRest)
-			attempt = func(context.Context) slashid.Result { return rejected.result }
+			attempt = func(context.Context) slashid.Result {
+				return slashid.Result{Status: http.StatusBadRequest, Envelope: true, Sent: true}
+			}
 			if got := revoke(); got != "TOKEN_REJECTED NOT_APPLIED" {
 				t.Errorf("%s: after recovery: %s", name, got)
 			}

@@ -78,11 +78,11 @@ func TestClientObeysPushback(t *testing.T) {
 		// wait is between the client's calls; 0 means that there is but one.
 		wait time.Duration
 	}{
-		{"rate limited", slashid.Result{Status: http.StatusTooManyRequests, RetryAfter: time.Minute}, time.Minute},
-		{"unavailable", slashid.Result{Status: http.StatusServiceUnavailable, RetryAfter: 90 * time.Second}, 90 * time.Second},
-		{"consistency not reached", slashid.Result{Status: http.StatusRequestTimeout, Envelope: true}, 0},
-		{"token rejected", slashid.Result{Status: http.StatusBadRequest, Envelope: true}, 0},
-		{"unexpected", slashid.Result{Status: http.StatusFound}, 0},
+		{"rate limited", slashid.Result{Sent: true, Status: http.StatusTooManyRequests, RetryAfter: time.Minute}, time.Minute},
+		{"unavailable", slashid.Result{Sent: true, Status: http.StatusServiceUnavailable, RetryAfter: 90 * time.Second}, 90 * time.Second},
+		{"consistency not reached", slashid.Result{Sent: true, Status: http.StatusRequestTimeout, Envelope: true}, 0},
+		{"token rejected", slashid.Result{Sent: true, Status: http.StatusBadRequest, Envelope: true}, 0},
+		{"unexpected", slashid.Result{Sent: true, Status: http.StatusFound}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

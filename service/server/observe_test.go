@@ -35,9 +35,9 @@ func TestCallsAreObserved(t *testing.T) {
 		own  = `{"token":"a"}`
 	)
 	var (
-		revoked    = slashid.Result{Status: http.StatusNoContent}
-		rejected   = slashid.Result{Status: http.StatusBadRequest, Envelope: true}
-		unexpected = slashid.Result{Status: http.StatusTeapot}
+		revoked    = slashid.Result{Sent: true, Status: http.StatusNoContent}
+		rejected   = slashid.Result{Sent: true, Status: http.StatusBadRequest, Envelope: true}
+		unexpected = slashid.Result{Sent: true, Status: http.StatusTeapot}
 		notAsked   slashid.Result
 	)
 	for _, tt := range []struct {

@@ -52,6 +52,8 @@ type Client struct {
 	traffic   *traffic
 	transport atomic.Pointer[transport]
 	http1     atomic.Bool // SlashID speaks HTTP/1.1, as far as is known
+	made      time.Time
+	answered  atomic.Int64 // when the last good answer came, in nanoseconds since made
 }
 
 // New returns a client. Call Close when it is no longer needed.
@@ -74,6 +76,7 @@ func New(cfg Config) *Client {
 		proxy:    http.ProxyFromEnvironment,
 		observer: newObserver(telemetry, u),
 		traffic:  newTraffic(telemetry.Meters),
+		made:     time.Now(),
 	}
 	c.http1.Store(u.Scheme == "http")
 	c.transport.Store(c.newTransport())
@@ -94,8 +97,8 @@ type Result struct {
 	// Sent reports whether any of the token may have reached SlashID. While it is
 	// false, the request has certainly done nothing. It errs on the side of true.
 	Sent bool
-	// Resent reports whether the request was sent more than once, so that the answer
-	// says nothing about the first time.
+	// Resent reports whether net/http began to send the request again, so that the
+	// answer may say nothing about the first time.
 	Resent bool
 
 	// CorrelationID is SlashID's id for the request, from the response header
@@ -117,38 +120,51 @@ func (c *Client) Revoke(ctx context.Context, req Request) Result {
 	c.traffic.streams.Add(1)
 	defer c.traffic.streams.Add(-1)
 	header := req.header()
-	observation := c.observer.begin(ctx, header)
+	ctx, observation := c.observer.begin(ctx, header)
 	t := c.transportFor(&req)
 	b := &body{token: req.Token, beforeSend: req.BeforeSend}
-	resp, err := c.roundTrip(observation.ctx, t, header, b)
+	resp, err := c.roundTrip(ctx, t, header, b)
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 			err = ctx.Err() // over HTTP/1.1 it is the cause, which can be any error
 		}
 		err = publicCause(err)
 	}
-	observation.end(resp, err)
-	sends := b.close()
+	observation.end(ctx, resp, err)
+	sent, resent := b.close()
 	if err != nil {
-		if sends >= maxSends {
+		switch {
+		case sent && ctx.Err() != nil:
+			c.noteTimeout(t)
+		case errors.Is(err, errSentTooOften):
 			c.replace(t)
 		}
-		return Result{Sent: sends > 0, Resent: sends > 1, Err: err}
+		return Result{Sent: sent, Resent: resent, Err: err}
 	}
 	defer resp.Body.Close()
 	result := Result{
 		Status:        resp.StatusCode,
 		Envelope:      isEnvelope(readBody(resp)),
-		Sent:          true,
-		Resent:        sends > 1,
+		Sent:          sent,
+		Resent:        resent,
 		CorrelationID: req.correlationID(resp.Header.Get(HeaderCorrelationID)),
 		RetryAfter:    retryAfter(resp.Header.Values("Retry-After"), time.Now()),
 	}
-	if resp.StatusCode < http.StatusInternalServerError {
-		// Also if it came over an earlier transport: then SlashID is slow, not stuck.
-		c.transport.Load().answered()
+	if result.isSlashIDs() {
+		c.noteAnswer(t)
 	}
 	return result
+}
+
+// isSlashIDs reports whether the answer is SlashID's own and not that of a proxy or of
+// another server, as far as can be seen, and not that SlashID is unavailable.
+func (r *Result) isSlashIDs() bool {
+	switch r.Status {
+	case http.StatusNoContent, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+		return true
+	default:
+		return r.Envelope && r.Status < http.StatusInternalServerError
+	}
 }
 
 // readBody reads as much of a body as there is within bodyPatience, and not more than

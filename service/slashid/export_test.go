@@ -22,7 +22,8 @@ const (
 	IdleTimeout   = idleTimeout
 
 	MaxConnectingHTTP1 = maxConnectingHTTP1
-	ConnectTimeout     = connectTimeout
+	SilentAfter        = silentAfter
+	MaxTimeouts        = maxTimeouts
 	MaxConnectingHTTP2 = maxConnectingHTTP2
 )
 

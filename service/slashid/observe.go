@@ -61,25 +61,25 @@ func newObserver(t Telemetry, u *url.URL) *observer {
 type observation struct {
 	*observer
 
-	ctx   context.Context //nolint:containedctx // it is how metrics find the span
 	span  trace.Span
 	begun time.Time
 }
 
-// begin observes a request from now on, and adds the trace to its headers.
-func (o *observer) begin(ctx context.Context, h http.Header) observation {
+// begin observes a request from now on. It returns the context of its span, and adds the
+// trace to its headers.
+func (o *observer) begin(ctx context.Context, h http.Header) (context.Context, *observation) {
 	ctx, span := o.tracer.Start(ctx, "POST "+revokePath, o.spanStart...) //nolint:spancheck // end ends it
 	o.propagator.Inject(ctx, propagation.HeaderCarrier(h))
-	return observation{o, ctx, span, time.Now()} //nolint:spancheck // likewise
+	return ctx, &observation{o, span, time.Now()} //nolint:spancheck // end ends it
 }
 
 // end observes the end of the request: an answer or an error.
-func (o *observation) end(resp *http.Response, err error) {
+func (o *observation) end(ctx context.Context, resp *http.Response, err error) {
 	end := requestEnd{err: errorType(err)}
 	if resp != nil {
 		end.protocol, end.status = resp.ProtoMajor, resp.StatusCode
 	}
-	o.duration.Record(o.ctx, time.Since(o.begun).Seconds(), o.setOf(end))
+	o.duration.Record(ctx, time.Since(o.begun).Seconds(), o.setOf(end))
 	if o.span.IsRecording() {
 		o.span.SetAttributes(end.attributes()...)
 		switch {

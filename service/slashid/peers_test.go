@@ -197,7 +197,12 @@ func startServer(t *testing.T, handler http.HandlerFunc) *httptest.Server {
 // startServerAs starts a server of handler with start, which may configure it.
 func startServerAs(t *testing.T, handler http.HandlerFunc, start func(*httptest.Server)) *httptest.Server {
 	t.Helper()
-	server := httptest.NewUnstartedServer(handler)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// An answer that comes before the token is no answer to it.
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		handler(w, r)
+	}))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // failed handshakes
 	start(server)
 	t.Cleanup(server.Close)

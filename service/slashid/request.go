@@ -116,6 +116,7 @@ type body struct {
 
 	mu     sync.Mutex
 	sends  int
+	resent bool // or about to be
 	closed bool
 }
 
@@ -130,13 +131,14 @@ func (b *body) send() error {
 	return nil
 }
 
-// close lets nothing be sent any more, and returns how often the token was. net/http
-// may read a body that is not read yet even after RoundTrip has returned.
-func (b *body) close() (sends int) {
+// close lets nothing be sent any more, and returns whether the token was sent, and
+// whether it was sent again. net/http may read a body that is not read yet even after
+// RoundTrip has returned.
+func (b *body) close() (sent, resent bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-	return b.sends
+	return b.sends > 0, b.resent
 }
 
 // reader returns a reader of the body from its beginning.
@@ -154,6 +156,7 @@ func (b *body) again() (io.ReadCloser, error) {
 	if b.sends >= maxSends {
 		return nil, errSentTooOften
 	}
+	b.resent = b.resent || b.sends > 0
 	return b.reader(), nil
 }
 

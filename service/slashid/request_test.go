@@ -232,7 +232,7 @@ func TestBeforeSendWhenSentAgain(t *testing.T) {
 		req.BeforeSend = func() bool { asked++; return asked == 1 }
 		got := revoke(t, client, req)
 		synctest.Wait()
-		if want := (slashid.Result{Sent: true, Err: slashid.ErrNotSent}); got != want || asked != 2 || arrived != 1 {
+		if want := (slashid.Result{Sent: true, Resent: true, Err: slashid.ErrNotSent}); got != want || asked != 2 || arrived != 1 {
 			t.Errorf("got %+v after %d questions, %d tokens arrived, want %+v", got, asked, arrived, want)
 		}
 	})

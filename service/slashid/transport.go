@@ -27,18 +27,22 @@ const (
 	pingAfter   = 15 * time.Second
 	pingTimeout = 10 * time.Second
 
-	// doubtAfter is how long new requests use connections while no request on them
-	// gets a good answer.
-	doubtAfter = 5 * time.Second
+	// A transport is replaced when requests on it have got no good answer for
+	// doubtAfter, and none came over an earlier transport either, which would mean that
+	// SlashID is slow; or when they have got none for silentAfter in any case.
+	doubtAfter  = 5 * time.Second
+	silentAfter = 25 * time.Second
+	// maxTimeouts is how many requests may end without an answer in time. SlashID
+	// answers within the timeout that it is given, so one connection of several may be
+	// stuck.
+	maxTimeouts = 3
 
 	// At most so many requests look for a connection at a time. Without a limit each
 	// request of a burst makes a connection, because net/http cannot know that an
 	// HTTP/2 connection will have room for many. HTTP/1.1 needs one for each request,
 	// so with few at a time the first requests would wait for each other.
 	maxConnectingHTTP2 = 2
-	maxConnectingHTTP1 = 64
-	// connectTimeout is how long a request waits for its turn to look for one.
-	connectTimeout = 10 * time.Second
+	maxConnectingHTTP1 = 256
 )
 
 // transport is an http.Transport that is used for a while. When there is reason to doubt
@@ -56,6 +60,8 @@ type transport struct {
 	// waiting is since when requests have been waiting for a good answer, in
 	// nanoseconds since made; 0 while none has begun since the last.
 	waiting atomic.Int64
+	// timeouts is how many requests have had no answer in time.
+	timeouts atomic.Int32
 }
 
 func (c *Client) newTransport() *transport {
@@ -78,6 +84,8 @@ func (c *Client) newTransport() *transport {
 			MaxResponseHeaderBytes: maxBody,
 			HTTP2: &http.HTTP2Config{
 				SendPingTimeout: pingAfter, PingTimeout: pingTimeout,
+				// A peer that does not read may send frames, so that no ping is due.
+				WriteByteTimeout: pingTimeout,
 				// The peer may not send what is not read of a body.
 				MaxReceiveBufferPerStream: maxBody,
 			},
@@ -105,32 +113,42 @@ func checkProxy(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Res
 // one if there is reason to leave the present one's connections.
 func (c *Client) transportFor(req *Request) *transport {
 	t := c.transport.Load()
-	if req.NewConnection || t.isDoubtful() || time.Since(t.made) >= c.cfg.ConnectionAge || t.rootCAs != c.cfg.RootCAs() {
+	if req.NewConnection || c.isDoubtful(t) || time.Since(t.made) >= c.cfg.ConnectionAge || t.rootCAs != c.cfg.RootCAs() {
 		t = c.replace(t)
 	}
 	t.waiting.CompareAndSwap(0, int64(time.Since(t.made))+1)
 	return t
 }
 
-// isDoubtful reports whether requests have got no good answer for too long.
-func (t *transport) isDoubtful() bool {
-	waiting := t.waiting.Load()
-	return waiting != 0 && time.Since(t.made)-time.Duration(waiting) >= doubtAfter
+// isDoubtful reports whether requests on a transport have got no good answer for too long.
+func (c *Client) isDoubtful(t *transport) bool {
+	waiting := time.Duration(t.waiting.Load())
+	if waiting == 0 {
+		return false
+	}
+	silent := time.Since(t.made) - waiting
+	elsewhere := time.Since(c.made) - time.Duration(c.answered.Load())
+	return silent >= silentAfter || silent >= doubtAfter && elsewhere >= doubtAfter
 }
 
-// answered notes a good answer.
-func (t *transport) answered() {
-	if t.waiting.Load() != 0 { // a read, which is cheap, has it shared between processors
-		t.waiting.Store(0)
+// noteAnswer notes an answer of SlashID's own.
+func (c *Client) noteAnswer(t *transport) {
+	t.waiting.Store(0)
+	c.answered.Store(int64(time.Since(c.made)))
+}
+
+// noteTimeout notes that a request was sent and has had no answer in time.
+func (c *Client) noteTimeout(t *transport) {
+	if t.timeouts.Add(1) >= maxTimeouts && time.Since(t.made) >= doubtAfter {
+		c.replace(t)
 	}
 }
 
 // replace replaces a transport, unless that was done already, and returns the present
 // one.
 func (c *Client) replace(old *transport) *transport {
-	if c.transport.CompareAndSwap(old, c.newTransport()) {
-		// Its other connections close when they become idle: HTTP/1.1's at once,
-		// HTTP/2's within idleTimeout.
+	if c.transport.Load() == old && c.transport.CompareAndSwap(old, c.newTransport()) {
+		// Connections with requests close when those have ended, or within idleTimeout.
 		old.http.CloseIdleConnections()
 	}
 	return c.transport.Load()
@@ -139,7 +157,9 @@ func (c *Client) replace(old *transport) *transport {
 // roundTrip sends a request on a connection with room for it, if need be a new one. It
 // uses no http.Client, which would follow redirects and take the token elsewhere.
 func (c *Client) roundTrip(ctx context.Context, t *transport, header http.Header, b *body) (*http.Response, error) {
-	if err := t.acquire(ctx); err != nil {
+	// Not in the hook GetConn: net/http calls that with a lock held that others need to
+	// go on. So a request that net/http sends again looks for a connection at once.
+	if err := t.connecting.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
 	release := sync.OnceFunc(func() { t.connecting.Release(1) })
@@ -164,18 +184,3 @@ func (c *Client) roundTrip(ctx context.Context, t *transport, header http.Header
 	req.Body, req.GetBody, req.ContentLength = reader, b.again, int64(len(reader.rest))
 	return t.http.RoundTrip(req)
 }
-
-// acquire waits until the request may look for a connection.
-func (t *transport) acquire(ctx context.Context) error {
-	if t.connecting.TryAcquire(1) {
-		return nil
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errNoTurn)
-	defer cancel()
-	if err := t.connecting.Acquire(ctx, 1); err != nil {
-		return context.Cause(ctx)
-	}
-	return nil
-}
-
-const errNoTurn = fault("no connection could be made in time: requests before this one are still waiting for theirs")

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -70,12 +69,12 @@ func TestConnectionWithoutAnswersIsLeft(t *testing.T) {
 	})
 }
 
-// A connection on which nothing but errors of servers comes is left, too. Any other
-// answer, such as a refusal, is a sign that it works.
+// A connection on which nothing comes but what a proxy or another server may have said
+// is left, too. An answer of SlashID's, such as a refusal, is a sign that it works.
 func TestConnectionWithoutGoodAnswersIsLeft(t *testing.T) {
 	overBoth(t, map[string]bool{
-		"500": true, "502": true, "503": true, "504": true,
-		"204": false, "400": false, "401": false, "403": false, "404": false, "408": false, "429": false,
+		"500": true, "502": true, "503": true, "504": true, "400": true, "404": true, "408": true,
+		"204": false, "401": false, "403": false, "429": false,
 	}, func(t *testing.T, protocol string, left bool) {
 		status := t.Name()[len(t.Name())-3:]
 		client, peer := newTLSPeer(t, protocol, scripted(protocol, answering(protocol, status, nil)))
@@ -236,7 +235,7 @@ func TestConnectionsAreMadeSomeAtATime(t *testing.T) {
 		},
 		"h2": answering("h2", "204", nil),
 	}
-	overBoth(t, map[string]int{"": 200}, func(t *testing.T, protocol string, burst int) {
+	overBoth(t, map[string]int{"": 300}, func(t *testing.T, protocol string, burst int) {
 		var dialing, most atomic.Int32
 		client, peer := newTLSPeer(t, protocol, scripts[protocol])
 		client.DialThrough(func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -254,31 +253,6 @@ func TestConnectionsAreMadeSomeAtATime(t *testing.T) {
 		}
 		if most.Load() != want {
 			t.Errorf("%d connections were made at a time, want %d", most.Load(), want)
-		}
-	})
-}
-
-// Requests that wait for others to connect are told that there is no connection, in time
-// for another attempt.
-func TestRequestsDoNotWaitLongToConnect(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		client := newClient(t, "https://slashid.test")
-		client.DialThrough(func(context.Context, string, string) (net.Conn, error) {
-			time.Sleep(time.Minute)
-			return nil, net.ErrClosed
-		})
-		var first sync.WaitGroup
-		defer first.Wait()
-		for range slashid.MaxConnectingHTTP2 {
-			first.Go(func() { client.Revoke(t.Context(), aRequest()) })
-		}
-		synctest.Wait()
-		start := time.Now()
-		got := client.Revoke(t.Context(), aRequest())
-		checkNoAnswer(t, got, false)
-		if waited := time.Since(start); waited != slashid.ConnectTimeout || !strings.Contains(got.Err.Error(), "no connection could be made in time") {
-			t.Errorf("after %s: %v", waited, got.Err)
 		}
 	})
 }
