@@ -50,7 +50,7 @@ type traffic struct {
 
 func newTraffic(meters metric.MeterProvider) *traffic {
 	t := &traffic{}
-	meter := meters.Meter("github.com/quashdev/quash/service/slashid")
+	meter := meters.Meter(scope)
 	// What can be wrong with an instrument is its name, and these are constant.
 	t.dials, _ = meter.Int64Counter("quash.upstream.connections.opened",
 		metric.WithUnit("{connection}"),
