@@ -20,8 +20,10 @@ const (
 	dialTimeout = 5 * time.Second
 	// maxIdle is how many idle HTTP/1.1 connections are kept.
 	maxIdle = 512
-	// idleTimeout is how long an idle connection is kept.
-	idleTimeout = 90 * time.Second
+	// idleTimeout is how long an idle connection is kept: less than load balancers keep
+	// it (60 s and more), so that it is seldom closed while a request is under way. For
+	// as long net/http also holds on to an HTTP/2 connection that was lost.
+	idleTimeout = 30 * time.Second
 	// An HTTP/2 connection that has been silent for pingAfter is asked for a sign of
 	// life, and closed if there is none within pingTimeout.
 	pingAfter   = 15 * time.Second
