@@ -489,6 +489,54 @@ func TestSentOverHTTP2(t *testing.T) {
 	})
 }
 
+// A peer can answer before the token is on its way. Then the token stays here, and the
+// result says so.
+func TestAnswerBeforeTheTokenIsSent(t *testing.T) {
+	t.Parallel()
+	client, peer := newHTTP2Peer(t, func(c *http2Conn) {
+		stream, _ := c.readRequest()
+		c.answer(stream, "204")
+		for frame, err := c.ReadFrame(); err == nil; frame, err = c.ReadFrame() {
+			switch frame.(type) {
+			case *http2.HeadersFrame:
+				c.answer(frame.Header().StreamID, "204")
+			case *http2.DataFrame:
+				t.Error("the token was sent")
+			}
+		}
+	})
+	slow := make(chan *slowConn, 1)
+	client.DialThrough(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := peer.dial(ctx, network, addr)
+		c := &slowConn{Conn: conn}
+		slow <- c
+		return c, err
+	})
+	checkRevoked(t, revoke(t, client, aRequest()))
+	answered := make(chan struct{})
+	(<-slow).until.Store(&answered)
+	if got, want := revoke(t, client, aRequest()), (slashid.Result{Status: http.StatusNoContent}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	close(answered)
+}
+
+// slowConn is a connection whose Write can take until a channel is closed.
+type slowConn struct {
+	net.Conn
+
+	until atomic.Pointer[chan struct{}]
+}
+
+// Write implements net.Conn.
+func (c *slowConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if until := c.until.Load(); until != nil {
+		<-*until
+	}
+	return n, err
+}
+
 // A peer that is silent is asked for a sign of life. One that gives it has all the time
 // that the context allows.
 func TestSentToASilentPeer(t *testing.T) {

@@ -277,6 +277,66 @@ func TestSlowAnswersAreNoReasonForNewConnections(t *testing.T) {
 	})
 }
 
+// SlashID answers within the timeout that it is given. So requests that time out are a
+// reason to leave a connection even while others on it are answered.
+func TestConnectionWithTimeoutsIsLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, peer := newTLSPeer(t, "h2", scripted("h2", overHTTP2(func(c *http2Conn) {
+			n := 0
+			for stream, _ := c.readRequest(); stream != 0; stream, _ = c.readRequest() {
+				if n++; n%2 == 1 {
+					c.answer(stream, "204")
+				}
+			}
+		})))
+		for range slashid.MaxTimeouts {
+			peer.checkConnections(t, min(1, peer.connections()))
+			checkRevoked(t, revoke(t, client, aRequest()))
+			ctx, cancel := context.WithTimeout(t.Context(), slashid.DoubtAfter-time.Second)
+			checkNoAnswer(t, client.Revoke(ctx, aRequest()), true)
+			cancel()
+		}
+		for range 4 {
+			checkRevoked(t, revoke(t, client, aRequest()))
+		}
+		peer.checkConnections(t, 2)
+	})
+}
+
+// A connection that answers nothing is left also while slow answers come over earlier
+// ones.
+func TestSilentConnectionIsLeftWhileOthersAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const age = 2 * time.Minute
+		begun := time.Now()
+		client := newClientWith(t, "https://slashid.test", slashid.Config{RootCAs: trusted, ConnectionAge: age})
+		connectPeer(t, client, overTLS(certificate(), "h2", overHTTP2(func(c *http2Conn) {
+			made, n := time.Since(begun), 0
+			for stream, _ := c.readRequest(); stream != 0; stream, _ = c.readRequest() {
+				switch {
+				case made < age: // every other answer is slow
+					n++
+					time.AfterFunc(time.Duration(n%2)*time.Minute, func() { c.answer(stream, "204") })
+				case made < age+slashid.SilentAfter: // is stuck
+				default:
+					c.answer(stream, "204")
+				}
+			}
+		})))
+		ctx, cancel := context.WithCancel(t.Context())
+		var calls sync.WaitGroup
+		for time.Since(begun) <= age+slashid.SilentAfter {
+			calls.Go(func() { client.Revoke(ctx, aRequest()) })
+			time.Sleep(time.Second)
+		}
+		checkRevoked(t, revoke(t, client, aRequest()))
+		cancel()
+		calls.Wait()
+	})
+}
+
 // A peer that takes connections and no requests does not have the client dial without end.
 func TestPeerThatTakesNoRequests(t *testing.T) {
 	inBubbles(t, map[string]func(*peerConn){
