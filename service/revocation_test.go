@@ -174,8 +174,8 @@ func TestAttempts(t *testing.T) {
 				if got := upstream.attempts(); got != tt.attempts {
 					t.Errorf("%d attempts, want %d", got, tt.attempts)
 				}
-				if own, ok := errors.AsType[*Error](err); ok && int(own.failure.GetAttempts()) != tt.attempts {
-					t.Errorf("it says %d attempts", own.failure.GetAttempts())
+				if own, ok := errors.AsType[*Error](err); ok && int(own.summary.Attempts) != tt.attempts {
+					t.Errorf("it says %d attempts", own.summary.Attempts)
 				}
 			})
 		})
@@ -214,8 +214,8 @@ func TestDetailsOfTheLastAnswer(t *testing.T) {
 		_, err := newService(t, upstream).Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
 		failure := failureOf(t, err, codes.Unavailable, "UPSTREAM_UNREACHABLE")
 		own, _ := errors.AsType[*Error](err)
-		if failure.GetUpstreamStatus() != http.StatusServiceUnavailable || own.correlationID != "Service Unavailable" {
-			t.Errorf("status %d, correlation id %q", failure.GetUpstreamStatus(), own.correlationID)
+		if failure.GetUpstreamStatus() != http.StatusServiceUnavailable || own.summary.CorrelationID != "Service Unavailable" {
+			t.Errorf("status %d, correlation id %q", failure.GetUpstreamStatus(), own.summary.CorrelationID)
 		}
 	})
 }

@@ -2,15 +2,16 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"runtime"
+	"runtime/debug"
 	"time"
-
-	"go.opentelemetry.io/otel/metric"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// Summary is what the log is told of a call besides how it ended.
+// Summary is what the log says of a call, apart from its outcome.
 type Summary struct {
 	Consistency quashv1.Consistency
 	// Timeout is the one of the last attempt, in whole seconds; 0 without any.
@@ -24,17 +25,11 @@ type Summary struct {
 
 type summaryKey struct{}
 
-// WithSummary returns a context for Revoke, and what Revoke writes the summary of a
-// success to before it returns: an answer has no room for it, as an Error has.
+// WithSummary returns a context for Revoke, and the summary that Revoke fills in before it
+// returns a success: unlike an Error, an answer has no room for one.
 func WithSummary(ctx context.Context) (context.Context, *Summary) {
 	var s Summary
 	return context.WithValue(ctx, summaryKey{}, &s), &s
-}
-
-func (s Summary) tell(ctx context.Context) {
-	if to, ok := ctx.Value(summaryKey{}).(*Summary); ok {
-		*to = s
-	}
 }
 
 // Attrs are the summary's attributes for a log.
@@ -57,8 +52,8 @@ func (s Summary) Attrs() []slog.Attr {
 	return attrs
 }
 
-// recordLate tells the log and the metrics what became of a revocation whose caller
-// had left: nothing else is told.
+// recordLate logs and counts the outcome of a revocation whose caller had left. It is
+// reported nowhere else.
 func (s *TokenService) recordLate(ctx context.Context, r *revocation, a answer) {
 	var level slog.Level
 	var attrs []slog.Attr
@@ -70,7 +65,18 @@ func (s *TokenService) recordLate(ctx context.Context, r *revocation, a answer) 
 		level, labels = slog.LevelInfo, SuccessLabels(a.resp, r.cmd.consistency)
 		attrs = append([]slog.Attr{slog.String("outcome", OutcomeName(a.resp.GetOutcome()))}, r.currentSummary().Attrs()...)
 	}
-	labels.Consistency = levelOfLate
-	s.metrics.late.Add(ctx, 1, metric.WithAttributes(labels.Attributes()...))
+	s.metrics.addLate(ctx, 1, labels)
 	s.cfg.Logger.LogAttrs(ctx, level, "late outcome of a revocation whose caller had gone", attrs...)
+}
+
+// LogPanic writes where a recovered panic came from; call it while recovering. The
+// value itself is left out unless it is the runtime's, for it may have been made
+// from a request; a stack holds addresses, never texts.
+func LogPanic(ctx context.Context, logger *slog.Logger, where string, value any) {
+	cause := slog.String("type", fmt.Sprintf("%T", value))
+	if err, ok := value.(runtime.Error); ok {
+		cause = slog.String("cause", err.Error())
+	}
+	logger.LogAttrs(ctx, slog.LevelError, "panic",
+		slog.String("in", where), cause, slog.String("stack", string(debug.Stack())))
 }
