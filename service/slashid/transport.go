@@ -177,12 +177,10 @@ func (c *Client) roundTrip(ctx context.Context, t *transport, header http.Header
 			}
 		},
 	})
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "", nil)
-	if err != nil {
-		return nil, err
-	}
 	reader := b.reader()
-	req.URL, req.Header = c.url, header
-	req.Body, req.GetBody, req.ContentLength = reader, b.again, int64(len(reader.rest))
-	return t.http.RoundTrip(req)
+	req := &http.Request{
+		Method: http.MethodPost, URL: c.url, Host: c.url.Host, Header: header,
+		Body: reader, GetBody: b.again, ContentLength: int64(len(reader.rest)),
+	}
+	return t.http.RoundTrip(req.WithContext(ctx))
 }
