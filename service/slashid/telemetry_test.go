@@ -56,7 +56,7 @@ func TestTelemetry(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			traceparents := make(chan string, 1)
-			server := startServer(t, func(w http.ResponseWriter, r *http.Request) {
+			server := startServer(t, "", func(w http.ResponseWriter, r *http.Request) {
 				traceparents <- r.Header.Get("Traceparent")
 				if tt.answer != nil {
 					tt.answer(w, r)
@@ -64,13 +64,15 @@ func TestTelemetry(t *testing.T) {
 			})
 			spans, reader := tracetest.NewInMemoryExporter(), sdkmetric.NewManualReader()
 			tracers := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
-			client := newClientWith(t, server.URL, slashid.Config{Telemetry: slashid.Telemetry{
-				Tracers:    tracers,
-				Meters:     sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
-				Propagator: propagation.TraceContext{},
-			}})
+			client := newClient(t, server.URL, func(cfg *slashid.Config) {
+				cfg.Telemetry = slashid.Telemetry{
+					Tracers:    tracers,
+					Meters:     sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
+					Propagator: propagation.TraceContext{},
+				}
+			})
 			ctx, call := tracers.Tracer("test").Start(t.Context(), "call")
-			req := aRequestWithCredentials()
+			req := aRequest()
 			req.BeforeSend = func() bool { return tt.answer != nil }
 
 			client.Revoke(ctx, req)
@@ -167,9 +169,9 @@ func TestTraffic(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		reader := sdkmetric.NewManualReader()
-		client := newClientWith(t, "http://slashid.test", slashid.Config{Telemetry: slashid.Telemetry{
-			Meters: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
-		}})
+		client := newClient(t, "http://slashid.test", func(cfg *slashid.Config) {
+			cfg.Telemetry.Meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+		})
 		check := func(when string, connections, opened, streams int64) {
 			t.Helper()
 			all := collect(t, reader)
@@ -182,9 +184,9 @@ func TestTraffic(t *testing.T) {
 		}
 		check("at first", 0, 0, 0)
 		peer := connectPeer(t, client, func(c *peerConn) {
-			for c.readRequest() != nil {
+			for stream := range c.requests() {
 				check("during a request", 1, 1, 1)
-				c.answer(revoked)
+				c.answer(stream, http.StatusNoContent)
 			}
 		})
 		for range 2 {
