@@ -2,10 +2,10 @@ package slashid_test
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/quashdev/quash/internal/secrettest"
 	"github.com/quashdev/quash/service/slashid"
 )
 
@@ -87,29 +87,22 @@ func FuzzParseBaseURL(f *testing.F) {
 	} {
 		f.Add(text)
 	}
-	refusals := []string{
-		"it must start with https:// (or http://)", "it is not a URL", "it names no host",
-		"its port must be a number from 1 to 65535", "it must not hold credentials",
-		"it must not have a query or a fragment", "it must not include the endpoint's path /token/revoke",
-	}
 	f.Fuzz(func(t *testing.T, text string) {
 		u, err := slashid.ParseBaseURL(text)
 		if err != nil {
-			if !slices.Contains(refusals, err.Error()) {
-				t.Errorf("%q is refused as %q", text, err)
+			if run := secrettest.SharedRun(strings.ReplaceAll(err.Error(), "/token/revoke", ""), text); run != "" {
+				t.Errorf("%q of %q is told in %v", run, text, err)
 			}
 			return
 		}
 		if u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 			t.Errorf("%q is accepted: %+v", text, u)
 		}
-		endpoint := u.JoinPath("token", "revoke").String()
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint, nil)
-		if err != nil {
-			t.Fatalf("%q is accepted, but %q cannot be called: %v", text, endpoint, err)
+		if _, err := slashid.ParseBaseURL(u.String()); err != nil {
+			t.Errorf("%q is accepted, but %q is not: %v", text, u, err)
 		}
-		if r.URL.Host != strings.TrimSuffix(u.Host, ":") || !strings.HasSuffix(r.URL.Path, "/token/revoke") {
-			t.Errorf("%q leads to %q", text, r.URL)
+		if _, err := http.NewRequestWithContext(t.Context(), http.MethodPost, u.JoinPath("token", "revoke").String(), nil); err != nil {
+			t.Errorf("%q is accepted, but cannot be called: %v", text, err)
 		}
 	})
 }

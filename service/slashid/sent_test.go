@@ -173,23 +173,6 @@ func TestContextEnds(t *testing.T) {
 	})
 }
 
-// A connection that is lost before the answer's head is whole leaves the request sent. On a
-// connection that was made for the request, nothing is sent twice.
-func TestSentWhenTheConnectionIsLost(t *testing.T) {
-	inBubbles(t, map[string]string{
-		"after the request":             "",
-		"within the answer's head":      "HTTP/1.1 204 No Content\nDate: Sun, 06 Nov",
-		"after an informational answer": "HTTP/1.1 103 Early Hints\n\n",
-	}, func(t *testing.T, answer string) {
-		client, peer := newPeer(t, "http/1.1", func(c *peerConn) {
-			c.readRequest()
-			c.write(answer)
-		})
-		checkNoAnswer(t, revoke(t, client, aRequest()), true)
-		peer.checkConnections(t, 1)
-	})
-}
-
 // A connection that is closed by the next request, instead of an answer, was idle for too
 // long. The request is sent again, on others, but not for ever. Of the first time nothing is
 // known. Once an answer has begun, nothing is sent again.
