@@ -263,7 +263,7 @@ var outcomes = [...]row{
 	},
 	internalDefect: {
 		when:   "a defect of quash's own",
-		do:     "Repeat with `allow_invalid`, and tell the operator of quash.",
+		do:     "Repeat with `allow_invalid`, and report it to the operator of quash.",
 		code:   codes.Internal,
 		reason: quashv1.ErrorReason_ERROR_REASON_INTERNAL,
 		state:  stateUnknown,

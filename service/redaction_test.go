@@ -52,9 +52,17 @@ func TestRequestIsNotPrinted(t *testing.T) {
 		value   any
 	}
 	for _, holder := range []any{
-		req, &req, embedding{req}, &embedding{req}, struct{ Request any }{req}, []*quashv1.RevokeRequest{req}, []any{req},
-		map[string]proto.Message{"request": req}, map[*quashv1.RevokeRequest]string{req: "request"},
-		fmt.Errorf("revoke %v", req), hiding{req, req}, &hiding{req, req},
+		req, &req,
+		embedding{req},
+		&embedding{req},
+		struct{ Request any }{req},
+		[]*quashv1.RevokeRequest{req},
+		[]any{req},
+		map[string]proto.Message{"request": req},
+		map[*quashv1.RevokeRequest]string{req: "request"},
+		fmt.Errorf("revoke %v", req),
+		hiding{req, req},
+		&hiding{req, req},
 	} {
 		var out bytes.Buffer
 		verbs := []string{"%v", "%+v", "%#v", "%p", "%b", "%d", "%x", "%#x", "% x", "%X", "%060d"}

@@ -118,7 +118,7 @@ type reader struct {
 	violations []Violation
 }
 
-func (r *reader) reject(field, format string, args ...any) {
+func (r *reader) rejectf(field, format string, args ...any) {
 	r.violations = append(r.violations, Violation{Field: field, Description: fmt.Sprintf(format, args...)})
 }
 
@@ -131,7 +131,7 @@ func (r *reader) single(key string) (value string, ok bool) {
 	}
 	for _, other := range values[1:] {
 		if other != values[0] {
-			r.reject(key, "must be given once")
+			r.rejectf(key, "must be given once")
 			return "", false
 		}
 	}
@@ -146,7 +146,7 @@ func reconcile[T comparable](r *reader, field, header string, inField, inHeader 
 	case inHeader == unset:
 		return inField
 	case inField != unset && inField != inHeader:
-		r.reject(field, "must agree with the header %s, or only one of them be set", header)
+		r.rejectf(field, "must agree with the header %s, or only one of them be set", header)
 	}
 	return inHeader
 }
@@ -162,7 +162,7 @@ func (r *reader) consistency() quashv1.Consistency {
 	case slashid.AllRegions:
 		return quashv1.Consistency_CONSISTENCY_ALL_REGIONS
 	}
-	r.reject(MetadataConsistency, "must be %s or %s", slashid.LocalRegion, slashid.AllRegions)
+	r.rejectf(MetadataConsistency, "must be %s or %s", slashid.LocalRegion, slashid.AllRegions)
 	return quashv1.Consistency_CONSISTENCY_UNSPECIFIED
 }
 
@@ -174,7 +174,7 @@ func (r *reader) timeout() time.Duration {
 	seconds, err := strconv.ParseUint(value, 10, 16)
 	timeout := time.Duration(seconds) * time.Second
 	if err != nil || timeout < MinTimeout || timeout > MaxTimeout {
-		r.reject(MetadataConsistencyTimeout, "must be a whole number of seconds from %d to %d",
+		r.rejectf(MetadataConsistencyTimeout, "must be a whole number of seconds from %d to %d",
 			MinTimeout/time.Second, MaxTimeout/time.Second)
 		return 0
 	}
@@ -185,7 +185,7 @@ func (r *reader) sdkVersion() string {
 	value, _ := r.single(MetadataSDKVersion)
 	unprintable := func(r rune) bool { return r < ' ' || r > '~' }
 	if len(value) > maxSDKVersion || strings.ContainsFunc(value, unprintable) {
-		r.reject(MetadataSDKVersion, "must be printable ASCII of at most %d bytes", maxSDKVersion)
+		r.rejectf(MetadataSDKVersion, "must be printable ASCII of at most %d bytes", maxSDKVersion)
 	}
 	return value
 }

@@ -2,6 +2,8 @@ package service
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -130,17 +132,9 @@ func FuzzRevoke(f *testing.F) {
 		asked = nil
 
 		_, err := s.Revoke(metadata.NewIncomingContext(t.Context(), md), req)
-
 		if err != nil {
-			text := status.Convert(err).Proto().String()
-			for _, v := range violationsOf(t, err) {
-				text += v.GetField() + v.GetDescription()
-			}
-			if own, ok := err.(*Error); ok {
-				for _, attr := range own.Attrs() {
-					text += attr.String()
-				}
-			}
+			own, _ := errors.AsType[*Error](err)
+			text := fmt.Sprint(status.Convert(err).Proto(), violationsOf(t, err), own.Attrs())
 			for _, secret := range []string{token, authorization} {
 				if run := secrettest.SharedRun(text, secret); run != "" {
 					t.Errorf("%q is told in %q", run, text)

@@ -49,7 +49,7 @@ func newBreaker(rest time.Duration) circuitbreaker.CircuitBreaker[any] {
 		Build()
 }
 
-// reportToBreaker tells the breaker how an attempt ended.
+// reportToBreaker reports to the breaker how an attempt ended.
 //
 // Only what speaks for an upstream that is down counts as a failure. An answer never
 // does unless it says so itself, and neither does a caller's impatience: attempts that

@@ -63,7 +63,7 @@ func (r *revocation) start(ctx context.Context) {
 	}()
 }
 
-// end sets the answer, and reports whether it is too late to tell the caller.
+// end sets the answer, and reports whether it is too late for the caller.
 func (r *revocation) end(a answer) (_ answer, late bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -200,7 +200,7 @@ func (r *revocation) beforeSend() bool {
 	return true
 }
 
-// wait returns what to tell the caller: the answer, if it comes in time.
+// wait returns what the caller gets: the answer, if it comes in time.
 func (r *revocation) wait(ctx context.Context) answer {
 	due := time.NewTimer(time.Until(r.due))
 	defer due.Stop()
@@ -287,7 +287,7 @@ func (r *revocation) errorLocked(o outcome) *Error {
 	return err
 }
 
-// currentSummary is what the log is told of the call.
+// currentSummary is what the log says of the call.
 func (r *revocation) currentSummary() Summary {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -158,7 +158,7 @@ func TestAttempts(t *testing.T) {
 				if got := upstream.attempts(); got != tt.attempts {
 					t.Errorf("%d attempts, want %d", got, tt.attempts)
 				}
-				if own, ok := errors.AsType[*Error](err); ok && int(own.summary.Attempts) != tt.attempts {
+				if own, ok := errors.AsType[*Error](err); ok && own.summary.Attempts != tt.attempts {
 					t.Errorf("it says %d attempts", own.summary.Attempts)
 				}
 			})

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -383,7 +384,7 @@ func (c *peerConn) frames() *http2.Framer { return http2.NewFramer(c.Conn, nil) 
 // answer answers a request with a status, and without a body.
 func (c *peerConn) answer(stream uint32, status int) {
 	if c.framer != nil {
-		c.head(stream, true, ":status", fmt.Sprint(status))
+		c.head(stream, true, ":status", strconv.Itoa(status))
 		return
 	}
 	c.write(fmt.Sprintf("HTTP/1.1 %d \nContent-Length: 0\n\n", status))

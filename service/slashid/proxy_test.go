@@ -58,7 +58,7 @@ func TestProxy(t *testing.T) {
 		{"a target that cannot be reached", "http", connect("HTTP/1.1 503 "+proxyPassword+"\n\n"+page, nil), "status 503"},
 		{"a redirect", "http", connect("HTTP/1.1 302 Found\nLocation: http://"+proxyPassword+"\n\n", nil), "status 302"},
 		{"another success", "http", connect("HTTP/1.1 204 "+proxyPassword+"\n\n", nil), "status 204"},
-		{"no HTTP", "http", connect(proxyPassword+"\n\n", nil), "withheld"},
+		{"no HTTP", "http", connect(proxyPassword+"\n\n", nil), "left out"},
 		{"no TLS beyond", "http", connect(tunnel+proxyPassword, nil), "EOF"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

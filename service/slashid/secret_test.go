@@ -35,11 +35,18 @@ func TestSecretIsNotTold(t *testing.T) {
 	credentials := slashid.Credentials{APIKey: secret, Authorization: secret}
 	request := slashid.Request{Token: secret, Credentials: credentials}
 	for _, holder := range []any{
-		secret, &secret, embedding{secret}, &embedding{secret},
-		unexported{secret, &secret, request}, &unexported{secret, &secret, request},
-		struct{ Token any }{secret}, credentials, request, &request,
-		[]slashid.Secret{secret}, []*slashid.Secret{&secret}, []any{secret},
-		map[string]slashid.Secret{"token": secret}, map[slashid.Secret]string{secret: "token"},
+		secret, &secret,
+		embedding{secret},
+		&embedding{secret},
+		unexported{secret, &secret, request},
+		&unexported{secret, &secret, request},
+		struct{ Token any }{secret},
+		credentials, request, &request,
+		[]slashid.Secret{secret},
+		[]*slashid.Secret{&secret},
+		[]any{secret},
+		map[string]slashid.Secret{"token": secret},
+		map[slashid.Secret]string{secret: "token"},
 	} {
 		var out bytes.Buffer
 		for _, verb := range verbs {

@@ -143,17 +143,8 @@ func TestContextEnds(t *testing.T) {
 			if tt.reused {
 				checkRevoked(t, revoke(t, client, aRequest()))
 			}
-			ctx, cancel := context.WithCancelCause(t.Context())
-			switch {
-			case end == context.Canceled && tt.after == 0:
-				cancel(errors.New("some cause")) // as the service's contexts have
-			case end == context.Canceled:
-				time.AfterFunc(tt.after, func() { cancel(errors.New("some cause")) })
-			default:
-				var stop context.CancelFunc
-				ctx, stop = context.WithTimeoutCause(ctx, tt.after, errors.New("some cause"))
-				defer stop()
-			}
+			ctx, cancel := contextThatEnds(t, end, tt.after)
+			defer cancel()
 			req, sent := aRequest(), false
 			req.BeforeSend = func() bool { sent = true; return true }
 			start := time.Now()
@@ -168,9 +159,25 @@ func TestContextEnds(t *testing.T) {
 			if sent != tt.sent {
 				t.Errorf("the token was sent: %t", sent)
 			}
-			cancel(nil)
 		}
 	})
+}
+
+// contextThatEnds returns a context that ends with err and, like those of the service, has
+// a cause of its own.
+func contextThatEnds(t *testing.T, err error, after time.Duration) (context.Context, context.CancelFunc) {
+	t.Helper()
+	cause := errors.New("some cause")
+	if errors.Is(err, context.DeadlineExceeded) {
+		return context.WithTimeoutCause(t.Context(), after, cause)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	if after == 0 {
+		cancel(cause)
+	} else {
+		time.AfterFunc(after, func() { cancel(cause) })
+	}
+	return ctx, func() { cancel(nil) }
 }
 
 // A connection that is closed by the next request, instead of an answer, was idle for too
@@ -252,8 +259,8 @@ func TestSentOverHTTP2(t *testing.T) {
 		"refused always":                      {reset(http2.ErrCodeRefusedStream), 100, tooOften, slashid.MaxSends},
 		"the connection goes away without it": {disown, 1, resent, 2},
 		"the connection goes away without it, always": {disown, 100, tooOften, slashid.MaxSends},
-		"a protocol error":                            {reset(http2.ErrCodeProtocol), 1, resent, 2},
-		"a protocol error, always":                    {reset(http2.ErrCodeProtocol), 100, tooOften, slashid.MaxSends},
+		"a protocol error":         {reset(http2.ErrCodeProtocol), 1, resent, 2},
+		"a protocol error, always": {reset(http2.ErrCodeProtocol), 100, tooOften, slashid.MaxSends},
 
 		"the stream fails":        {reset(http2.ErrCodeInternal), 1, lost, 1},
 		"the stream is cancelled": {reset(http2.ErrCodeCancel), 1, lost, 1},

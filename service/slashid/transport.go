@@ -102,8 +102,8 @@ func (c *Client) newTransport() *transport {
 	return t
 }
 
-// checkProxy has the cause tell the status of a proxy that refuses to connect. Its text
-// is the proxy's, and is not told.
+// checkProxy puts the status of a proxy that refuses to connect into the cause. Its text
+// is the proxy's, and is left out.
 func checkProxy(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
 	if answer.StatusCode == http.StatusOK {
 		return nil
