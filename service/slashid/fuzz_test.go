@@ -57,7 +57,7 @@ func FuzzRevokeAnswer(f *testing.F) {
 			if got.Err != nil {
 				checkNoAnswer(t, got, true)
 			} else if !got.Sent || got.Resent || got.Status < 0 || got.Status > 999 || !id.MatchString(got.CorrelationID) ||
-				got.RetryAfter < 0 || got.RetryAfter > slashid.MaxRetryAfter {
+				got.RetryAfter < 0 || got.RetryAfter > slashid.MaxRetryAfter || got.RetryAfter%time.Second != 0 {
 				t.Errorf("got %+v", got)
 			}
 			checkTellsNothing(t, got)

@@ -58,23 +58,3 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 }
-
-// Whatever the values are, the delay is whole seconds between one and a day, or none. More
-// values never make it shorter.
-func FuzzRetryAfter(f *testing.F) {
-	for _, value := range []string{"", "0", "7", "86401", "-1", "1.5", "99999999999999999999", "soon", "Sun, 06 Nov 1994 08:49:37 GMT"} {
-		for _, now := range []int64{784111747, 784111778, -1 << 62, 1 << 62} {
-			f.Add(value, "3", now)
-		}
-	}
-	f.Fuzz(func(t *testing.T, one, other string, unix int64) {
-		now := time.Unix(unix, 1)
-		got := slashid.RetryAfter([]string{one, other}, now)
-		if got != 0 && got < slashid.MinRetryAfter || got > slashid.MaxRetryAfter || got%time.Second != 0 {
-			t.Errorf("%q, %q: out of range: %v", one, other, got)
-		}
-		if got < slashid.RetryAfter([]string{one}, now) || got < slashid.RetryAfter([]string{other}, now) {
-			t.Errorf("%q, %q: %v is shorter than what one of them asks for", one, other, got)
-		}
-	})
-}

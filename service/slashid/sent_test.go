@@ -259,8 +259,8 @@ func TestSentOverHTTP2(t *testing.T) {
 		"refused always":                      {reset(http2.ErrCodeRefusedStream), 100, tooOften, slashid.MaxSends},
 		"the connection goes away without it": {disown, 1, resent, 2},
 		"the connection goes away without it, always": {disown, 100, tooOften, slashid.MaxSends},
-		"a protocol error":         {reset(http2.ErrCodeProtocol), 1, resent, 2},
-		"a protocol error, always": {reset(http2.ErrCodeProtocol), 100, tooOften, slashid.MaxSends},
+		"a protocol error":                            {reset(http2.ErrCodeProtocol), 1, resent, 2},
+		"a protocol error, always":                    {reset(http2.ErrCodeProtocol), 100, tooOften, slashid.MaxSends},
 
 		"the stream fails":        {reset(http2.ErrCodeInternal), 1, lost, 1},
 		"the stream is cancelled": {reset(http2.ErrCodeCancel), 1, lost, 1},
