@@ -20,8 +20,8 @@ import (
 const scope = "github.com/quashdev/quash/service/slashid"
 
 // observer makes a span and a duration of each request, as the semantic conventions for
-// HTTP clients want them. otelhttp does the same for a seventh of what a call costs,
-// because it works out every attribute anew (docs/decisions.md).
+// HTTP clients want them. otelhttp does the same for a seventh of what a call costs
+// (docs/decisions.md).
 type observer struct {
 	tracer     trace.Tracer
 	propagator propagation.TextMapPropagator
