@@ -267,6 +267,8 @@ type peerConn struct {
 	framer *http2.Framer
 	// bodies are what has come of each request of HTTP/2 that has not ended.
 	bodies map[uint32][]byte
+	// window is how much of an answer's body the client takes before it has read it.
+	window int
 }
 
 // overTLS is a script that runs another one after a handshake, and the preface of HTTP/2.
@@ -351,6 +353,9 @@ func (c *peerConn) readStream() (stream uint32, body []byte) {
 		}
 		switch f := frame.(type) {
 		case *http2.SettingsFrame:
+			if size, ok := f.Value(http2.SettingInitialWindowSize); ok {
+				c.window = int(size)
+			}
 			if !f.IsAck() {
 				_ = c.frames().WriteSettingsAck()
 			}

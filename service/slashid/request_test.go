@@ -210,7 +210,9 @@ func TestNothingIsSentAfterRevokeHasReturned(t *testing.T) {
 		gate = make(chan struct{})
 		for range requests {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second/10)
-			checkNoAnswer(t, client.Revoke(ctx, aRequest()), false)
+			req := aRequest()
+			req.BeforeSend = func() bool { t.Error("the token is sent"); return true }
+			checkNoAnswer(t, client.Revoke(ctx, req), false)
 			cancel()
 		}
 		close(gate)
