@@ -218,11 +218,6 @@ func connectPeer(tb testing.TB, client *slashid.Client, script func(*peerConn)) 
 }
 
 func (p *peer) dial(context.Context, string, string) (net.Conn, error) {
-	return newOutbox(p.connect()), nil
-}
-
-// connect makes a connection, of which each Write waits for a Read.
-func (p *peer) connect() net.Conn {
 	near, far := net.Pipe()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -232,7 +227,7 @@ func (p *peer) connect() net.Conn {
 		defer func() { _ = c.Close() }() // a script may put TLS on it
 		p.script(c)
 	})
-	return near
+	return newOutbox(near), nil
 }
 
 // checkConnections checks how many connections have been made.

@@ -87,6 +87,8 @@ func TestResultsAreTrueInAStorm(t *testing.T) {
 			client.Close()
 			server.CloseClientConnections()
 			server.Close() // no request arrives after this
+			mu.Lock()
+			defer mu.Unlock()
 			ends := map[string]int{}
 			for token, got := range results {
 				n := arrived[token]
