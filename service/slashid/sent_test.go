@@ -255,12 +255,12 @@ func TestSentOverHTTP2(t *testing.T) {
 	goAway := func(c *peerConn, last uint32, code http2.ErrCode) { _ = c.frames().WriteGoAway(last, code, nil) }
 	disown := func(c *peerConn, stream uint32) { goAway(c, stream-1, http2.ErrCodeNo) }
 	inBubbles(t, map[string]stream{
-		"refused":                             {reset(http2.ErrCodeRefusedStream), 1, resent, 2},
-		"refused always":                      {reset(http2.ErrCodeRefusedStream), 100, tooOften, slashid.MaxSends},
-		"the connection goes away without it": {disown, 1, resent, 2},
-		"the connection goes away without it, always": {disown, 100, tooOften, slashid.MaxSends},
-		"a protocol error":                            {reset(http2.ErrCodeProtocol), 1, resent, 2},
-		"a protocol error, always":                    {reset(http2.ErrCodeProtocol), 100, tooOften, slashid.MaxSends},
+		"refused":                  {reset(http2.ErrCodeRefusedStream), 1, resent, 2},
+		"refused always":           {reset(http2.ErrCodeRefusedStream), 100, tooOften, slashid.MaxSends},
+		"disowned":                 {disown, 1, resent, 2},
+		"disowned always":          {disown, 100, tooOften, slashid.MaxSends},
+		"a protocol error":         {reset(http2.ErrCodeProtocol), 1, resent, 2},
+		"a protocol error, always": {reset(http2.ErrCodeProtocol), 100, tooOften, slashid.MaxSends},
 
 		"the stream fails":        {reset(http2.ErrCodeInternal), 1, lost, 1},
 		"the stream is cancelled": {reset(http2.ErrCodeCancel), 1, lost, 1},
