@@ -6,10 +6,10 @@ import (
 	"log/slog"
 	"testing"
 
+	"github.com/quashdev/quash/internal/telemetry"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
 	"github.com/quashdev/quash/service/slashid"
-	"github.com/quashdev/quash/service/telemetry"
 )
 
 // BenchmarkRevoke is a call of each door, one after the other on one connection, of a

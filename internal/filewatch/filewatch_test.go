@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/quashdev/quash/service/filewatch"
+	"github.com/quashdev/quash/internal/filewatch"
 )
 
 // parseWord takes anything but the empty text.

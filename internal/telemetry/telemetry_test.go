@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/quashdev/quash/service/telemetry"
+	"github.com/quashdev/quash/internal/telemetry"
 )
 
 // Something is exported exactly where the environment says so.

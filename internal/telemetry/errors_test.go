@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/quashdev/quash/service/telemetry"
+	"github.com/quashdev/quash/internal/telemetry"
 )
 
 // What a credential for a collector can be part of does not get into the log, and what
