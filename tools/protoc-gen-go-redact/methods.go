@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/compiler/protogen"
-	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // What generated code imports. All but slog is linked with every message anyway.
@@ -14,12 +13,6 @@ const (
 	protoreflectPackage = protogen.GoImportPath("google.golang.org/protobuf/reflect/protoreflect")
 	prototextPackage    = protogen.GoImportPath("google.golang.org/protobuf/encoding/prototext")
 )
-
-// standIn is the Go code of what is printed for a secret of that kind.
-var standIn = map[protoreflect.Kind]string{
-	protoreflect.StringKind: `ValueOfString("[redacted]")`,
-	protoreflect.BytesKind:  `ValueOfBytes([]byte("[redacted]"))`,
-}
 
 // writeMethods writes the methods that Go's printers, loggers and encoders call.
 func writeMethods(g *protogen.GeneratedFile, message secretiveMessage) {
@@ -42,7 +35,7 @@ func writeMethods(g *protogen.GeneratedFile, message secretiveMessage) {
 	g.P("switch field.Number() {")
 	for _, secret := range message.secrets {
 		g.P("case ", secret.Desc.Number(), ": // ", secret.Desc.Name())
-		g.P("value = ", protoreflectPackage.Ident(standIn[secret.Desc.Kind()]))
+		g.P("value = ", protoreflectPackage.Ident("ValueOfString"), `("[redacted]")`)
 	}
 	g.P("}")
 	g.P("printable.Set(field, value)")

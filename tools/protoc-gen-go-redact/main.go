@@ -1,8 +1,11 @@
 // Command protoc-gen-go-redact is protoc-gen-go, except that messages do not print
 // their secrets: the fields that are marked debug_redact, which Go's protobuf
-// runtime prints like any other.
+// runtime prints like any other. It generates no file with a secret that would be
+// printed all the same.
 //
-// What it cannot keep from being printed, it refuses to generate.
+//	main.go    protoc-gen-go's file, with our methods in the place of its String
+//	secrets.go which messages have secrets, and which secrets are refused
+//	methods.go the methods
 package main
 
 import (
@@ -30,13 +33,8 @@ func generate(plugin *protogen.Plugin) error {
 	return nil
 }
 
-// generateFile lets protoc-gen-go write the file, and in it puts our methods in the
-// place of the one that prints secrets.
 func generateFile(plugin *protogen.Plugin, file *protogen.File) error {
-	secretive, err := secretiveMessages(file.Messages)
-	if err == nil {
-		err = noSecrets(file.Extensions)
-	}
+	secretive, err := secretiveMessages(file)
 	if err != nil {
 		return err
 	}
@@ -54,23 +52,14 @@ func generateFile(plugin *protogen.Plugin, file *protogen.File) error {
 		return err
 	}
 	for _, message := range secretive {
-		if content, err = withoutString(content, message.GoIdent.GoName); err != nil {
-			return err
+		method := fmt.Appendf(nil, "func (x *%s) String() string {\n\treturn protoimpl.X.MessageStringOf(x)\n}\n\n", message.GoIdent.GoName)
+		if n := bytes.Count(content, method); n != 1 {
+			return fmt.Errorf("protoc-gen-go was expected to write this once, and wrote it %d times; has it changed?\n%s", n, method)
 		}
+		content = bytes.Replace(content, method, nil, 1)
 	}
 	theirs.Skip()
 	ours := plugin.NewGeneratedFile(file.GeneratedFilenamePrefix+".pb.go", file.GoImportPath)
 	_, err = ours.Write(content)
 	return err
-}
-
-// withoutString cuts out of a generated file the String method that protoc-gen-go
-// gives to each message.
-func withoutString(content []byte, message string) ([]byte, error) {
-	method := fmt.Appendf(nil, "func (x *%s) String() string {\n\treturn protoimpl.X.MessageStringOf(x)\n}\n\n", message)
-	if n := bytes.Count(content, method); n != 1 {
-		return nil, fmt.Errorf("protoc-gen-go was expected to write this once, and wrote it %d times; "+
-			"has it changed?\n%s", n, method)
-	}
-	return bytes.Replace(content, method, nil, 1), nil
 }
