@@ -22,7 +22,8 @@ const allocationsFile = "testdata/allocations.json"
 func TestAllocations(t *testing.T) {
 	const warmUp, calls = 100, 1000
 	counted := map[string]int{}
-	for name, call := range bareCalls(t, startProduction(t)) {
+	for name, connect := range bareCalls(startProduction(t)) {
+		call := connect(t)
 		must := func() {
 			if err := call(); err != nil {
 				t.Fatalf("%s: %v", name, err)
