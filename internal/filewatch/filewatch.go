@@ -1,5 +1,5 @@
 // Package filewatch keeps what is read from a file up to date: keys, certificates
-// and lists that somebody replaces while the program runs.
+// and lists that operators replace while the program runs.
 //
 // It looks at the file's content every now and then instead of asking the kernel
 // for events: that also notices the renamed symbolic links by which Kubernetes
@@ -23,8 +23,8 @@ import (
 type File[T any] struct {
 	paths    []string
 	parse    func(contents [][]byte) (T, error)
-	contents [][]byte // as they were last looked at, good or not; Watch's own
-	bad      bool     // whether those could not be parsed; likewise
+	contents [][]byte // as they were last looked at, good or not; only Watch uses it
+	bad      bool     // whether contents could not be parsed; only Watch uses it
 	value    atomic.Pointer[T]
 	stale    atomic.Bool
 }
@@ -35,9 +35,9 @@ func Load[T any](path string, parse func(content []byte) (T, error)) (*File[T], 
 	return load([]string{path}, func(contents [][]byte) (T, error) { return parse(contents[0]) })
 }
 
-// LoadPair does the same for two files that only make sense together. Nobody can
-// replace both at once: in between the old value stays, and Watch may tell of the
-// mismatch.
+// LoadPair reads two files that only make sense together, such as a certificate and
+// its key. They cannot be replaced at the same instant: in between the old value
+// stays, and Watch may report the mismatch.
 func LoadPair[T any](first, second string, parse func(first, second []byte) (T, error)) (*File[T], error) {
 	return load([]string{first, second}, func(contents [][]byte) (T, error) { return parse(contents[0], contents[1]) })
 }

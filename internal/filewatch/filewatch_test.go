@@ -2,8 +2,8 @@ package filewatch_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,17 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/quashdev/quash/internal/filewatch"
 )
 
-// parseWord takes anything but the empty text.
-func parseWord(content []byte) (string, error) {
-	word := strings.TrimSpace(string(content))
-	if word == "" {
-		return "", errors.New("it is empty")
-	}
-	return word, nil
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func write(t *testing.T, path, content string) {
 	t.Helper()
@@ -30,21 +25,13 @@ func write(t *testing.T, path, content string) {
 	}
 }
 
-func TestLoadSaysWhatIsWrong(t *testing.T) {
-	t.Parallel()
-	empty := filepath.Join(t.TempDir(), "empty")
-	write(t, empty, "\n")
-	for path, want := range map[string]string{
-		"/nowhere/at/all": "/nowhere/at/all: no such file or directory",
-		empty:             empty + ": it is empty",
-	} {
-		if _, err := filewatch.Load(path, parseWord); err == nil || err.Error() != want {
-			t.Errorf("Load: %v, want %q", err, want)
-		}
+func parseWord(content []byte) (string, error) {
+	if len(content) == 0 {
+		return "", errors.New("it is empty")
 	}
+	return string(content), nil
 }
 
-// parsePair takes two words that are the same.
 func parsePair(first, second []byte) (string, error) {
 	if !bytes.Equal(first, second) {
 		return "", errors.New("they do not belong together")
@@ -52,123 +39,92 @@ func parsePair(first, second []byte) (string, error) {
 	return parseWord(first)
 }
 
-func TestLoadPairSaysWhatIsWrong(t *testing.T) {
+func TestLoadNamesTheFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	one, other := filepath.Join(dir, "one"), filepath.Join(dir, "other")
-	write(t, one, "one")
-	write(t, other, "other")
+	empty, word := filepath.Join(dir, "empty"), filepath.Join(dir, "word")
+	write(t, empty, "")
+	write(t, word, "word")
 	for _, tt := range []struct{ first, second, want string }{
-		{one, other, one + " and " + other + ": they do not belong together"},
-		{one, "/nowhere", "/nowhere: no such file or directory"},
-		{"/nowhere", one, "/nowhere: no such file or directory"},
-		{dir, one, dir + ": is a directory"},
+		{"/nowhere", "", "/nowhere: no such file or directory"},
+		{dir, "", dir + ": is a directory"},
+		{empty, "", empty + ": it is empty"},
+		{word, "/nowhere", "/nowhere: no such file or directory"},
+		{word, empty, word + " and " + empty + ": they do not belong together"},
 	} {
-		if _, err := filewatch.LoadPair(tt.first, tt.second, parsePair); err == nil || err.Error() != tt.want {
-			t.Errorf("LoadPair: %v, want %q", err, tt.want)
+		var err error
+		if tt.second == "" {
+			_, err = filewatch.Load(tt.first, parseWord)
+		} else {
+			_, err = filewatch.LoadPair(tt.first, tt.second, parsePair)
+		}
+		if err == nil || err.Error() != tt.want {
+			t.Errorf("got %v, want %q", err, tt.want)
 		}
 	}
 }
 
-// step is something that happens to files, and what must come of it.
-type step struct {
-	what     string
-	change   func()
-	wantWord string
-	wantTold string
-}
-
-// stale is whether what is in the files then is not in use. A file that is told of
-// once stays bad until the next news, but for those that are back as they were.
-func (s step) stale() bool {
-	switch s.what {
-	case "a new one, of which one is missing":
-		return true
-	default:
-		return s.wantTold != "" && s.wantTold != "ok"
-	}
-}
-
+// Whatever is in the files, the last good value stays in use, and each change is
+// reported once.
 func TestWatch(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "word")
-	write(t, path, "one\n")
-	load := func() (*filewatch.File[string], error) { return filewatch.Load(path, parseWord) }
-	testWatch(t, load, []step{
-		{"nothing", func() {}, "one", ""},
-		{"a new word", func() { write(t, path, "two") }, "two", "ok"},
-		{"the same word", func() { write(t, path, "two") }, "two", ""},
-		{"a bad file keeps the old word", func() { write(t, path, " ") }, "two", path + ": it is empty"},
-		{"a good one again", func() { write(t, path, "three") }, "three", "ok"},
-		{"no file keeps the old word", func() { _ = os.Remove(path) }, "three", path + ": no such file or directory"},
-		{"the same file back", func() { write(t, path, "three") }, "three", ""},
-		{"another file", func() { write(t, path, "four") }, "four", "ok"},
-	})
-}
-
-// Two files are never replaced at once. What stands in between keeps the old pair,
-// whichever of them comes first.
-func TestWatchPair(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
-	write(t, first, "one")
-	write(t, second, "one")
-	load := func() (*filewatch.File[string], error) { return filewatch.LoadPair(first, second, parsePair) }
+	const gone = ": no such file or directory"
 	apart := first + " and " + second + ": they do not belong together"
-	testWatch(t, load, []step{
-		{"nothing", func() {}, "one", ""},
-		{"the first alone", func() { write(t, first, "two") }, "one", apart},
-		{"the second after it", func() { write(t, second, "two") }, "two", "ok"},
-		{"the second alone", func() { write(t, second, "three") }, "two", apart},
-		{"the first after it", func() { write(t, first, "three") }, "three", "ok"},
-		{"both between two looks", func() { write(t, first, "four"); write(t, second, "four") }, "four", "ok"},
-		{"the first alone, and then another", func() { write(t, first, "five") }, "four", apart},
-		{"which does not belong there either", func() { write(t, first, "six") }, "four", apart},
-		{"the old one back", func() { write(t, first, "four") }, "four", "ok"},
-		{"one is removed", func() { _ = os.Remove(second) }, "four", second + ": no such file or directory"},
-		{"the other one too", func() { _ = os.Remove(first) }, "four", first + ": no such file or directory"},
-		{"a new one, of which one is missing", func() { write(t, second, "seven") }, "four", ""},
-		{"which comes", func() { write(t, first, "seven") }, "seven", "ok"},
-		{"both are bad", func() { write(t, first, ""); write(t, second, "") }, "seven", first + " and " + second + ": it is empty"},
-	})
-}
-
-// testWatch takes a file that is loaded with load through the steps.
-func testWatch(t *testing.T, load func() (*filewatch.File[string], error), steps []step) {
-	t.Helper()
+	type contents struct{ first, second string } // "-" is no file
 	synctest.Test(t, func(t *testing.T) {
-		f, err := load()
+		put := func(path, content string) {
+			if content == "-" {
+				_ = os.Remove(path)
+				return
+			}
+			write(t, path, content)
+		}
+		put(first, "one")
+		put(second, "one")
+		f, err := filewatch.LoadPair(first, second, parsePair)
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		told := make(chan string, 10)
-		go f.Watch(ctx, time.Second, func(err error) {
-			if err == nil {
-				told <- "ok"
-				return
-			}
-			told <- err.Error()
-		})
-		for _, step := range steps {
-			step.change()
-			// Several looks, so that what is told once is not told again.
-			time.Sleep(5 * time.Second)
+		reports := make(chan error, 10)
+		go f.Watch(t.Context(), time.Second, func(err error) { reports <- err })
+		for _, step := range []struct {
+			name string
+			contents
+			value string
+			// report is what Watch reports: "<nil>" for a new value, "" for nothing.
+			report string
+			stale  bool
+		}{
+			{"nothing new", contents{"one", "one"}, "one", "", false},
+			{"the first alone", contents{"two", "one"}, "one", apart, true},
+			{"the second after it", contents{"two", "two"}, "two", "<nil>", false},
+			{"both between two looks", contents{"three", "three"}, "three", "<nil>", false},
+			{"the second alone", contents{"three", "four"}, "three", apart, true},
+			{"the old pair again", contents{"three", "three"}, "three", "<nil>", false},
+			{"a bad pair", contents{"", ""}, "three", first + " and " + second + ": it is empty", true},
+			{"a good pair", contents{"four", "four"}, "four", "<nil>", false},
+			{"one file removed", contents{"four", "-"}, "four", second + gone, true},
+			{"the other too", contents{"-", "-"}, "four", first + gone, true},
+			{"the same files back", contents{"four", "four"}, "four", "", false},
+		} {
+			put(first, step.first)
+			put(second, step.second)
+			time.Sleep(5 * time.Second) // several looks
 			synctest.Wait()
-			if got := f.Stale(); got != step.stale() {
-				t.Errorf("%s: stale is %v", step.what, got)
+			if got := f.Get(); got != step.value {
+				t.Errorf("%s: the value is %q, want %q", step.name, got, step.value)
 			}
-			if got := f.Get(); got != step.wantWord {
-				t.Errorf("%s: %q, want %q", step.what, got, step.wantWord)
+			if got := f.Stale(); got != step.stale {
+				t.Errorf("%s: stale is %t", step.name, got)
 			}
 			var got []string
-			for len(told) > 0 {
-				got = append(got, <-told)
+			for len(reports) > 0 {
+				got = append(got, fmt.Sprint(<-reports))
 			}
-			if got := strings.Join(got, ", "); got != step.wantTold {
-				t.Errorf("%s: told %q, want %q", step.what, got, step.wantTold)
+			if got := strings.Join(got, ", "); got != step.report {
+				t.Errorf("%s: reported %q, want %q", step.name, got, step.report)
 			}
 		}
 	})

@@ -1,9 +1,9 @@
-// Package telemetry is where spans and metrics go: the standard OTEL_* variables say
-// where to over OTLP, and Prometheus comes for the metrics by itself.
+// Package telemetry exports spans and metrics: over OTLP as the standard OTEL_*
+// variables say, and the metrics to scrapes of Prometheus.
 //
-//	telemetry.go   New: the providers, and what ends them
+//	telemetry.go   New: the providers, and their shutdown
 //	environment.go what the OTEL_* variables ask for
-//	propagator.go  the trace context, as far as it is passed on
+//	propagator.go  the trace context, without tracestate
 //	logs.go        the trace id on lines of the log
-//	errors.go      what the log is told of exporters that fail
+//	errors.go      the text of an exporter's error, without credentials
 package telemetry

@@ -10,8 +10,8 @@ import (
 const Header = "Traceparent"
 
 // TraceContext is W3C's propagator of the trace context, without tracestate: that is
-// free text of a caller's, which could be a token, and would go to SlashID and to
-// whoever collects the spans. Baggage is not passed on for the same reason.
+// a caller's free text, which could be a token, and would go to SlashID and to the
+// collector of the spans. Baggage is not passed on for the same reason.
 var TraceContext propagation.TextMapPropagator = propagator{}
 
 type propagator struct{ propagation.TraceContext }

@@ -139,9 +139,9 @@ func views() []sdkmetric.Option {
 	)}
 }
 
-// Shutdown sends what has not been sent yet, until ctx ends. That it fails is logged
-// and no more: it is no reason for a revocation to count as lost. Both go at once: a
-// collector that does not answer for one must not use up the time of the other.
+// Shutdown sends what has not been sent yet, until ctx ends. A failure is only logged:
+// no revocation is lost by it. Spans and metrics are sent at the same time: a collector
+// that does not answer for one must not use up the time of the other.
 func (t *Telemetry) Shutdown(ctx context.Context, logger *slog.Logger) {
 	var all sync.WaitGroup
 	for _, shutdown := range t.shutdowns {
