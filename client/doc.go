@@ -5,7 +5,7 @@
 //	…
 //	resp, err := c.Revoke(ctx, &quashv1.RevokeRequest{Token: token})
 //
-// Unless it is told otherwise a client
+// By default a client
 //   - speaks TLS with an authority that the system trusts;
 //   - spreads calls over all addresses of the target, and leaves out instances that say
 //     that they are not serving, which takes a stream of health on each connection;
