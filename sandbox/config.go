@@ -69,7 +69,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// validate reports every problem at once, so that a user mends them in one go.
+// validate reports every problem at once, so that a user fixes them in one go.
 func (c Config) validate() error {
 	var problems []error
 	for i, name := range c.Regions {
