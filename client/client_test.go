@@ -33,10 +33,13 @@ const (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newClient returns a client in plaintext until the test ends.
+// plaintext is for clients of a quash without TLS.
+var plaintext = client.WithInsecure()
+
+// newClient returns a client until the test ends.
 func newClient(t *testing.T, target string, opts ...client.Option) *client.Client {
 	t.Helper()
-	c, err := client.New(target, append([]client.Option{client.WithInsecure()}, opts...)...)
+	c, err := client.New(target, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +56,7 @@ func newClientOf(t *testing.T, addrs ...string) *client.Client {
 		state.Addresses = append(state.Addresses, resolver.Address{Addr: addr})
 	}
 	r.InitialState(state)
-	return newClient(t, "test:///quash", client.WithDialOptions(grpc.WithResolvers(r)))
+	return newClient(t, "test:///quash", plaintext, client.WithDialOptions(grpc.WithResolvers(r)))
 }
 
 // mustRevoke returns the address of the instance that has revoked the token.
@@ -84,7 +87,7 @@ func mustFail(ctx context.Context, t *testing.T, c *client.Client, req *quashv1.
 func TestRevoke(t *testing.T) {
 	t.Parallel()
 	quash := quashtest.Start(t)
-	c := newClient(t, quash.Addr)
+	c := newClient(t, quash.Addr, plaintext)
 	req := &quashv1.RevokeRequest{Token: quash.Mint()}
 	mustRevoke(t, c, req, revoked)
 
@@ -110,10 +113,10 @@ func TestRetryAfterARevocationWithoutAnAnswer(t *testing.T) {
 		}
 	}
 	script()
-	mustRevoke(t, newClient(t, quash.Addr), &quashv1.RevokeRequest{Token: quash.Mint()}, alreadyInvalid)
+	mustRevoke(t, newClient(t, quash.Addr, plaintext), &quashv1.RevokeRequest{Token: quash.Mint()}, alreadyInvalid)
 
 	script()
-	once := newClient(t, quash.Addr, client.WithAttempts(1))
+	once := newClient(t, quash.Addr, plaintext, client.WithAttempts(1))
 	failure := mustFail(t.Context(), t, once, &quashv1.RevokeRequest{Token: quash.Mint()})
 	if failure.State != unknown || failure.Attempts != 3 || !failure.Retryable || failure.RetryDelay != time.Second {
 		t.Errorf("%+v", failure)
@@ -189,7 +192,7 @@ func TestErrorsThatAreNotOfQuash(t *testing.T) {
 				ctx, leave = context.WithTimeout(ctx, 200*time.Millisecond)
 				defer leave()
 			}
-			c := newClient(t, tt.addr, client.WithAttempts(1))
+			c := newClient(t, tt.addr, plaintext, client.WithAttempts(1))
 			if tt.during != nil {
 				go func() {
 					<-arrived
@@ -214,7 +217,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	}{
 		"no target":               {want: "target"},
 		"a target that is no URI": {target: "a\x00b", want: "target"},
-		"plaintext and TLS":       {"host:1", append(withFiles(client.TLSFiles{}), client.WithInsecure()), "WithInsecure and WithTLS"},
+		"plaintext and TLS":       {"host:1", append(withFiles(client.TLSFiles{}), plaintext), "WithInsecure and WithTLS"},
 		"no such authorities":     {"host:1", withFiles(client.TLSFiles{CAFile: "none.crt"}), "none.crt"},
 		"no authority in there":   {"host:1", withFiles(client.TLSFiles{CAFile: "doc.go"}), "doc.go: no certificate"},
 		"a certificate alone":     {"host:1", withFiles(client.TLSFiles{CertFile: "doc.go"}), "key"},

@@ -27,7 +27,7 @@ func TestTelemetry(t *testing.T) {
 		traceparents <- incoming(ctx, "traceparent")
 		return nil
 	})
-	c := newClient(t, f.addr,
+	c := newClient(t, f.addr, plaintext,
 		client.WithTracerProvider(trace.NewTracerProvider(trace.WithSpanProcessor(spans))),
 		client.WithMeterProvider(metric.NewMeterProvider(metric.WithReader(reader))),
 		client.WithPropagator(propagation.TraceContext{}))

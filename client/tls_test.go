@@ -22,64 +22,59 @@ import (
 
 const serverName = "quash.example.org"
 
-// authority issues the certificates of quash and of its callers.
-type authority struct{ ca *pkitest.CA }
-
-func newAuthority() authority { return authority{pkitest.NewCA("authority")} }
-
-// serve gives a server a certificate, and has it demand one of clients.
-func (a authority) serve(cfg *server.Config) {
-	pair := a.ca.Issue(&x509.Certificate{DNSNames: []string{serverName}})
-	cfg.TLS = &server.TLS{
-		Certificate: func() *tls.Certificate { return &pair },
-		ClientCAs:   func() *x509.CertPool { return pkitest.Pool(a.ca) },
+// withTLS gives quash a certificate of ca's, and has it demand one of its clients.
+func withTLS(ca *pkitest.CA) func(*server.Config) {
+	pair := ca.Issue(&x509.Certificate{DNSNames: []string{serverName}})
+	return func(cfg *server.Config) {
+		cfg.TLS = &server.TLS{
+			Certificate: func() *tls.Certificate { return &pair },
+			ClientCAs:   func() *x509.CertPool { return pkitest.Pool(ca) },
+		}
 	}
 }
 
-// write replaces the files of a client.
-func (a authority) write(t *testing.T, files client.TLSFiles) {
+// writeFiles writes what a client needs where ca issues all certificates.
+func writeFiles(t *testing.T, files client.TLSFiles, ca *pkitest.CA) {
 	t.Helper()
-	cert, key := pkitest.PEM(a.ca.Issue(&x509.Certificate{}))
-	for path, text := range map[string][]byte{files.CAFile: a.ca.PEM(), files.CertFile: cert, files.KeyFile: key} {
+	cert, key := pkitest.PEM(ca.Issue(&x509.Certificate{}))
+	for path, text := range map[string][]byte{files.CAFile: ca.PEM(), files.CertFile: cert, files.KeyFile: key} {
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func tlsFiles(t *testing.T) client.TLSFiles {
+func newFiles(t *testing.T, ca *pkitest.CA) client.TLSFiles {
 	t.Helper()
 	dir := t.TempDir()
-	return client.TLSFiles{
+	files := client.TLSFiles{
 		CAFile:     filepath.Join(dir, "ca.crt"),
 		CertFile:   filepath.Join(dir, "client.crt"),
 		KeyFile:    filepath.Join(dir, "client.key"),
 		ServerName: serverName,
 	}
+	writeFiles(t, files, ca)
+	return files
 }
 
 // Authority, certificates and keys are all replaced, on both sides, and the client goes
 // on.
 func TestTLSFilesAreReadAgain(t *testing.T) {
 	t.Parallel()
-	files, first, second := tlsFiles(t), newAuthority(), newAuthority()
-	first.write(t, files)
-	before := quashtest.Start(t, first.serve)
-	after := quashtest.InFrontOf(t, before.Sandbox, second.serve)
+	first, second := pkitest.NewCA("first"), pkitest.NewCA("second")
+	files := newFiles(t, first)
+	before := quashtest.Start(t, withTLS(first))
+	after := quashtest.InFrontOf(t, before.Sandbox, withTLS(second))
 	var addr atomic.Value
 	addr.Store(before.Addr)
-	c, err := client.New("passthrough:///quash", client.WithTLS(files), client.WithDialOptions(
+	c := newClient(t, "passthrough:///quash", client.WithTLS(files), client.WithDialOptions(
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", addr.Load().(string))
 		}),
 	))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
 	mustRevoke(t, c, &quashv1.RevokeRequest{Token: before.Mint()}, revoked)
 
-	second.write(t, files)
+	writeFiles(t, files, second)
 	addr.Store(after.Addr)
 	before.Stop()
 	mustRevoke(t, c, &quashv1.RevokeRequest{Token: before.Mint()}, revoked)
@@ -88,25 +83,22 @@ func TestTLSFilesAreReadAgain(t *testing.T) {
 // While the files do not fit together, and after they are gone, the last ones hold.
 func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
-	files, a := tlsFiles(t), newAuthority()
-	a.write(t, files)
-	quash := quashtest.Start(t, a.serve)
-	_, otherKey := pkitest.PEM(a.ca.Issue(&x509.Certificate{}))
-	for name, spoil := range map[string]func() error{
-		"another key":   func() error { return os.WriteFile(files.KeyFile, otherKey, 0o600) },
-		"nothing in it": func() error { return os.Truncate(files.CAFile, 0) },
-		"gone":          func() error { return os.Remove(files.CertFile) },
+	ca := pkitest.NewCA("authority")
+	quash := quashtest.Start(t, withTLS(ca))
+	_, otherKey := pkitest.PEM(ca.Issue(&x509.Certificate{}))
+	for name, spoil := range map[string]func(files client.TLSFiles) error{
+		"another key":   func(files client.TLSFiles) error { return os.WriteFile(files.KeyFile, otherKey, 0o600) },
+		"nothing in it": func(files client.TLSFiles) error { return os.Truncate(files.CAFile, 0) },
+		"gone":          func(files client.TLSFiles) error { return os.Remove(files.CertFile) },
 	} {
-		a.write(t, files)
-		c, err := client.New(quash.Addr, client.WithTLS(files))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if err := spoil(); err != nil {
-			t.Fatal(name, err)
-		}
-		mustRevoke(t, c, &quashv1.RevokeRequest{Token: quash.Mint()}, revoked)
+		t.Run(name, func(t *testing.T) {
+			files := newFiles(t, ca)
+			c := newClient(t, quash.Addr, client.WithTLS(files))
+			if err := spoil(files); err != nil {
+				t.Fatal(err)
+			}
+			mustRevoke(t, c, &quashv1.RevokeRequest{Token: quash.Mint()}, revoked)
+		})
 	}
 }
 
@@ -114,20 +106,11 @@ func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 // sent.
 func TestOnlyTrustedServersAreCalled(t *testing.T) {
 	t.Parallel()
-	files := tlsFiles(t)
-	newAuthority().write(t, files)
-	for name, tt := range map[string]struct {
-		addr string
-		opts []client.Option
-	}{
-		"plaintext":         {startFake(t, nil).addr, nil},
-		"another authority": {quashtest.Start(t, newAuthority().serve).Addr, []client.Option{client.WithTLS(files)}},
+	for name, c := range map[string]*client.Client{
+		"plaintext": newClient(t, startFake(t, nil).addr),
+		"another authority": newClient(t, quashtest.Start(t, withTLS(pkitest.NewCA("theirs"))).Addr,
+			client.WithTLS(newFiles(t, pkitest.NewCA("ours")))),
 	} {
-		c, err := client.New(tt.addr, tt.opts...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		if failure := mustFail(ctx, t, c, &quashv1.RevokeRequest{Token: "t"}); failure.State != notApplied {
@@ -140,20 +123,15 @@ func TestOnlyTrustedServersAreCalled(t *testing.T) {
 // either.
 func TestCallersThatAreNotAllowed(t *testing.T) {
 	t.Parallel()
-	files, ca := tlsFiles(t), newAuthority()
-	ca.write(t, files)
+	ca := pkitest.NewCA("authority")
 	allowed, err := server.ParseAllowedCallers([]byte("billing.example.org"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	quash := quashtest.Start(t, ca.serve, func(cfg *server.Config) {
+	quash := quashtest.Start(t, withTLS(ca), func(cfg *server.Config) {
 		cfg.AllowedCallers = func() server.AllowedCallers { return allowed }
 	})
-	c, err := client.New(quash.Addr, client.WithTLS(files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := newClient(t, quash.Addr, client.WithTLS(newFiles(t, ca)))
 	failure := mustFail(t.Context(), t, c, &quashv1.RevokeRequest{Token: quash.Mint()})
 	if failure.Reason != quashv1.ErrorReason_ERROR_REASON_CALLER_NOT_ALLOWED || failure.State != notApplied || failure.Retryable {
 		t.Errorf("%+v", failure)
