@@ -3,12 +3,15 @@ package client_test
 import (
 	"log"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"time"
 
+	"github.com/quashdev/quash/internal/pkitest"
 	"github.com/quashdev/quash/internal/quashtest"
 	"github.com/quashdev/quash/sandbox"
+	"github.com/quashdev/quash/service/server"
 )
 
 // exampleQuash is a quash in front of a sandbox, for examples, which have no testing.TB.
@@ -18,10 +21,24 @@ type exampleQuash struct {
 	cleanups []func()
 }
 
-func startQuash() *exampleQuash {
+func startQuash(configure ...func(*server.Config)) *exampleQuash {
 	quash := &exampleQuash{}
-	quash.Quash = quashtest.Start(quash)
+	quash.Quash = quashtest.Start(quash, configure...)
 	return quash
+}
+
+// startQuashWithTLS returns a quash with the certificate of quash.example.org, and the
+// directory of the files that its callers need.
+func startQuashWithTLS() (*exampleQuash, string) {
+	dir, err := os.MkdirTemp("", "quash-example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	ca := pkitest.NewCA("authority")
+	quash := startQuash(withTLS(ca))
+	quash.Cleanup(func() { _ = os.RemoveAll(dir) })
+	newFiles(quash, dir, ca)
+	return quash, dir
 }
 
 // limitRate has SlashID answer 429 from now on.

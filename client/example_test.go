@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"path/filepath"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -124,13 +125,25 @@ func ExampleFailure() {
 // Call a quash that demands a client certificate. The files may be replaced while the
 // program runs.
 func ExampleWithTLS() {
-	c, err := client.New("dns:///quash.example.org:9090", client.WithTLS(client.TLSFiles{
-		CAFile:   "/etc/quash/ca.crt",
-		CertFile: "/etc/quash/tls.crt",
-		KeyFile:  "/etc/quash/tls.key",
+	quash, dir := startQuashWithTLS()
+	defer quash.Stop()
+	ctx, token := context.Background(), quash.Mint()
+
+	c, err := client.New(quash.Addr, client.WithTLS(client.TLSFiles{
+		CAFile:     filepath.Join(dir, "ca.crt"),
+		CertFile:   filepath.Join(dir, "tls.crt"),
+		KeyFile:    filepath.Join(dir, "tls.key"),
+		ServerName: "quash.example.org", // only where the target has another name
 	}))
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer c.Close()
+
+	resp, err := c.Revoke(ctx, &quashv1.RevokeRequest{Token: token})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(resp.GetOutcome())
+	// Output: OUTCOME_REVOKED
 }

@@ -94,7 +94,8 @@ func TestAttempts(t *testing.T) {
 		{
 			"a rejected token",
 			[]error{refused(codes.InvalidArgument, "TOKEN_REJECTED", stateNotApplied)},
-			codes.InvalidArgument, stateNotApplied, []bool{no},
+			codes.InvalidArgument, stateNotApplied,
+			[]bool{no},
 		},
 		{"unavailable, NOT_APPLIED", []error{unavailable(stateNotApplied), nil}, codes.OK, 0, []bool{no, no}},
 		{"unavailable, UNKNOWN", []error{unavailable(stateUnknown), nil}, codes.OK, 0, []bool{no, yes}},
@@ -103,34 +104,40 @@ func TestAttempts(t *testing.T) {
 		{
 			"UNKNOWN since the first attempt",
 			[]error{errLost, unavailable(stateNotApplied), circuitOpen(time.Second)},
-			codes.Unavailable, stateUnknown, []bool{no, yes, yes},
+			codes.Unavailable, stateUnknown,
+			[]bool{no, yes, yes},
 		},
 		{
 			"IN_PROGRESS after UNKNOWN",
 			[]error{errLost, refused(codes.DeadlineExceeded, "CONSISTENCY_TIMEOUT", inProgress)},
-			codes.DeadlineExceeded, inProgress, []bool{no, yes},
+			codes.DeadlineExceeded, inProgress,
+			[]bool{no, yes},
 		},
 		{
 			"never more than three",
 			[]error{errUnreachable, errUnreachable, errUnreachable},
-			codes.Unavailable, stateNotApplied, []bool{no, no, no},
+			codes.Unavailable, stateNotApplied,
+			[]bool{no, no, no},
 		},
 		{
 			"quash says that a repetition is of no use",
 			[]error{refused(codes.Unavailable, "UPSTREAM_UNAVAILABLE", stateUnknown)},
-			codes.Unavailable, stateUnknown, []bool{no},
+			codes.Unavailable, stateUnknown,
+			[]bool{no},
 		},
 		{
 			"only UNAVAILABLE is repeated",
 			[]error{refused(codes.ResourceExhausted, "UPSTREAM_RATE_LIMITED", stateNotApplied, time.Second)},
-			codes.ResourceExhausted, stateNotApplied, []bool{no},
+			codes.ResourceExhausted, stateNotApplied,
+			[]bool{no},
 		},
 		{"a delay beyond the deadline", []error{circuitOpen(time.Minute)}, codes.Unavailable, stateNotApplied, []bool{no}},
 		{"the longest delay there is", []error{circuitOpen(math.MaxInt64)}, codes.Unavailable, stateNotApplied, []bool{no}},
 		{
 			"no time left, and it was sent",
 			[]error{status.Error(codes.DeadlineExceeded, "out of time")},
-			codes.DeadlineExceeded, stateUnknown, []bool{no},
+			codes.DeadlineExceeded, stateUnknown,
+			[]bool{no},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -39,9 +39,10 @@ func newRegionJSON(r Region) regionJSON {
 
 // handleRegions serves GET /_sandbox/regions: an array, the local region first.
 func (s *Sandbox) handleRegions(w http.ResponseWriter, _ *http.Request) error {
-	var regions []regionJSON
-	for _, r := range s.Regions() {
-		regions = append(regions, newRegionJSON(r))
+	all := s.Regions()
+	regions := make([]regionJSON, len(all))
+	for i, r := range all {
+		regions[i] = newRegionJSON(r)
 	}
 	return writeJSON(w, http.StatusOK, regions)
 }
@@ -111,9 +112,10 @@ func (s *Sandbox) handleScript(w http.ResponseWriter, r *http.Request) error {
 
 // handleFaults serves GET /_sandbox/faults: an array of what is left.
 func (s *Sandbox) handleFaults(w http.ResponseWriter, _ *http.Request) error {
-	left := []faultJSON{}
-	for _, f := range s.Faults() {
-		left = append(left, faultJSON{f.Count, duration(f.Delay), f.Apply, f.Reset, f.Status, f.Headers, f.Body})
+	all := s.Faults()
+	left := make([]faultJSON, len(all))
+	for i, f := range all {
+		left[i] = faultJSON{f.Count, duration(f.Delay), f.Apply, f.Reset, f.Status, f.Headers, f.Body}
 	}
 	return writeJSON(w, http.StatusOK, left)
 }

@@ -51,6 +51,7 @@ func TestRevokeRefuses(t *testing.T) {
 		"two timeouts":     {tokenBody(token), timeout("5", "6")},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRequest(t.Context(), http.MethodPost, "/token/revoke", tt.body, append(tt.header, apiKeyHeader, DefaultAPIKey)...)
 			w := serve(s, r)
 			wantStatus(t, w, http.StatusBadRequest)
@@ -59,7 +60,7 @@ func TestRevokeRefuses(t *testing.T) {
 			}
 		})
 	}
-	wantRevoked(t, s, token)
+	t.Cleanup(func() { wantRevoked(t, s, token) })
 }
 
 // headers repeats a header for each of the values.

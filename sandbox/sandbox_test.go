@@ -132,7 +132,6 @@ func TestWaitRevoked(t *testing.T) {
 }
 
 func TestStartServesUntilTheTestEnds(t *testing.T) {
-	t.Parallel()
 	var server *Server
 	get := func() (*http.Response, error) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/_sandbox/regions", http.NoBody)
