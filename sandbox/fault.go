@@ -167,11 +167,7 @@ func (q *faultQueue) next() Fault {
 func (q *faultQueue) remaining() []Fault {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	faults := slices.Clone(q.queue)
-	for i := range faults {
-		faults[i].Headers = maps.Clone(faults[i].Headers)
-	}
-	return faults
+	return slices.Clone(q.queue)
 }
 
 func (q *faultQueue) clear() {

@@ -122,14 +122,17 @@ func (s *Sandbox) await(ctx context.Context, reached <-chan struct{}, timeout ti
 	select {
 	case <-reached:
 	case <-s.closed:
-		return ErrClosed
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	if !isClosed(reached) {
+	switch {
+	case isClosed(reached): // perhaps at the same moment as one of the others
+		return nil
+	case isClosed(s.closed):
+		return ErrClosed
+	default:
 		return errNotReachedYet
 	}
-	return nil
 }
 
 // pause waits for d, or until the caller has gone or the sandbox is closed.

@@ -16,7 +16,7 @@ const (
 )
 
 // wanted reports whether the environment asks for the signal to be exported. The
-// specification exports to localhost:4318 unless it is told not to, and most machines
+// specification exports to localhost:4318 by default, and most machines
 // have nothing there.
 func (s signal) wanted() (bool, error) {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {

@@ -12,10 +12,10 @@ import (
 	"github.com/quashdev/quash/service/server"
 )
 
-// allocationsFile has how often a call of BenchmarkRevoke allocates, by its door.
+// allocationsFile has how often a call of BenchmarkRevoke allocates, by its endpoint.
 const allocationsFile = "testdata/allocations.json"
 
-// Allocations cost the time of whoever collects them. Unlike time they can be counted:
+// Allocations cost time when they are collected. Unlike time they can be counted:
 // a call may not allocate more than five in a hundred above what is on record.
 //
 // It is not parallel: what other tests allocate in the meantime would be counted too.
