@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"bufio"
@@ -16,7 +16,7 @@ import (
 // sandboxURL is the base URL of a sandbox.
 type sandboxURL string
 
-// token is a token, and the jti by which the sandbox speaks of it.
+// token is a token, and the jti by which the sandbox lists it.
 type token struct{ text, jti string }
 
 // mint has the sandbox make n tokens.
@@ -35,13 +35,13 @@ func (s sandboxURL) mint(ctx context.Context, n int) ([]token, error) {
 		tokens = append(tokens, token{lines.Text(), jti})
 	}
 	if len(tokens) != n {
-		return nil, fmt.Errorf("%d tokens came, not %d", len(tokens), n)
+		return nil, fmt.Errorf("the sandbox minted %d tokens, not %d", len(tokens), n)
 	}
 	return tokens, nil
 }
 
-// errNoToken says nothing of what it is about.
-var errNoToken = errors.New("what came is no token")
+// errNoToken does not quote what it is about.
+var errNoToken = errors.New("the sandbox minted something that is no token")
 
 func jtiOf(jwt string) (string, error) {
 	parts := strings.Split(jwt, ".")
@@ -58,54 +58,55 @@ func jtiOf(jwt string) (string, error) {
 	return claims.JTI, nil
 }
 
-// death is when the regions applied the revocation of a token; nil for one that has not.
-type death map[string]*time.Time
+// revocation says when each region applied the revocation of a token; nil for not yet.
+type revocation map[string]*time.Time
 
-// deaths returns the revocations that the sandbox has accepted, by jti.
-func (s sandboxURL) deaths(ctx context.Context) (map[string]death, error) {
-	body, err := s.ask(ctx, http.MethodGet, "/_sandbox/revocations")
+// dead reports whether the token is dead in one region, or in all of them.
+func (r revocation) dead(everywhere bool) bool {
+	applied := 0
+	for _, at := range r {
+		if at != nil {
+			applied++
+		}
+	}
+	return applied > 0 && (!everywhere || applied == len(r))
+}
+
+// checkDead returns an error unless all tokens are dead where the plan asks for it.
+func (s *session) checkDead(ctx context.Context, tokens []token) error {
+	body, err := s.sandbox.ask(ctx, http.MethodGet, "/_sandbox/revocations")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer body.Close()
-	var revocations []struct {
-		JTI       string `json:"jti"`
-		RevokedAt death  `json:"revoked_at"`
+	var list []struct {
+		JTI       string     `json:"jti"`
+		RevokedAt revocation `json:"revoked_at"`
 	}
-	if err := json.NewDecoder(body).Decode(&revocations); err != nil {
-		return nil, err
+	if err := json.NewDecoder(body).Decode(&list); err != nil {
+		return fmt.Errorf("read the sandbox's revocations: %w", err)
 	}
-	byJTI := make(map[string]death, len(revocations))
-	for _, r := range revocations {
-		byJTI[r.JTI] = r.RevokedAt
+	revocations := make(map[string]revocation, len(list))
+	for _, r := range list {
+		revocations[r.JTI] = r.RevokedAt
 	}
-	return byJTI, nil
+	return checkDead(tokens, revocations, s.plan.allRegions)
 }
 
-// locally is when the local region, which is the first to apply it, did; false for never.
-func (d death) locally() (at time.Time, ok bool) {
-	for _, t := range d {
-		if t != nil && (!ok || t.Before(at)) {
-			at, ok = *t, true
+func checkDead(tokens []token, revocations map[string]revocation, everywhere bool) error {
+	alive := 0
+	for _, t := range tokens {
+		if !revocations[t.jti].dead(everywhere) {
+			alive++
 		}
 	}
-	return at, ok
-}
-
-// everywhere is when the last region applied it; false for not all of them.
-func (d death) everywhere() (at time.Time, ok bool) {
-	for _, t := range d {
-		if t == nil {
-			return time.Time{}, false
-		}
-		if t.After(at) {
-			at = *t
-		}
+	if alive > 0 {
+		return fmt.Errorf("all calls were OK, but %d of %d tokens are alive", alive, len(tokens))
 	}
-	return at, len(d) > 0
+	return nil
 }
 
-// ask makes a request of the sandbox. Whoever gets a body closes it.
+// ask makes a request of the sandbox. The caller closes the body.
 func (s sandboxURL) ask(ctx context.Context, method, path string) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, method, string(s)+path, nil)
 	if err != nil {

@@ -1,48 +1,44 @@
-package main
+package soak
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"time"
 
+	"github.com/quashdev/quash/internal/pkitest"
 	"github.com/quashdev/quash/sandbox"
 )
 
-// The regions of the sandbox: what happens to replication happens to one of them.
+// The regions of the sandbox. What happens to replication happens to the remote one.
 const (
-	localRegion  = "us-east"
-	remoteRegion = "ap-south"
-
+	localRegion    = "us-east"
+	remoteRegion   = "ap-south"
 	replicationLag = 50 * time.Millisecond
 )
 
-// upstream is the sandbox behind a TLS listener that can go away and come back at
-// the same address.
+// upstream is the sandbox behind a TLS listener that can go away, and come back at the
+// same address.
 type upstream struct {
 	*sandbox.Sandbox
 
-	addr        string // with port 0 until it is first up
+	addr        string
 	certificate tls.Certificate
-	http2       bool
+	authority   []byte // PEM
+	http2       bool   // or HTTP/1.1
 
 	server *http.Server // nil while it is down
 	served chan error
 }
 
-// newUpstream returns one that is not up yet.
-func newUpstream(tokenLifetime time.Duration) (*upstream, error) {
+func newUpstream(ctx context.Context, tokenLifetime time.Duration) (*upstream, error) {
 	s, err := sandbox.New(sandbox.Config{
 		Regions:        []string{localRegion, "eu-west", remoteRegion},
 		ReplicationLag: replicationLag,
@@ -51,50 +47,19 @@ func newUpstream(tokenLifetime time.Duration) (*upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	ip := ownLoopback()
-	certificate, err := newCertificate(ip)
-	if err != nil {
-		return nil, fmt.Errorf("make the upstream's certificate: %w", err)
-	}
-	return &upstream{Sandbox: s, addr: net.JoinHostPort(ip.String(), "0"), certificate: certificate}, nil
-}
-
-// ownLoopback draws an address that nobody else uses: while the upstream is down, no
-// connection or listener of others takes its port, since theirs have 127.0.0.1.
-func ownLoopback() net.IP {
+	// An address that no other program uses: while the upstream is down, nothing else may
+	// take its port.
 	ip := net.IP{127, 1, 0, 0}
 	_, _ = rand.Read(ip[2:])
-	return ip
+	ca := pkitest.NewCA("upstream")
+	u := &upstream{
+		Sandbox: s, addr: net.JoinHostPort(ip.String(), "0"), authority: ca.PEM(),
+		certificate: ca.Issue(&x509.Certificate{IPAddresses: []net.IP{ip}, NotAfter: time.Now().AddDate(1, 0, 0)}),
+	}
+	return u, u.up(ctx)
 }
 
-func newCertificate(ip net.IP) (tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().AddDate(1, 0, 0),
-		IPAddresses:           []net.IP{ip},
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
-}
-
-// authority is what vouches for the upstream, as PEM.
-func (u *upstream) authority() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: u.certificate.Certificate[0]})
-}
-
-func (u *upstream) url() string { return "https://" + u.addr }
-
-// up begins to listen.
+// up begins to serve.
 func (u *upstream) up(ctx context.Context) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", u.addr)
 	if err != nil {
@@ -104,20 +69,19 @@ func (u *upstream) up(ctx context.Context) error {
 	var protocols http.Protocols
 	protocols.SetHTTP1(!u.http2)
 	protocols.SetHTTP2(u.http2)
-	server := &http.Server{
+	server, served := &http.Server{
 		Handler:           u.Sandbox,
 		Protocols:         &protocols,
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{u.certificate}},
 		ReadHeaderTimeout: time.Minute,
-		ErrorLog:          log.New(io.Discard, "", 0), // the connections that quash gives up
-	}
-	served := make(chan error, 1)
+		ErrorLog:          log.New(io.Discard, "", 0), // of connections that quash gives up
+	}, make(chan error, 1)
 	go func() { served <- server.ServeTLS(listener, "", "") }()
 	u.server, u.served = server, served
 	return nil
 }
 
-// down ends the listener, and every connection, if there is one.
+// down closes the listener and every connection.
 func (u *upstream) down() error {
 	if u.server == nil {
 		return nil
@@ -130,11 +94,16 @@ func (u *upstream) down() error {
 	return nil
 }
 
-// swap gives up every connection, and speaks the other version of HTTP from now on.
+// swap closes every connection, and speaks the other version of HTTP from now on.
 func (u *upstream) swap(ctx context.Context) error {
 	if err := u.down(); err != nil {
 		return err
 	}
 	u.http2 = !u.http2
 	return u.up(ctx)
+}
+
+func (u *upstream) close() {
+	u.Close() // the sandbox, which ends what it delays
+	_ = u.down()
 }
