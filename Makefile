@@ -66,17 +66,17 @@ examples: build ## Test the examples, and the commands of docs/callers.md, with 
 	cd examples && node --test
 
 # Built and not run by `go run`, which would leave it running when make is killed.
-.PHONY: .build/bench
-.build/bench:
-	@go build -C bench -o $(CURDIR)/.build/bench .
+.PHONY: .build/quash-bench
+.build/quash-bench:
+	@go build -C bench -o $(CURDIR)/.build/quash-bench .
 
 .PHONY: soak
-soak: .build/bench ## Run mixed load and faults for DURATION (30m), and fail on growth and wrong answers.
-	.build/bench soak -duration $(DURATION)
+soak: .build/quash-bench ## Run mixed load and faults for DURATION (30m), and fail on growth and wrong answers.
+	.build/quash-bench soak -duration $(DURATION)
 
 .PHONY: bench
-bench: build .build/bench ## Compare quash with others that do its work; writes docs/performance.md.
-	.build/bench compare $(BENCH)
+bench: build .build/quash-bench ## Compare quash with others that do its work; writes docs/performance.md.
+	.build/quash-bench compare $(BENCH)
 
 .PHONY: bench-test
 bench-test: ## Test what decides whether soak, load and bench pass, with the race detector.
@@ -87,13 +87,13 @@ alerts: ## Try the alert rules on recorded series, where promtool is installed.
 	go test ./internal/operations -count=1 -cases -v -run 'Rules|Alerts|PromQL'
 
 .PHONY: load
-load: .build/bench ## Have ghz make CALLS (20000) calls, CONCURRENCY (64) at a time, and fail unless all tokens are dead.
-	.build/bench load -ghz $(GHZ) $(if $(CALLS),-calls $(CALLS)) $(if $(CONCURRENCY),-concurrency $(CONCURRENCY)) \
+load: .build/quash-bench ## Have ghz make CALLS (20000) calls, CONCURRENCY (64) at a time, and fail unless all tokens are dead.
+	.build/quash-bench load -ghz $(GHZ) $(if $(CALLS),-calls $(CALLS)) $(if $(CONCURRENCY),-concurrency $(CONCURRENCY)) \
 		$(if $(CONSISTENCY),-consistency $(CONSISTENCY))
 
 .PHONY: bench-bulk
-bench-bulk: .build/bench ## Compare quash revoke with ghz, CALLS (100000) tokens each, ROUNDS (3) times by turns.
-	.build/bench load -ghz $(GHZ) -calls $(or $(CALLS),100000) -bulk $(or $(ROUNDS),3)
+bench-bulk: .build/quash-bench ## Compare quash revoke with ghz, CALLS (100000) tokens each, ROUNDS (3) times by turns.
+	.build/quash-bench load -ghz $(GHZ) -calls $(or $(CALLS),100000) -bulk $(or $(ROUNDS),3)
 
 .PHONY: build
 build: ## Build bin/quash.
