@@ -33,7 +33,7 @@ func (c cost) String() string { return fmt.Sprintf("%.1f µs CPU, %.0f calls/s",
 
 func (c cost) micros() float64 { return c.cpu.Seconds() * 1e6 }
 
-// target is how a row must compare with another, in CPU time for each call. The rows have
+// costTarget is how a row must compare with another, in CPU time for each call. The rows have
 // the same upstream.
 type costTarget struct {
 	of, to       row

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"github.com/quashdev/quash/internal/pkitest"
 )
@@ -72,9 +73,8 @@ func newEnv(quash string, p pace) (e *env, err error) {
 		}
 	}
 	// quash exports its telemetry as it does in production; nothing reads it.
-	addr, stop, err := serveHTTP(&http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-	})})
+	discard := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	addr, stop, err := serveHTTP(&http.Server{Handler: discard, ReadHeaderTimeout: time.Minute})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(e.tmp))
 	}

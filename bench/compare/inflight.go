@@ -2,9 +2,11 @@ package compare
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -138,41 +140,61 @@ func (e *env) hold(ctx context.Context, w waiting) (h held, err error) {
 	return h, err
 }
 
+// summary is the median of each figure of all rounds, and the failures of all together.
+func summary(rounds []held) held {
+	sum := held{
+		late:        measure.Median(rounds, func(h held) time.Duration { return h.late }),
+		peak:        measure.Median(rounds, func(h held) int64 { return h.peak }),
+		perCall:     measure.Median(rounds, func(h held) int64 { return h.perCall }),
+		connections: measure.Median(rounds, func(h held) int64 { return h.connections }),
+	}
+	for _, h := range rounds {
+		sum.failed += h.failed
+		sum.failure = errors.Join(sum.failure, h.failure)
+	}
+	return sum
+}
+
+// verdicts are those on quash's failures, connections, lateness and peak memory, empty
+// where there is no target. The textbook façade's peak is that of as many calls at once.
+func (w waiting) verdicts(h held, textbookPeak int64) (failed, connections, late, peak string) {
+	if w.contender != quash.name {
+		return "", "", "", ""
+	}
+	failed = measure.Verdict(h.failed, 0)
+	switch {
+	case w.rate == 0:
+		connections = measure.Verdict(h.connections, mostAtOnce)
+		late = measure.Verdict(h.late, mostLate)
+		peak = measure.Verdict(h.peak, min(mostPeak, textbookPeak))
+	case w.transport == overGRPC:
+		connections = measure.Verdict(h.connections, mostAfterBuild)
+	}
+	return failed, connections, late, peak
+}
+
 func inFlightSection(entries []waiting, all map[waiting][]held) string {
-	t := measure.NewTable("contender", "called over", "calls", "begin", "failed", "", "connections upstream", "", "slowest, s late", "", "peak MB", "", "KB/waiting call")
-	peak := func(w waiting) int64 { return measure.Median(all[w], func(h held) int64 { return h.peak }) }
-	var textbookPeak int64
+	textbookPeak := mostPeak
 	for _, w := range entries {
 		if w.contender == textbook.name && w.rate == 0 {
-			textbookPeak = peak(w)
+			textbookPeak = summary(all[w]).peak
 		}
 	}
+	t := measure.NewTable("contender", "called over", "calls", "begin", "failed", "", "connections upstream", "",
+		"slowest, s late", "", "peak MB", "", "KB/waiting call")
 	for _, w := range entries {
-		failed, note := 0, ""
-		for _, h := range all[w] {
-			failed += h.failed
-			if h.failure != nil {
-				note = fmt.Sprintf(" (%v)", h.failure)
-			}
+		h := summary(all[w])
+		failed, connections, late, peak := w.verdicts(h, textbookPeak)
+		if h.failure != nil {
+			failed = fmt.Sprintf("%s (%.100s)", failed, strings.ReplaceAll(h.failure.Error(), "\n", "; "))
 		}
-		connections := measure.Median(all[w], func(h held) int64 { return h.connections })
-		late := measure.Median(all[w], func(h held) time.Duration { return h.late })
-		verdicts := [4]string{}
-		if w.contender == quash.name {
-			verdicts[0] = measure.Verdict(failed, 0)
-			switch {
-			case w.rate == 0:
-				verdicts[1] = measure.Verdict(connections, mostAtOnce)
-				verdicts[2] = measure.Verdict(late, mostLate)
-				verdicts[3] = measure.Verdict(peak(w), min(mostPeak, textbookPeak))
-			case w.transport == overGRPC:
-				verdicts[1] = measure.Verdict(connections, mostAfterBuild)
-			}
+		perCall := ""
+		if h.perCall > 0 { // 0 when not all waited at the same time
+			perCall = fmt.Sprintf("%.1f", float64(h.perCall)/1e3)
 		}
 		t.Add(w.contender, string(w.transport), strconv.Itoa(w.calls), w.begin(),
-			strconv.Itoa(failed)+note, verdicts[0], strconv.FormatInt(connections, 10), verdicts[1],
-			seconds(late), verdicts[2], megabytes(peak(w)), verdicts[3],
-			fmt.Sprintf("%.1f", float64(measure.Median(all[w], func(h held) int64 { return h.perCall }))/1e3))
+			strconv.Itoa(h.failed), failed, strconv.FormatInt(h.connections, 10), connections,
+			seconds(h.late), late, megabytes(h.peak), peak, perCall)
 	}
 	return fmt.Sprintf("### Calls in flight\nThe upstream speaks HTTP/2 with TLS, takes %d requests on a connection, and holds each until all wait. Over\n"+
 		"gRPC there are %d calls on a connection. Failures of all rounds, otherwise medians.\n\n%s\n"+

@@ -68,13 +68,13 @@ func startNginx(ctx context.Context, e *env, config string) (*server, error) {
 	}
 	addr := free.Addr().String()
 	_ = free.Close()
-	temporary := ""
+	var folders strings.Builder
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		temporary += fmt.Sprintf("%s_temp_path %s/%s; ", kind, dir, kind)
+		fmt.Fprintf(&folders, "%s_temp_path %s/%s; ", kind, dir, kind)
 	}
 	config = fmt.Sprintf("daemon off; worker_processes auto; pid %s/pid; error_log /dev/null crit; "+
 		"events { worker_connections 16384; }\nhttp { access_log off; %s%s }\n",
-		dir, temporary, strings.ReplaceAll(config, "ADDR", addr))
+		dir, folders.String(), strings.ReplaceAll(config, "ADDR", addr))
 	path := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return nil, err

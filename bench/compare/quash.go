@@ -11,7 +11,7 @@ var quash = contender{
 	name:       "quash",
 	transports: []transport{overGRPC, native, dropIn},
 	start: func(_ context.Context, e *env, upstreamURL string) (*server, error) {
-		cmd := exec.Command(e.quash, "serve", //nolint:gosec,noctx // the binary to measure; stop ends it
+		cmd := exec.Command(e.quash, "serve", //nolint:gosec // the binary to measure; stop ends it
 			"--upstream-url", upstreamURL, "--upstream-ca-file", e.certFile, "--upstream-api-key-file", e.apiKeyFile,
 			"--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
 		cmd.Env = []string{

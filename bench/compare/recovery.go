@@ -19,9 +19,18 @@ type scenario struct {
 	// lasts is how long calls are made.
 	lasts time.Duration
 	start func(ctx context.Context, e *env) (url string, stop func(), err error)
-	// mostFailures and mostOutage are the target; only one of them applies.
-	mostFailures int
-	mostOutage   time.Duration
+	// mostOutage is the target: how soon all calls succeed again; 0 is that none fails.
+	mostOutage time.Duration
+}
+
+func (s scenario) verdict(failed int, outage time.Duration, ended bool) string {
+	if s.mostOutage == 0 {
+		return measure.Verdict(failed, 0)
+	}
+	if !ended {
+		return measure.Verdict(s.lasts, 0)
+	}
+	return measure.Verdict(outage, s.mostOutage)
 }
 
 const (
@@ -138,7 +147,7 @@ func copyLater(to, from net.Conn) {
 
 // measureRecovery measures each scenario once.
 func measureRecovery(ctx context.Context, e *env) (string, error) {
-	t := measure.NewTable("upstream", "contender", "calls", "failed", "", "until all succeed again, s", "")
+	t := measure.NewTable("upstream", "contender", "calls", "failed", "until all succeed again, s", "")
 	for _, s := range scenarios {
 		if s.mostOutage == 0 && e.nginx == "" {
 			continue
@@ -150,20 +159,16 @@ func measureRecovery(ctx context.Context, e *env) (string, error) {
 			}
 			failed, _ := failures(results)
 			lasted, ended := outage(results)
-			progressf("%s, %s: %d failed, outage %s", s.name, con.name, failed, lasted)
-			cells := []string{s.name, con.name, strconv.Itoa(len(results)), strconv.Itoa(failed), "", seconds(lasted), ""}
+			progressf("%s, %s: %d failed, outage %s, ended %t", s.name, con.name, failed, lasted, ended)
+			until := seconds(lasted)
 			if !ended {
-				cells[5] = "not in " + seconds(lasted)
-				lasted = 2 * mostOutage
+				until = "never"
 			}
+			verdict := ""
 			if con.name == quash.name {
-				if s.mostOutage == 0 {
-					cells[4] = measure.Verdict(failed, s.mostFailures)
-				} else {
-					cells[6] = measure.Verdict(lasted, s.mostOutage)
-				}
+				verdict = s.verdict(failed, lasted, ended)
 			}
-			t.Add(cells...)
+			t.Add(s.name, con.name, strconv.Itoa(len(results)), strconv.Itoa(failed), until, verdict)
 		}
 	}
 	return fmt.Sprintf("### Recovery\nCalls over gRPC with a deadline of %s s, %d or %d a second, to an upstream with HTTP/2 and TLS that takes %d\n"+

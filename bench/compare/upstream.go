@@ -44,7 +44,8 @@ func (e *env) startUpstream(speaks protocol, answer answer) (*upstream, error) {
 	u := new(upstream)
 	type connection struct{}
 	server := &http.Server{
-		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: goStreams},
+		ReadHeaderTimeout: time.Minute,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: goStreams},
 		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
 			return context.WithValue(ctx, connection{}, u.connections.Add(1))
 		},
@@ -88,7 +89,6 @@ func (e *env) startUpstreams() (all map[protocol]*upstream, stop func(), err err
 
 // serveHTTP serves on a free port, over TLS if the server has a certificate.
 func serveHTTP(server *http.Server) (addr string, stop func(), err error) {
-	server.ReadHeaderTimeout = time.Minute
 	server.ErrorLog = log.New(io.Discard, "", 0) // of connections that the peer gives up
 	listener, err := listen()
 	if err != nil {
@@ -112,5 +112,5 @@ func serveHTTP(server *http.Server) (addr string, stop func(), err error) {
 
 // listen listens on loopback.
 func listen() (net.Listener, error) {
-	return new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	return net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 }

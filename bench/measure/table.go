@@ -29,7 +29,7 @@ func NewTable(columns ...string) *Table {
 
 // Add adds a row.
 func (t *Table) Add(cells ...string) {
-	fmt.Fprintf(t.rows, "| %s\t|\n", strings.Join(cells, "\t| "))
+	_, _ = fmt.Fprintf(t.rows, "| %s\t|\n", strings.Join(cells, "\t| "))
 }
 
 // String returns the table.

@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -159,17 +160,16 @@ func failed(st *status.Status) (a answer) {
 }
 
 func (c *call) askREST(ctx context.Context, to *client) answer {
-	path, body, err := nativePath, []byte(nil), error(nil)
+	path := nativePath
+	body, err := protojson.Marshal(c.request()) //nolint:forbidigo // it is sent, not printed
 	if c.transport == dropIn {
 		path = dropInPath
 		body, err = json.Marshal(map[string]string{"token": c.token})
-	} else {
-		body, err = protojson.Marshal(c.request()) //nolint:forbidigo // it is sent, not printed
 	}
 	if err != nil {
 		return answer{err: errors.New("the request could not be encoded")}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.rest+path, strings.NewReader(string(body)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.rest+path, bytes.NewReader(body))
 	if err != nil {
 		return answer{err: err}
 	}

@@ -135,7 +135,7 @@ func (l *load) one(ctx context.Context, shared *client) (err error) {
 		if to, err = newClient(l.addrs, &http.Transport{DisableKeepAlives: true}); err != nil {
 			return err
 		}
-		defer to.channel.Close()
+		defer func() { _ = to.channel.Close() }()
 	}
 	a := l.askAndJudge(ctx, c, to)
 	if a.outcome != "" && oneIn(8) {
@@ -199,21 +199,21 @@ func (t *tally) calls() (sum int) {
 	return sum
 }
 
-// verdict returns what must not have happened.
+func (t *tally) wrong() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.complaints) > 0
+}
+
+// verdict returns what must not have happened. If nothing was wrong, it is an error that
+// no call failed for some reason that the faults should lead to: what was not reached was
+// not tested.
 func (t *tally) verdict() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if n := len(t.complaints); n > 0 {
 		return fmt.Errorf("%d answers were wrong, the first of them:\n  %s", n, strings.Join(t.complaints[:min(n, 20)], "\n  "))
 	}
-	return nil
-}
-
-// unreached returns an error if no call failed for some reason that the faults should
-// lead to: what was not reached was not tested.
-func (t *tally) unreached() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	met := map[string]bool{}
 	for label := range t.answers {
 		reason, _, _ := strings.Cut(label, " ")

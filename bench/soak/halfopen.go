@@ -64,7 +64,7 @@ func holdOpen(ctx context.Context, addr, half string, lasts time.Duration) error
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if _, err := io.WriteString(conn, half); err != nil {
 		return err
 	}

@@ -149,11 +149,11 @@ func (s *soak) cycles(ctx context.Context) error {
 		default:
 		}
 		fmt.Printf("cycle %d of %d: %d calls\n", i+1, s.plan.cycles, s.load.tally.calls())
-		if s.load.tally.verdict() != nil {
-			return nil
+		if s.load.tally.wrong() {
+			break
 		}
 	}
-	return s.quiet(ctx) // once more, with no load in between: see grown
+	return s.quiet(ctx) // once more, with no load in between: see growth
 }
 
 // cycle has all faults happen under load, and measures in the quiet phase after it.
@@ -200,11 +200,8 @@ func (s *soak) quiet(ctx context.Context) error {
 // verdict stops quash, and returns why the soak failed.
 func (s *soak) verdict(ctx context.Context) error {
 	failures := []error{s.load.tally.verdict()}
-	if failures[0] == nil {
-		failures[0] = s.load.tally.unreached()
-		if grown := grown(s.plan.warmUp, s.samples); grown != nil {
-			failures = append(failures, grown, s.probe.saveProfiles(ctx, s.out))
-		}
+	if grown := grown(s.plan.warmUp, s.samples); grown != nil {
+		failures = append(failures, grown, s.probe.saveProfiles(ctx, s.out))
 	}
 	if usage, err := measure.Process(s.quash.PID()); err == nil {
 		fmt.Printf("peak memory %.0f MB\n", float64(usage.Peak)/1e6)
