@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/quashdev/quash/bench/measure"
@@ -61,12 +62,16 @@ func (s *session) bulk(ctx context.Context, n int) error {
 // revokeList has quash revoke make the calls of the plan, and fails unless all tokens are
 // dead then.
 func (s *session) revokeList(ctx context.Context, r *round) (rate float64, err error) {
-	tokens, err := s.sandbox.mint(ctx, s.plan.Total)
+	tokens, err := s.mint()
 	if err != nil {
-		return 0, fmt.Errorf("mint tokens: %w", err)
+		return 0, err
 	}
-	list, err := s.tokensFile(tokens)
+	dir, err := os.MkdirTemp(s.tmp, "list-")
 	if err != nil {
+		return 0, err
+	}
+	list := filepath.Join(dir, "tokens")
+	if err := os.WriteFile(list, []byte(strings.Join(tokens, "\n")+"\n"), 0o600); err != nil {
 		return 0, err
 	}
 	consistency := "local_region"
@@ -74,8 +79,8 @@ func (s *session) revokeList(ctx context.Context, r *round) (rate float64, err e
 		consistency = "all_regions"
 	}
 	begun := time.Now()
-	p, err := proctest.Start(exec.CommandContext(ctx, s.binary, //nolint:gosec // it was built for this
-		"revoke", "--addr", s.addr, "--file", list, "--report", filepath.Join(filepath.Dir(list), "report.json"),
+	p, err := proctest.Start(exec.CommandContext(ctx, s.quash.Binary, //nolint:gosec // it was built for this
+		"revoke", "--addr", s.quash.GRPC, "--file", list, "--report", filepath.Join(dir, "report.json"),
 		"--concurrency", strconv.Itoa(s.plan.Concurrency), "--consistency", consistency, "--timeout", "120s"))
 	if err != nil {
 		return 0, err
@@ -98,5 +103,5 @@ func (s *session) revokeList(ctx context.Context, r *round) (rate float64, err e
 	if !p.State().Success() {
 		return 0, fmt.Errorf("quash revoke: %s\n%s", p.State(), p)
 	}
-	return float64(len(tokens)) / took.Seconds(), s.checkDead(ctx, tokens)
+	return float64(len(tokens)) / took.Seconds(), s.checkDead(tokens)
 }

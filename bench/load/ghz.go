@@ -33,9 +33,9 @@ func installGHZ(ctx context.Context, tmp, pkg string) (binary string, err error)
 // callWithGHZ has ghz make the calls of the plan, each with a fresh token. The verdict says
 // what came of them that must not.
 func (s *session) callWithGHZ(ctx context.Context) (r *report, verdict, err error) {
-	tokens, err := s.sandbox.mint(ctx, s.plan.Total)
+	tokens, err := s.mint()
 	if err != nil {
-		return nil, nil, fmt.Errorf("mint tokens: %w", err)
+		return nil, nil, err
 	}
 	requests, err := s.plan.encode(tokens)
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *session) callWithGHZ(ctx context.Context) (r *report, verdict, err erro
 	}
 	cmd := exec.CommandContext(ctx, s.ghz, //nolint:gosec // it is ghz
 		"--config", configPath, "--binary", "--format", "json", "--total", strconv.Itoa(s.plan.Total),
-		"--concurrency", strconv.Itoa(s.plan.Concurrency), "--connections", strconv.Itoa(s.plan.Connections), s.addr)
+		"--concurrency", strconv.Itoa(s.plan.Concurrency), "--connections", strconv.Itoa(s.plan.Connections), s.quash.GRPC)
 	cmd.Stdin = bytes.NewReader(requests)
 	var stdout bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, os.Stderr
@@ -58,7 +58,7 @@ func (s *session) callWithGHZ(ctx context.Context) (r *report, verdict, err erro
 		return nil, nil, err
 	}
 	if verdict = s.plan.check(r); verdict == nil {
-		verdict = s.checkDead(ctx, tokens)
+		verdict = s.checkDead(tokens)
 	}
 	return r, verdict, nil
 }
@@ -66,11 +66,11 @@ func (s *session) callWithGHZ(ctx context.Context) (r *report, verdict, err erro
 // encode writes a request for each token, in the form that ghz reads from standard input:
 // so no token is on a disk or a command line, and ghz's report, which repeats data in
 // JSON, has none.
-func (p plan) encode(tokens []token) ([]byte, error) {
+func (p plan) encode(tokens []string) ([]byte, error) {
 	const longest = 120 // seconds that a call may wait
 	var requests bytes.Buffer
 	for _, t := range tokens {
-		req := &quashv1.RevokeRequest{Token: t.text, Consistency: p.consistency(), Timeout: &durationpb.Duration{Seconds: longest}}
+		req := &quashv1.RevokeRequest{Token: t, Consistency: p.consistency(), Timeout: &durationpb.Duration{Seconds: longest}}
 		if _, err := protodelim.MarshalTo(&requests, req); err != nil {
 			return nil, fmt.Errorf("encode a request: %w", err)
 		}

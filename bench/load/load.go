@@ -7,13 +7,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/quashdev/quash/bench/testbed"
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
-	"github.com/quashdev/quash/internal/proctest"
+	"github.com/quashdev/quash/sandbox"
 )
 
 //go:embed ghz.json
@@ -27,6 +28,9 @@ type config struct {
 	Concurrency int    `json:"concurrency"`
 	Connections int    `json:"connections"`
 }
+
+// replicationLag is how far the sandbox's other regions are behind.
+const replicationLag = 200 * time.Millisecond
 
 // plan is what a run does: ghz.json, unless flags say otherwise.
 type plan struct {
@@ -78,13 +82,13 @@ func (p plan) consistency() quashv1.Consistency {
 	return quashv1.Consistency_CONSISTENCY_LOCAL_REGION
 }
 
-// session is a quash dev that runs, and what is needed to call it.
+// session is what a run needs.
 type session struct {
-	plan        plan
-	tmp         string
-	ghz, binary string // programs
-	addr        string // of quash, over gRPC
-	sandbox     sandboxURL
+	plan     plan
+	tmp      string
+	ghz      string // the program
+	upstream *testbed.Upstream
+	quash    *testbed.Quash
 }
 
 // Command runs the subcommand.
@@ -111,21 +115,16 @@ func Command(ctx context.Context, args []string) (err error) {
 	if s.ghz, err = installGHZ(ctx, s.tmp, *ghz); err != nil {
 		return err
 	}
-	if s.binary, err = proctest.Build(ctx, s.tmp); err != nil {
+	if s.upstream, err = testbed.NewUpstream(ctx, sandbox.Config{ReplicationLag: replicationLag}); err != nil {
 		return err
 	}
-	log, err := os.Create(*logPath)
-	if err != nil {
+	defer s.upstream.Close()
+	if s.quash, err = testbed.Start(ctx, s.tmp, *logPath, s.upstream); err != nil {
 		return err
 	}
-	defer log.Close()
-	stop, err := s.startQuash(log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, stop()) }()
+	defer func() { err = errors.Join(err, s.quash.Stop()) }()
 	fmt.Printf("quash serves gRPC on %s, its sandbox %s; its log is %s\n%d calls, %d at a time over %d connections, consistency %s\n\n",
-		s.addr, s.sandbox, *logPath, s.plan.Total, s.plan.Concurrency, s.plan.Connections, *consistency)
+		s.quash.GRPC, s.upstream.URL(), *logPath, s.plan.Total, s.plan.Concurrency, s.plan.Connections, *consistency)
 	if *bulkRounds > 0 {
 		return s.bulk(ctx, *bulkRounds)
 	}
@@ -137,39 +136,42 @@ func Command(ctx context.Context, args []string) (err error) {
 	return verdict
 }
 
-// startQuash starts quash dev. Its greeting holds a token: no error quotes what it wrote.
-func (s *session) startQuash(log *os.File) (stop func() error, err error) {
-	cmd := exec.Command(s.binary, "dev", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", //nolint:gosec,noctx // just built; stop ends it
-		"--admin-addr", "127.0.0.1:0", "--sandbox-addr", "127.0.0.1:0")
-	cmd.Stderr = log
-	p, err := proctest.Start(cmd)
-	if err != nil {
-		return nil, err
-	}
-	addrs, err := p.Addrs()
-	if err != nil {
-		p.Kill()
-		return nil, fmt.Errorf("quash dev did not start; %s says why", log.Name())
-	}
-	s.addr, s.sandbox = addrs.GRPC, sandboxURL(addrs.Sandbox)
-	return func() error {
-		if p.Stop() != nil {
-			return fmt.Errorf("quash dev did not stop in order; %s says why", log.Name())
+// mint makes fresh tokens.
+func (s *session) mint() (tokens []string, err error) {
+	tokens = make([]string, s.plan.Total)
+	for i := range tokens {
+		if tokens[i], err = s.upstream.Mint(sandbox.MintOptions{}); err != nil {
+			return nil, fmt.Errorf("mint a token: %w", err)
 		}
-		return nil
-	}, nil
+	}
+	return tokens, nil
 }
 
-// tokensFile writes a list of tokens, one a line.
-func (s *session) tokensFile(tokens []token) (path string, err error) {
-	dir, err := os.MkdirTemp(s.tmp, "list-")
-	if err != nil {
-		return "", err
-	}
-	var text []byte
+// checkDead returns an error unless all tokens are dead in the regions that the plan asks
+// for.
+func (s *session) checkDead(tokens []string) error {
+	alive := 0
 	for _, t := range tokens {
-		text = append(append(text, t.text...), '\n')
+		regions, err := s.upstream.Revoked(t)
+		if err != nil {
+			return fmt.Errorf("ask the sandbox whether a token is dead: %w", err)
+		}
+		if !dead(regions, s.plan.allRegions) {
+			alive++
+		}
 	}
-	path = filepath.Join(dir, "tokens")
-	return path, os.WriteFile(path, text, 0o600)
+	if alive > 0 {
+		return fmt.Errorf("all calls were OK, but %d of %d tokens are alive", alive, len(tokens))
+	}
+	return nil
+}
+
+// dead reports whether a token is dead in some region, the first of which is the local
+// one, or in all of them.
+func dead(regions map[string]bool, everywhere bool) bool {
+	revoked := slices.Collect(maps.Values(regions))
+	if everywhere {
+		return len(revoked) > 0 && !slices.Contains(revoked, false)
+	}
+	return slices.Contains(revoked, true)
 }

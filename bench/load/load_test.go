@@ -77,25 +77,23 @@ func TestReadReport(t *testing.T) {
 	}
 }
 
-func TestCheckDead(t *testing.T) {
+func TestDead(t *testing.T) {
 	t.Parallel()
-	now := time.Now()
-	local, all := revocation{"us": &now, "eu": nil}, revocation{"us": &now, "eu": &now}
-	tokens := []token{{jti: "a"}, {jti: "b"}}
+	none, local, all := map[string]bool{"us": false, "eu": false}, map[string]bool{"us": true, "eu": false}, map[string]bool{"us": true, "eu": true}
 	for name, tt := range map[string]struct {
-		revocations map[string]revocation
-		everywhere  bool
-		dead        bool
+		regions    map[string]bool
+		everywhere bool
+		want       bool
 	}{
-		"locally":                {map[string]revocation{"a": local, "b": all}, false, true},
-		"everywhere":             {map[string]revocation{"a": all, "b": all}, true, true},
-		"not everywhere":         {map[string]revocation{"a": local, "b": all}, true, false},
-		"accepted, not applied":  {map[string]revocation{"a": {"us": nil}, "b": all}, false, false},
-		"never asked for":        {map[string]revocation{"b": all, "another": all}, false, false},
-		"nothing at all revoked": {nil, false, false},
+		"locally":         {local, false, true},
+		"everywhere":      {all, true, true},
+		"not everywhere":  {local, true, false},
+		"nowhere":         {none, false, false},
+		"in no region":    {nil, true, false},
+		"more than asked": {all, false, true},
 	} {
-		if err := checkDead(tokens, tt.revocations, tt.everywhere); (err == nil) != tt.dead {
-			t.Errorf("%s: got %v", name, err)
+		if got := dead(tt.regions, tt.everywhere); got != tt.want {
+			t.Errorf("%s: got %t", name, got)
 		}
 	}
 }

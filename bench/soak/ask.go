@@ -2,6 +2,7 @@ package soak
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +14,6 @@ import (
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -130,17 +130,13 @@ func (c *call) askGRPC(ctx context.Context, to *client) answer {
 	}
 	resp, err := quashv1.NewTokenServiceClient(to.channel).Revoke(ctx, c.request())
 	if err == nil {
-		return answer{outcome: outcomeName(resp)}
+		return answer{outcome: strings.TrimPrefix(resp.GetOutcome().String(), "OUTCOME_")}
 	}
 	a := failed(status.Convert(err))
 	if a.err != nil && c.deadline != 0 && status.Code(err) == codes.DeadlineExceeded {
 		return answer{left: true} // grpc-go says so itself, without details
 	}
 	return a
-}
-
-func outcomeName(resp *quashv1.RevokeResponse) string {
-	return strings.TrimPrefix(resp.GetOutcome().String(), "OUTCOME_")
 }
 
 // failed reads the details of an error.
@@ -153,8 +149,13 @@ func failed(st *status.Status) (a answer) {
 			a.state = strings.TrimPrefix(detail.GetState().String(), "REVOCATION_STATE_")
 		}
 	}
+	return a.complete(st.Code().String())
+}
+
+// complete returns the answer to a call that failed: quash always gives reason and state.
+func (a answer) complete(status string) answer {
 	if a.reason == "" || a.state == "" {
-		a.err = fmt.Errorf("%s without reason and state", st.Code())
+		return answer{err: errors.New(status + " without reason and state")}
 	}
 	return a
 }
@@ -189,30 +190,31 @@ func (c *call) askREST(ctx context.Context, to *client) answer {
 	if err != nil {
 		return answer{err: err}
 	}
-	if c.transport == dropIn {
-		return dropInAnswer(resp)
-	}
-	return nativeAnswer(resp.StatusCode, body)
+	return restAnswer(resp.StatusCode, resp.Header, body)
 }
 
-func dropInAnswer(resp *http.Response) answer {
-	a := answer{reason: resp.Header.Get("Quash-Error-Reason"), state: resp.Header.Get("Quash-Revocation-State")}
+// restAnswer reads the headers of the drop-in route, or the JSON of the native one, which
+// is a RevokeResponse or a google.rpc.Status.
+func restAnswer(code int, header http.Header, body []byte) answer {
+	a := answer{reason: header.Get("Quash-Error-Reason"), state: header.Get("Quash-Revocation-State")}
+	var message struct {
+		Outcome string `json:"outcome"`
+		Details []struct {
+			Reason string `json:"reason"`
+			State  string `json:"state"`
+		} `json:"details"`
+	}
 	switch {
-	case resp.StatusCode == http.StatusNoContent:
+	case code == http.StatusNoContent:
 		return answer{outcome: "204"}
-	case a.reason == "" || a.state == "":
-		return answer{err: fmt.Errorf("%d without reason and state", resp.StatusCode)}
+	case a.reason == "" && json.Unmarshal(body, &message) != nil:
+		return answer{err: fmt.Errorf("%d with a body that cannot be decoded", code)}
+	case code == http.StatusOK:
+		return answer{outcome: strings.TrimPrefix(message.Outcome, "OUTCOME_")}
 	}
-	return a
-}
-
-func nativeAnswer(code int, body []byte) answer {
-	success, failure := new(quashv1.RevokeResponse), new(statuspb.Status)
-	switch {
-	case code == http.StatusOK && protojson.Unmarshal(body, success) == nil:
-		return answer{outcome: outcomeName(success)}
-	case code != http.StatusOK && protojson.Unmarshal(body, failure) == nil:
-		return failed(status.FromProto(failure))
+	for _, detail := range message.Details {
+		a.reason = cmp.Or(a.reason, detail.Reason)
+		a.state = cmp.Or(a.state, strings.TrimPrefix(detail.State, "REVOCATION_STATE_"))
 	}
-	return answer{err: fmt.Errorf("%d with a body that cannot be decoded", code)}
+	return a.complete(strconv.Itoa(code))
 }

@@ -17,6 +17,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/quashdev/quash/bench/measure"
+	"github.com/quashdev/quash/bench/testbed"
 	"github.com/quashdev/quash/internal/proctest"
 	"github.com/quashdev/quash/sandbox"
 )
@@ -45,14 +46,14 @@ func newClient(addrs proctest.Addrs, transport *http.Transport) (*client, error)
 // load is everything that calls quash. It tries nothing again.
 type load struct {
 	addrs    proctest.Addrs
-	upstream *upstream
+	upstream *testbed.Upstream
 	clients  []*client // they live as long as the run, as those of services do
 	http     *http.Transport
 	judge    judge
 	tally    tally
 }
 
-func newLoad(addrs proctest.Addrs, u *upstream) (*load, error) {
+func newLoad(addrs proctest.Addrs, u *testbed.Upstream) (*load, error) {
 	l := &load{addrs: addrs, upstream: u, http: &http.Transport{MaxIdleConnsPerHost: callers}}
 	l.judge.revoked = u.Revoked
 	for range channels {

@@ -3,7 +3,6 @@
 // figures are those of the load.
 //
 //	soak.go      the command; cycles of load and faults, each ended by a quiet phase
-//	upstream.go  the sandbox behind a listener that can go away
 //	faults.go    the faults of a cycle
 //	callers.go   the load
 //	ask.go       one call over one transport, and its answer

@@ -6,7 +6,15 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quashdev/quash/bench/testbed"
 	"github.com/quashdev/quash/sandbox"
+)
+
+// The regions of the sandbox. What happens to replication happens to the remote one.
+const (
+	localRegion    = "us-east"
+	remoteRegion   = "ap-south"
+	replicationLag = 50 * time.Millisecond
 )
 
 // phase is one kind of fault, for a part of every cycle.
@@ -16,7 +24,7 @@ type phase struct {
 	// the circuit breaker would keep the other calls away.
 	script []sandbox.Fault
 	// begin and end do what a script cannot.
-	begin, end func(ctx context.Context, u *upstream) error
+	begin, end func(ctx context.Context, u *testbed.Upstream) error
 }
 
 const (
@@ -82,23 +90,23 @@ var phases = []phase{
 	},
 	{ // partition
 		weight: 4,
-		begin: func(_ context.Context, u *upstream) error {
+		begin: func(_ context.Context, u *testbed.Upstream) error {
 			return u.SetRegion(remoteRegion, sandbox.RegionSettings{Lag: replicationLag, Partitioned: true})
 		},
-		end: func(_ context.Context, u *upstream) error {
+		end: func(_ context.Context, u *testbed.Upstream) error {
 			return u.SetRegion(remoteRegion, sandbox.RegionSettings{Lag: replicationLag})
 		},
 	},
 	{ // outage
 		weight: 8,
-		begin:  func(_ context.Context, u *upstream) error { return u.down() },
-		end:    func(ctx context.Context, u *upstream) error { return u.up(ctx) },
+		begin:  func(_ context.Context, u *testbed.Upstream) error { return u.Down() },
+		end:    func(ctx context.Context, u *testbed.Upstream) error { return u.Up(ctx) },
 	},
 	{weight: 4}, // recovery
 }
 
 // misbehave goes through all faults in a time.
-func (u *upstream) misbehave(ctx context.Context, lasts time.Duration) error {
+func misbehave(ctx context.Context, u *testbed.Upstream, lasts time.Duration) error {
 	total := 0
 	for _, p := range phases {
 		total += p.weight
@@ -112,7 +120,7 @@ func (u *upstream) misbehave(ctx context.Context, lasts time.Duration) error {
 }
 
 // happen lets the faults happen for a while, or until ctx ends.
-func (p phase) happen(ctx context.Context, u *upstream, lasts time.Duration) (err error) {
+func (p phase) happen(ctx context.Context, u *testbed.Upstream, lasts time.Duration) (err error) {
 	if p.begin != nil {
 		if err := p.begin(ctx, u); err != nil {
 			return err

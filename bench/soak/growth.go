@@ -130,33 +130,28 @@ const (
 	settleLook  = 100 * time.Millisecond
 )
 
-// awaitIdle waits until no revocation is in flight: those of callers that left go on for a
-// while.
-func (p *probe) awaitIdle(ctx context.Context) error {
-	for limit := time.Now().Add(settleLimit); time.Now().Before(limit); pause(ctx, settleLook) {
-		if n, err := p.number(ctx, "/metrics", inFlight); err != nil || n == 0 {
-			return err
-		}
-	}
-	return nil // the number of goroutines will show it
-}
-
-// settle waits until goroutines and descriptors have stayed the same for a second.
+// settle waits until nothing is in flight, and goroutines and descriptors have stayed the
+// same for a second.
 func (p *probe) settle(ctx context.Context) error {
 	same, last := 0, sample{}
 	for limit := time.Now().Add(settleLimit); same < 10 && time.Now().Before(limit); pause(ctx, settleLook) {
+		pending, err := p.number(ctx, "/metrics", inFlight)
+		if err != nil {
+			return err
+		}
 		now, err := p.counts(ctx)
 		if err != nil {
 			return err
 		}
 		same++
-		if now != last {
+		if now != last || pending > 0 {
 			same, last = 0, now
 		}
 	}
 	return nil
 }
 
+// counts leaves the heap out.
 func (p *probe) counts(ctx context.Context) (s sample, err error) {
 	if s.goroutines, err = p.number(ctx, "/debug/pprof/goroutine?debug=1", goroutineTotal); err != nil {
 		return s, err

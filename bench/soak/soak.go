@@ -6,13 +6,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/quashdev/quash/bench/measure"
-	"github.com/quashdev/quash/internal/proctest"
+	"github.com/quashdev/quash/bench/testbed"
 	"github.com/quashdev/quash/sandbox"
 )
 
@@ -27,21 +26,19 @@ type plan struct {
 const (
 	minDuration = time.Minute
 	maxCycle    = 90 * time.Second
-	// wantedCycles are enough to tell growth from one bad moment.
-	wantedCycles = 6
-	// quietTakes is about how long a quiet phase takes.
-	quietTakes = 4 * time.Second
+	minCycles   = 4               // enough to tell growth from one bad moment
+	quietTakes  = 4 * time.Second // about
 )
 
 func newPlan(duration time.Duration) (plan, error) {
 	if duration < minDuration {
 		return plan{}, fmt.Errorf("-duration %s is too short to tell growth: at least %s", duration, minDuration)
 	}
-	cycles := max(int(duration/maxCycle), min(wantedCycles, int(duration/(15*time.Second))))
+	cycles := max(int(duration/maxCycle), minCycles)
 	return plan{
 		cycles: cycles,
 		load:   duration/time.Duration(cycles) - quietTakes,
-		warmUp: max(1, cycles/wantedCycles),
+		warmUp: max(1, cycles/6),
 	}, nil
 }
 
@@ -49,8 +46,8 @@ func newPlan(duration time.Duration) (plan, error) {
 type soak struct {
 	plan     plan
 	out      string // the folder for the log and the profiles
-	upstream *upstream
-	quash    *proctest.Process
+	upstream *testbed.Upstream
+	quash    *testbed.Quash
 	probe    *probe
 	load     *load
 	samples  []sample // of quiet phases
@@ -68,31 +65,34 @@ func Command(ctx context.Context, args []string) (err error) {
 	if s.plan, err = newPlan(*duration); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(s.out, 0o755); err != nil { //nolint:gosec // holds no secret
-		return err
-	}
 	tmp, err := os.MkdirTemp("", "quash-soak-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-	// Tokens outlive their cycle, after which the sandbox is asked about them, but not by
-	// much: it remembers a revocation as long as its token lives.
-	if s.upstream, err = newUpstream(ctx, s.plan.load+2*time.Minute); err != nil {
+	s.upstream, err = testbed.NewUpstream(ctx, sandbox.Config{
+		Regions:        []string{localRegion, "eu-west", remoteRegion},
+		ReplicationLag: replicationLag,
+		// Tokens outlive their cycle, after which the sandbox is asked about them, but not
+		// by much: it remembers a revocation as long as its token lives.
+		TokenLifetime: s.plan.load + 2*time.Minute,
+	})
+	if err != nil {
 		return err
 	}
-	defer s.upstream.close()
-	addrs, err := s.startQuash(ctx, tmp)
+	defer s.upstream.Close()
+	// The variable makes profiles show small leaks.
+	s.quash, err = testbed.Start(ctx, tmp, filepath.Join(s.out, "quash.log"), s.upstream, "GODEBUG=memprofilerate=4096")
 	if err != nil {
 		return err
 	}
 	defer s.quash.Kill()
-	s.probe = newProbe(s.quash.PID(), addrs.Admin)
-	if s.load, err = newLoad(addrs, s.upstream); err != nil {
+	s.probe = newProbe(s.quash.PID(), s.quash.Admin)
+	if s.load, err = newLoad(s.quash.Addrs, s.upstream); err != nil {
 		return err
 	}
 	fmt.Printf("soaking quash, pid %d: %d cycles of %s under load; its log is %s\n",
-		s.quash.PID(), s.plan.cycles, s.plan.load.Round(time.Second), s.logPath())
+		s.quash.PID(), s.plan.cycles, s.plan.load.Round(time.Second), s.quash.LogPath)
 	err = s.cycles(ctx)
 	s.load.close()
 	s.probe.close()
@@ -101,37 +101,6 @@ func Command(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	return s.verdict(ctx)
-}
-
-func (s *soak) logPath() string { return filepath.Join(s.out, "quash.log") }
-
-// startQuash builds quash and starts it in front of the upstream.
-func (s *soak) startQuash(ctx context.Context, tmp string) (addrs proctest.Addrs, err error) {
-	binary, err := proctest.Build(ctx, tmp)
-	if err != nil {
-		return addrs, err
-	}
-	ca, key := filepath.Join(tmp, "ca.pem"), filepath.Join(tmp, "api-key")
-	if err := errors.Join(os.WriteFile(ca, s.upstream.authority, 0o600), os.WriteFile(key, []byte(sandbox.DefaultAPIKey), 0o600)); err != nil {
-		return addrs, err
-	}
-	log, err := os.Create(s.logPath())
-	if err != nil {
-		return addrs, err
-	}
-	// Not bound to ctx, so that an interrupted run kills quash only after the load.
-	cmd := exec.Command(binary, "serve", //nolint:gosec,noctx // the program that was just built
-		"--upstream-url", "https://"+s.upstream.addr, "--upstream-ca-file", ca, "--upstream-api-key-file", key,
-		"--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--drain-delay", "0s")
-	cmd.Env = []string{"GODEBUG=memprofilerate=4096"} // for profiles that show small leaks
-	cmd.Stderr = log
-	if s.quash, err = proctest.Start(cmd); err != nil {
-		return addrs, err
-	}
-	if addrs, err = s.quash.Addrs(); err != nil {
-		s.quash.Kill()
-	}
-	return addrs, err
 }
 
 // cycles goes through the plan. It ends early when an answer was wrong.
@@ -145,7 +114,7 @@ func (s *soak) cycles(ctx context.Context) error {
 		}
 		select {
 		case <-s.quash.Done():
-			return fmt.Errorf("quash ended by itself, with %s; %s may say why", s.quash.State(), s.logPath())
+			return fmt.Errorf("quash ended by itself, with %s; %s may say why", s.quash.State(), s.quash.LogPath)
 		default:
 		}
 		fmt.Printf("cycle %d of %d: %d calls\n", i+1, s.plan.cycles, s.load.tally.calls())
@@ -162,7 +131,7 @@ func (s *soak) cycle(ctx context.Context) error {
 	defer stopLoad()
 	var running sync.WaitGroup
 	running.Go(func() { s.load.run(loading, s.plan.load) })
-	err := s.upstream.misbehave(ctx, s.plan.load)
+	err := misbehave(ctx, s.upstream, s.plan.load)
 	if err != nil {
 		stopLoad()
 	}
@@ -173,14 +142,14 @@ func (s *soak) cycle(ctx context.Context) error {
 	return s.quiet(ctx)
 }
 
-// quiet measures once nothing moves any more. The callers have ended already. The
-// upstream closes its connections, and speaks the other version of HTTP from now on; what
-// callers were told is checked once more.
+// quiet measures once nothing moves any more. The callers have ended already, and the
+// revocations of those that left end, too. The upstream closes its connections, and speaks
+// the other version of HTTP from now on; what callers were told is checked once more.
 func (s *soak) quiet(ctx context.Context) error {
-	if err := s.probe.awaitIdle(ctx); err != nil {
+	if err := s.probe.settle(ctx); err != nil {
 		return err
 	}
-	if err := s.upstream.swap(ctx); err != nil {
+	if err := s.upstream.Swap(ctx); err != nil {
 		return err
 	}
 	if err := s.load.connect(ctx); err != nil {
@@ -206,8 +175,5 @@ func (s *soak) verdict(ctx context.Context) error {
 	if usage, err := measure.Process(s.quash.PID()); err == nil {
 		fmt.Printf("peak memory %.0f MB\n", float64(usage.Peak)/1e6)
 	}
-	if err := s.quash.Stop(); err != nil { // its text would be the whole log
-		failures = append(failures, fmt.Errorf("quash was idle, but did not stop in order; see %s", s.logPath()))
-	}
-	return errors.Join(append(failures, checkLog(s.logPath()))...)
+	return errors.Join(append(failures, s.quash.Stop(), checkLog(s.quash.LogPath))...)
 }

@@ -46,7 +46,7 @@ func TestPlan(t *testing.T) {
 	t.Parallel()
 	for duration, want := range map[time.Duration]plan{
 		time.Minute:      {cycles: 4, load: 11 * time.Second, warmUp: 1},
-		2 * time.Minute:  {cycles: 6, load: 16 * time.Second, warmUp: 1},
+		2 * time.Minute:  {cycles: 4, load: 26 * time.Second, warmUp: 1},
 		30 * time.Minute: {cycles: 20, load: 86 * time.Second, warmUp: 3},
 	} {
 		if got, err := newPlan(duration); err != nil || got != want {

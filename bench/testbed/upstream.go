@@ -1,4 +1,4 @@
-package soak
+package testbed
 
 import (
 	"context"
@@ -17,16 +17,9 @@ import (
 	"github.com/quashdev/quash/sandbox"
 )
 
-// The regions of the sandbox. What happens to replication happens to the remote one.
-const (
-	localRegion    = "us-east"
-	remoteRegion   = "ap-south"
-	replicationLag = 50 * time.Millisecond
-)
-
-// upstream is the sandbox behind a TLS listener that can go away, and come back at the
-// same address.
-type upstream struct {
+// Upstream is a sandbox behind a TLS listener that can go away, and come back at the same
+// address.
+type Upstream struct {
 	*sandbox.Sandbox
 
 	addr        string
@@ -38,12 +31,9 @@ type upstream struct {
 	served chan error
 }
 
-func newUpstream(ctx context.Context, tokenLifetime time.Duration) (*upstream, error) {
-	s, err := sandbox.New(sandbox.Config{
-		Regions:        []string{localRegion, "eu-west", remoteRegion},
-		ReplicationLag: replicationLag,
-		TokenLifetime:  tokenLifetime,
-	})
+// NewUpstream returns an upstream that is up. Close must be called.
+func NewUpstream(ctx context.Context, config sandbox.Config) (*Upstream, error) {
+	s, err := sandbox.New(config)
 	if err != nil {
 		return nil, err
 	}
@@ -52,15 +42,18 @@ func newUpstream(ctx context.Context, tokenLifetime time.Duration) (*upstream, e
 	ip := net.IP{127, 1, 0, 0}
 	_, _ = rand.Read(ip[2:])
 	ca := pkitest.NewCA("upstream")
-	u := &upstream{
+	u := &Upstream{
 		Sandbox: s, addr: net.JoinHostPort(ip.String(), "0"), authority: ca.PEM(),
 		certificate: ca.Issue(&x509.Certificate{IPAddresses: []net.IP{ip}, NotAfter: time.Now().AddDate(1, 0, 0)}),
 	}
-	return u, u.up(ctx)
+	return u, u.Up(ctx)
 }
 
-// up begins to serve.
-func (u *upstream) up(ctx context.Context) error {
+// URL is its base URL.
+func (u *Upstream) URL() string { return "https://" + u.addr }
+
+// Up begins to serve.
+func (u *Upstream) Up(ctx context.Context) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", u.addr)
 	if err != nil {
 		return fmt.Errorf("listen for the upstream: %w", err)
@@ -81,8 +74,8 @@ func (u *upstream) up(ctx context.Context) error {
 	return nil
 }
 
-// down closes the listener and every connection.
-func (u *upstream) down() error {
+// Down closes the listener and every connection.
+func (u *Upstream) Down() error {
 	if u.server == nil {
 		return nil
 	}
@@ -94,16 +87,17 @@ func (u *upstream) down() error {
 	return nil
 }
 
-// swap closes every connection, and speaks the other version of HTTP from now on.
-func (u *upstream) swap(ctx context.Context) error {
-	if err := u.down(); err != nil {
+// Swap closes every connection, and speaks the other version of HTTP from now on.
+func (u *Upstream) Swap(ctx context.Context) error {
+	if err := u.Down(); err != nil {
 		return err
 	}
 	u.http2 = !u.http2
-	return u.up(ctx)
+	return u.Up(ctx)
 }
 
-func (u *upstream) close() {
-	u.Close() // the sandbox, which ends what it delays
-	_ = u.down()
+// Close ends the upstream and its sandbox.
+func (u *Upstream) Close() {
+	u.Sandbox.Close() // and what it delays
+	_ = u.Down()
 }
