@@ -157,9 +157,9 @@ func measureRecovery(ctx context.Context, e *env) (string, error) {
 			if err != nil {
 				return "", fmt.Errorf("%s, %s: %w", s.name, con.name, err)
 			}
-			failed, _ := failures(results)
+			failed, first := failures(results)
 			lasted, ended := outage(results)
-			progressf("%s, %s: %d failed, outage %s, ended %t", s.name, con.name, failed, lasted, ended)
+			progressf("%s, %s: %d failed (%v), outage %s, ended %t", s.name, con.name, failed, first, lasted, ended)
 			until := seconds(lasted)
 			if !ended {
 				until = "never"
