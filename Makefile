@@ -1,10 +1,13 @@
-# Everything is run through Go: building and testing need nothing else, and the
-# tools below are fetched, at these versions, when a target first wants them.
-BUF           := go run github.com/bufbuild/buf/cmd/buf@v1.75.0
-GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-GOVULNCHECK   := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+# Everything is run through Go: building and testing need nothing else. The tools below
+# are built when a target first needs them. The module tools/NAME pins the version and
+# the checksums of NAME and of what it is made of; `go get -modfile=tools/NAME/go.mod -tool`
+# updates it.
+TOOL          := go tool -modfile=$(CURDIR)/tools
+BUF           := $(TOOL)/buf/go.mod buf
+GOLANGCI_LINT := $(TOOL)/golangci-lint/go.mod golangci-lint
+GOVULNCHECK   := $(TOOL)/govulncheck/go.mod govulncheck
 # The SBOM names its tool by checksum: built like this, that is the same everywhere.
-CYCLONEDX     := CGO_ENABLED=0 go run -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+CYCLONEDX     := CGO_ENABLED=0 GOFLAGS=-trimpath $(TOOL)/cyclonedx-gomod/go.mod cyclonedx-gomod
 
 # A package for go install. The latest that its module has is an old one.
 GHZ           := github.com/bojand/ghz/cmd/ghz@v0.121.0
@@ -24,7 +27,7 @@ BENCH ?= -page docs/performance.md
 DOCUMENTED := ./service/server ./cmd/quash ./internal/operations
 
 # Modules of their own: what they need is not to be needed by quash, or by its importers.
-NESTED := deploy bench
+NESTED := deploy bench tools
 
 # Programs of callers, in other languages than Go. npm's packages have scripts that run
 # when they are installed, which nothing here needs.
@@ -122,7 +125,7 @@ generate: $(IMPORTS) ## Generate gen/ from proto/, and the descriptors of the No
 	@rm -rf .build/gen
 	$(BUF) generate proto --output .build/gen
 	@rm -rf gen && mv .build/gen/gen gen
-	go run ./proto/descriptors $(DESCRIPTORS)
+	go -C tools run ./descriptors $(CURDIR)/$(DESCRIPTORS)
 
 .PHONY: docs
 docs: ## Write the documents that are made from code.
@@ -134,6 +137,7 @@ openapi: ## Check openapi.json with public tools, out of npm: a linter, and the 
 
 .PHONY: generated
 generated: generate ## Fail unless what `make generate` makes is what is committed.
+	go -C tools test ./...
 	@git diff --exit-code -- gen $(DESCRIPTORS)
 	@test -z "$$(git ls-files --others --exclude-standard -- gen $(DESCRIPTORS))"
 
@@ -141,7 +145,7 @@ generated: generate ## Fail unless what `make generate` makes is what is committ
 .PHONY: $(IMPORTS)
 $(IMPORTS):
 	@rm -rf $@
-	@go run ./proto/imports $@
+	@go -C tools run ./imports $(CURDIR)/$@
 
 .PHONY: breaking
 breaking: $(IMPORTS) ## Fail if the protos break what callers of AGAINST (main) rely on.
