@@ -19,15 +19,15 @@ AGAINST ?= main
 GOVULNDB ?= https://vuln.go.dev
 # How long `make soak` takes.
 DURATION ?= 30m
-# What to tell the harness of `make bench`: -only small -baseline path/to/another/quash, say.
-BENCH ?= -update
+# Flags of `make bench`: -only cost, say, or -quick, which print their tables only.
+BENCH ?= -page docs/performance.md
 
 # The packages with a test for each document that is made from their code; with -update
 # it writes the document.
 DOCUMENTED := ./service/server ./cmd/quash ./internal/operations
 
 # Modules of their own: what they need is not to be needed by quash, or by its importers.
-NESTED := deploy bench/compare tools
+NESTED := deploy bench tools
 
 # Programs of callers, in other languages than Go. npm's packages have scripts that run
 # when they are installed, which nothing here needs.
@@ -68,35 +68,35 @@ examples: build ## Test the examples, and the commands of docs/callers.md, with 
 	done
 	cd examples && node --test
 
+# Built and not run by `go run`, which would leave it running when make is killed.
+.PHONY: .build/quash-bench
+.build/quash-bench:
+	@go build -C bench -o $(CURDIR)/.build/quash-bench .
+
 .PHONY: soak
-soak: ## Run mixed load and faults for DURATION (30m), and fail on anything that grows.
-	go run ./bench/soak -duration $(DURATION) -out .build/soak
+soak: .build/quash-bench ## Run mixed load and faults for DURATION (30m), and fail on growth and wrong answers.
+	.build/quash-bench soak -duration $(DURATION)
 
 .PHONY: bench
-bench: build ## Compare quash with others that do its work, into .build/bench and docs/performance.md.
-	go build -C bench/compare -o $(CURDIR)/.build/compare .
-	.build/compare $(BENCH)
+bench: build .build/quash-bench ## Compare quash with others that do its work; writes docs/performance.md.
+	.build/quash-bench compare $(BENCH)
 
 .PHONY: bench-test
-bench-test: ## Test the harness of `make bench`, with the race detector.
-	cd bench/compare && go test -race -shuffle=on ./...
+bench-test: ## Test what decides whether soak, load and bench pass, with the race detector.
+	cd bench && go test -race -shuffle=on ./...
 
 .PHONY: alerts
 alerts: ## Try the alert rules on recorded series, where promtool is installed.
 	go test ./internal/operations -count=1 -cases -v -run 'Rules|Alerts|PromQL'
 
-.PHONY: dashboard
-dashboard: ## Ask a Prometheus (Debian's) that scrapes a quash under load all that dashboard and alerts ask.
-	go run ./bench/dashboard
-
 .PHONY: load
-load: ## Have ghz make CALLS (20000) calls, CONCURRENCY (64) at a time, and fail unless each was OK and true.
-	go run ./bench/load -ghz $(GHZ) $(if $(CALLS),-calls $(CALLS)) $(if $(CONCURRENCY),-concurrency $(CONCURRENCY)) \
-		$(if $(CONSISTENCY),-consistency $(CONSISTENCY)) $(if $(LAG),-lag $(LAG)) $(if $(P99),-p99 $(P99))
+load: .build/quash-bench ## Have ghz make CALLS (20000) calls, CONCURRENCY (64) at a time, and fail unless all tokens are dead.
+	.build/quash-bench load -ghz $(GHZ) $(if $(CALLS),-calls $(CALLS)) $(if $(CONCURRENCY),-concurrency $(CONCURRENCY)) \
+		$(if $(CONSISTENCY),-consistency $(CONSISTENCY))
 
 .PHONY: bench-bulk
-bench-bulk: ## Compare quash revoke with ghz, CALLS (100000) tokens each, ROUNDS (3) times by turns.
-	go run ./bench/load -ghz $(GHZ) -calls $(or $(CALLS),100000) -bulk $(or $(ROUNDS),3)
+bench-bulk: .build/quash-bench ## Compare quash revoke with ghz, CALLS (100000) tokens each, ROUNDS (3) times by turns.
+	.build/quash-bench load -ghz $(GHZ) -calls $(or $(CALLS),100000) -bulk $(or $(ROUNDS),3)
 
 .PHONY: build
 build: ## Build bin/quash.
