@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -116,8 +117,14 @@ func delay(ctx context.Context, listener net.Listener, to string) {
 			_ = from.Close()
 			continue
 		}
-		go copyLater(conn, from)
-		go copyLater(from, conn)
+		go func() {
+			var directions sync.WaitGroup
+			directions.Go(func() { copyLater(conn, from) })
+			directions.Go(func() { copyLater(from, conn) })
+			directions.Wait()
+			_ = conn.Close()
+			_ = from.Close()
+		}()
 	}
 }
 
@@ -142,7 +149,10 @@ func copyLater(to, from net.Conn) {
 		time.Sleep(time.Until(c.at))
 		_, _ = to.Write(c.data) // after an error the reader ends, too
 	}
-	_ = to.Close()
+	// No more than that: nginx ends its side while requests are still on their way.
+	if tcp, ok := to.(*net.TCPConn); ok {
+		_ = tcp.CloseWrite()
+	}
 }
 
 // measureRecovery measures each scenario once.
