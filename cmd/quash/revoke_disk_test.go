@@ -38,14 +38,14 @@ func onADisk(t *testing.T, list, commands string) string {
 // A disk that becomes full ends a run, and the same command goes on with it.
 func TestRevokeListOnAFullDisk(t *testing.T) {
 	t.Parallel()
-	const lines = 600
+	const lines = 2000
 	var list strings.Builder
 	for n := range lines {
 		fmt.Fprintln(&list, leaked(n))
 	}
 	var quash revoking
 	revoke := "quash revoke --addr " + startAnswering(t, quash.revoke) + " --file list --journal disk/journal --report disk/report; echo exit code $?"
-	out := onADisk(t, list.String(), "head -c 3500000 /dev/zero >disk/ballast; "+revoke+"; rm disk/ballast; "+revoke+"; head -2 disk/report")
+	out := onADisk(t, list.String(), "head -c 4100000 /dev/zero >disk/ballast; "+revoke+"; rm disk/ballast; "+revoke+"; head -2 disk/report")
 	first, second, _ := strings.Cut(out, "exit code 7\n")
 	if !strings.Contains(first, "quash: the journal disk/journal cannot be written: ") ||
 		!strings.Contains(first, "no space left on device: nothing is lost, and when that is put right, the same command goes on where this one stopped") {
@@ -54,7 +54,8 @@ func TestRevokeListOnAFullDisk(t *testing.T) {
 	if !strings.Contains(second, "quash: going on with what disk/journal has") || !strings.Contains(second, "All tokens are dead.\nexit code 0\n{\n  \"complete\": true") {
 		t.Errorf("the second run told\n%s", second)
 	}
-	if n := len(quash.tokens()); n != lines {
+	// Where there was no room for the answers, the tokens in flight are sent again.
+	if n := len(quash.tokens()); n < lines || n > lines+64 {
 		t.Errorf("there were %d calls for %d tokens", n, lines)
 	}
 }

@@ -17,6 +17,9 @@ import (
 // is dropped without a word.
 const terminalLine = 4095
 
+// maxOneToken is how much is read of what should be one token: more than any line has.
+const maxOneToken = 128 << 10
+
 // readToken reads the one token.
 func (c *revokeCmd) readToken(ctx context.Context, std streams) (string, error) {
 	if c.TokenFile != "" {
@@ -63,20 +66,18 @@ func openInput(ctx context.Context, name fileName) (*os.File, error) {
 
 // onlyToken reads a list that must have one token. from names it.
 func onlyToken(r io.Reader, from string) (string, error) {
-	list := tokenlist.New(r)
-	line, err := list.Next()
+	lines, err := tokenlist.Read(io.LimitReader(r, maxOneToken))
 	switch {
-	case errors.Is(err, io.EOF):
-		return "", &usageError{[]string{from + " has no token"}}
 	case err != nil:
 		return "", fmt.Errorf("read %s: %w", from, err)
-	case line.Problem != "":
-		return "", &usageError{[]string{fmt.Sprintf("%s: line %d %s", from, line.Number, line.Problem)}}
-	}
-	if _, err := list.Next(); !errors.Is(err, io.EOF) {
+	case len(lines) == 0:
+		return "", &usageError{[]string{from + " has no token"}}
+	case lines[0].Problem != "":
+		return "", &usageError{[]string{fmt.Sprintf("%s: line %d %s", from, lines[0].Number, lines[0].Problem)}}
+	case len(lines) > 1:
 		return "", &usageError{[]string{from + " has more than one line: --file is for lists"}}
 	}
-	return line.Token, nil
+	return lines[0].Token, nil
 }
 
 // askForToken has somebody paste it, without showing it.

@@ -30,7 +30,7 @@ func TestRevokeOutcomes(t *testing.T) {
 	)
 	type want struct {
 		code    int
-		outcome bulk.Kind
+		outcome bulk.Outcome
 		dead    string // followed by the error's message and its reason, if it ends with a space
 		do      string
 	}
