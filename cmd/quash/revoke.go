@@ -129,8 +129,8 @@ func (c *revokeCmd) dial(attempts int) (*client.Client, error) {
 // seconds before that, which says more than that time is up.
 const answerGrace = 10 * time.Second
 
-// call asks quash to revoke a token. It fails at once where no quash is: whoever sits
-// before it wants to know.
+// call asks quash to revoke a token. It fails at once where there is no quash: the
+// user wants to know.
 func (c *revokeCmd) call(ctx context.Context, quash *client.Client, token string) (*quashv1.RevokeResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout+answerGrace)
 	defer cancel()

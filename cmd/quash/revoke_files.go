@@ -75,7 +75,7 @@ func (l *list) changed() error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("it cannot be told whether the list was changed: %w", err)
+		return fmt.Errorf("the list may have been changed: %w", err)
 	case !os.SameFile(now, l.before), now.Size() != l.before.Size(), !now.ModTime().Equal(l.before.ModTime()):
 		return errListChanged
 	}

@@ -170,7 +170,7 @@ func (v verdict) whatToDo() string {
 		return fmt.Sprintf("Repeat the command%s with --allow-invalid: that succeeds either way.", in)
 	default:
 		if v.RetryAfter == 0 && v.Code != "UNAVAILABLE" {
-			return "Repeating the command does not help until that is mended."
+			return "Repeating the command does not help until that is fixed."
 		}
 		return fmt.Sprintf("Repeat the command%s.", in)
 	}

@@ -20,8 +20,6 @@ const (
 	defaultPause = time.Second
 	// longPause is how long a pause is that the operator is told about.
 	longPause = 10 * time.Second
-	// remindAfter is how often it is told that an outage goes on.
-	remindAfter = 30 * time.Second
 )
 
 // ErrOutage is why a run ends before its list: nothing gets through any more.
@@ -40,7 +38,6 @@ type gate struct {
 	until    time.Time // no call is made before
 	since    time.Time // when the outage was noticed; zero while there is none
 	probe    time.Duration
-	reminded time.Time
 }
 
 // next is when a call may be made that is due at some time, and whether it has to be the
@@ -103,17 +100,13 @@ func (g *gate) answered(sent time.Time, a Answer) {
 	g.failures++
 	switch {
 	case g.since.IsZero() && g.failures >= g.limit:
-		g.since, g.probe, g.reminded = now, firstProbe, now
+		g.since, g.probe = now, firstProbe
 		g.pause(now, max(g.probe, a.RetryDelay))
 		g.notify(fmt.Sprintf("nothing gets through (%s): from now on one token at a time is tried, the next in %s", a.cause(), g.until.Sub(now).Round(time.Second)))
 	case g.since.IsZero(), sent.Before(g.since): // a call from before the outage says nothing new
 	default:
 		g.probe = min(2*g.probe, lastProbe)
 		g.pause(now, max(g.probe, a.RetryDelay))
-		if now.Sub(g.reminded) >= remindAfter {
-			g.reminded = now
-			g.notify(fmt.Sprintf("nothing has got through for %s (%s); the next try is in %s", now.Sub(g.since).Round(time.Second), a.cause(), g.until.Sub(now).Round(time.Second)))
-		}
 	}
 }
 

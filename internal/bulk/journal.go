@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -164,12 +163,6 @@ func (j *Journal) create(h header) (err error) {
 	if err := errors.Join(writeErr, j.file.Truncate(j.size), j.file.Chmod(0o600), j.file.Sync()); err != nil {
 		_ = j.file.Truncate(0)
 		return fmt.Errorf("the journal %s cannot be written: %w", j.path, err)
-	}
-	// The names of new files have to outlast a power failure too. Some file systems, and
-	// Windows, cannot be asked for that.
-	if dir, err := os.Open(filepath.Dir(j.path)); err == nil {
-		_ = dir.Sync()
-		_ = dir.Close()
 	}
 	return nil
 }

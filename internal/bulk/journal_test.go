@@ -135,7 +135,7 @@ func TestJournalCutAnywhere(t *testing.T) {
 				t.Errorf("cut at %d: line %d is %v after %d calls, want %v after %d", size, line.Number, line.Result, f.calls[line.Token], want, calls)
 			}
 		}
-		// It has told all of that to the next one.
+		// The next run finds all of that in the journal.
 		again := newFixture(t, lines...)
 		synctest.Test(t, func(t *testing.T) { again.resume(t, path); again.run(t) })
 		if len(again.calls) > 0 {

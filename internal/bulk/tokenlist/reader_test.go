@@ -240,8 +240,7 @@ func TestWrappedAtAnyColumn(t *testing.T) {
 	}
 }
 
-// Every line that is not empty has a token that stands in it, or a problem that repeats
-// nothing of it.
+// Every line that is not empty has a token that stands in it, or a problem.
 func FuzzRead(f *testing.F) {
 	for _, c := range lists {
 		f.Add(c.list)
