@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -25,35 +26,37 @@ type list struct {
 
 // readList reads the list, which may be standard input, into memory.
 func (c *revokeCmd) readList(ctx context.Context, std streams) (*list, error) {
-	l, in := &list{}, std.in
 	if c.File == stdinName {
 		if _, ok := terminalOf(std.in); ok {
 			return nil, &usageError{[]string{"--file - reads a pipe, and standard input is a terminal"}}
 		}
+		l := &list{}
 		if redirected, ok := std.in.(*os.File); ok {
 			l.before, _ = redirected.Stat()
 		}
-	} else {
-		file, err := openInput(ctx, c.File)
-		if err != nil {
-			return nil, fmt.Errorf("--file: %w", err)
-		}
-		defer file.Close()
-		l.path = string(c.File)
-		if l.before, err = file.Stat(); err == nil && l.before.IsDir() {
-			err = errors.New("it is a directory")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("--file %s: %w", c.File, err)
-		}
-		in = file
+		return l.read(ctx, std.in)
 	}
-	_, err := orInterrupted(ctx, func() (struct{}, error) {
-		read, err := tokenlist.Read(in)
-		l.lines, l.readErr = bulk.NewLines(read), err
-		return struct{}{}, nil
+	file, err := openInput(ctx, c.File)
+	if err != nil {
+		return nil, fmt.Errorf("--file: %w", err)
+	}
+	defer file.Close()
+	before, err := file.Stat()
+	if err == nil && before.IsDir() {
+		err = errors.New("it is a directory")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--file %s: %w", c.File, err)
+	}
+	return (&list{path: string(c.File), before: before}).read(ctx, file)
+}
+
+func (l *list) read(ctx context.Context, in io.Reader) (*list, error) {
+	return orInterrupted(ctx, func() (*list, error) {
+		lines, err := tokenlist.Read(in)
+		l.lines, l.readErr = bulk.NewLines(lines), err
+		return l, nil
 	})
-	return l, err
 }
 
 // is reports whether a path leads to the list.

@@ -107,7 +107,7 @@ func listArgs(t *testing.T, addr string, lines int) (args []string, report strin
 // startRevoke starts quash revoke as a process.
 func startRevoke(t *testing.T, args []string) *proctest.Process {
 	t.Helper()
-	p, err := proctest.Start(exec.Command("quash", append([]string{"revoke"}, args...)...)) //nolint:noctx // Kill ends it
+	p, err := proctest.Start(exec.Command("quash", append([]string{"revoke"}, args...)...))
 	must(t, err)
 	t.Cleanup(p.Kill)
 	return p
@@ -136,7 +136,7 @@ func TestRevokeListKilled(t *testing.T) {
 		<-halted
 		p.Kill()
 		quash.resume()
-		if status := p.State().Sys().(syscall.WaitStatus); !status.Signaled() { //nolint:forcetypeassert // on Unix it is one
+		if status := p.State().Sys().(syscall.WaitStatus); !status.Signaled() {
 			t.Fatalf("it ended by itself\n%s", p)
 		}
 	}
@@ -194,7 +194,7 @@ func TestRevokeListInterruptedTwice(t *testing.T) {
 	interrupt(t, p)
 	must(t, p.Signal(os.Interrupt))
 	must(t, p.Wait())
-	if status := p.State().Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGINT { //nolint:forcetypeassert // on Unix it is one
+	if status := p.State().Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGINT {
 		t.Errorf("it ended with %s\n%s", p.State(), p)
 	}
 }

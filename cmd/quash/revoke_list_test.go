@@ -179,19 +179,14 @@ func TestRevokeListKeepsItsFiles(t *testing.T) {
 		"the journal is the list":             {[]string{"--file", path("list"), "--journal", path("list")}, "--journal is the list itself: name another file"},
 		"the journal is the list, still none": {[]string{"--file", path("empty"), "--journal", path("empty")}, "--journal is the list itself: name another file"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got := revoke(t, "", append([]string{"--addr", addr}, c.args...)...)
-			if want := (ended{exitUsage, "", "quash: " + c.want + "\n"}); got != want {
-				t.Errorf("it ended with %+v\nwant %+v", got, want)
-			}
-		})
-	}
-	t.Cleanup(func() {
-		if contents(t, path("list")) != leaked(1)+"\n" || contents(t, path("empty")) != "" || len(quash.tokens()) > 0 {
-			t.Error("something was done")
+		got := revoke(t, "", append([]string{"--addr", addr}, c.args...)...)
+		if want := (ended{exitUsage, "", "quash: " + c.want + "\n"}); got != want {
+			t.Errorf("%s: it ended with %+v\nwant %+v", name, got, want)
 		}
-	})
+	}
+	if contents(t, path("list")) != leaked(1)+"\n" || contents(t, path("empty")) != "" || len(quash.tokens()) > 0 {
+		t.Error("something was done")
+	}
 }
 
 // Not even where the shell has opened it.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -67,7 +68,7 @@ type span struct{ from, to int64 }
 
 func (s span) String() string {
 	if s.from == s.to {
-		return fmt.Sprint(s.from)
+		return strconv.FormatInt(s.from, 10)
 	}
 	return fmt.Sprintf("%d-%d", s.from, s.to)
 }
@@ -133,7 +134,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	out.WriteString("\n")
 	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
 	for _, g := range r.Groups {
-		fmt.Fprintf(table, "  %s\t%d\t%s\t%s\n", g.Outcome.label(), g.Count, g.Why, g.lines())
+		_, _ = fmt.Fprintf(table, "  %s\t%d\t%s\t%s\n", g.Outcome.label(), g.Count, g.Why, g.lines())
 	}
 	_ = table.Flush() // a strings.Builder takes everything
 	out.WriteString(r.conclusion())

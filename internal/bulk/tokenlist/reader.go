@@ -60,13 +60,14 @@ func read(in *bufio.Reader) (lines []Line, err error) {
 		}
 		// The text before a failure may be half a line. The text before the end of the
 		// list is a line, even without a newline.
-		if err != nil && !errors.Is(err, io.EOF) {
+		ended := errors.Is(err, io.EOF)
+		if err != nil && !ended {
 			return lines, cannotRead(number, err)
 		}
 		if line.Token != "" || line.Problem != "" {
 			lines = append(lines, line)
 		}
-		if err != nil {
+		if ended {
 			return lines, nil
 		}
 	}
