@@ -3,8 +3,6 @@ package tokenlist
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"strings"
 )
 
@@ -17,17 +15,16 @@ type Problem string
 
 // The problems that there are.
 const (
-	TooLong         Problem = "is longer than any token"
-	NoTokenChars    Problem = "has characters that no token has"
-	BadJSON         Problem = "begins like an object of JSON, and is not one"
-	NoTokenMember   Problem = `has no member "token"`
-	TwoTokenMembers Problem = `has more than one member "token"`
-	TokenNoString   Problem = `has a member "token" that is not a string`
-	EmptyToken      Problem = "has an empty token"
-	WrapBegins      Problem = "looks like the beginning of a token that was wrapped, and goes on in the next line"
-	WrapGoesOn      Problem = "looks like a further part of a token that was wrapped, and begins in a line before"
-	JSONPart        Problem = "looks like a part of a longer text in JSON: write a token a line, as jq -r does"
-	BearerPrefix    Problem = `begins with "Bearer": leave the token only`
+	TooLong       Problem = "is longer than any token"
+	NoTokenChars  Problem = "has characters that no token has"
+	BadJSON       Problem = "begins like an object of JSON, and is not one"
+	NoTokenMember Problem = `has no member "token"`
+	TokenNoString Problem = `has a member "token" that is not a string`
+	EmptyToken    Problem = "has an empty token"
+	WrapBegins    Problem = "looks like the beginning of a token that was wrapped, and goes on in the next line"
+	WrapGoesOn    Problem = "looks like a further part of a token that was wrapped, and begins in a line before"
+	JSONPart      Problem = "looks like a part of a longer text in JSON: write a token a line, as jq -r does"
+	BearerPrefix  Problem = `begins with "Bearer": leave the token only`
 )
 
 // parse returns the token of a line, or why it has none; neither for an empty line.
@@ -98,42 +95,19 @@ func unquoted(text []byte) []byte {
 	return text
 }
 
-// parseObject returns the token of a line that begins like a JSON object. Decoding into a
-// struct would silently take the last of two members "token", and a member "Token" too.
+// parseObject returns the token of a line that begins like a JSON object. A map has names
+// as they are written: decoding into a struct would take a member "Token" too.
 func parseObject(text []byte) (string, Problem) {
-	object := json.NewDecoder(bytes.NewReader(text))
-	if _, err := object.Token(); err != nil {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(text, &members); err != nil {
 		return "", BadJSON
 	}
-	var values []json.RawMessage
-	for object.More() {
-		name, err := object.Token()
-		if err != nil {
-			return "", BadJSON
-		}
-		var value json.RawMessage
-		if err := object.Decode(&value); err != nil {
-			return "", BadJSON
-		}
-		if name == "token" {
-			values = append(values, value)
-		}
-	}
-	if _, err := object.Token(); err != nil {
-		return "", BadJSON
-	}
-	if _, err := object.Token(); !errors.Is(err, io.EOF) {
-		return "", BadJSON // something follows
-	}
-	switch len(values) {
-	case 0:
+	member, ok := members["token"]
+	if !ok {
 		return "", NoTokenMember
-	case 1:
-	default:
-		return "", TwoTokenMembers
 	}
 	var token *string
-	if err := json.Unmarshal(values[0], &token); err != nil || token == nil {
+	if err := json.Unmarshal(member, &token); err != nil || token == nil {
 		return "", TokenNoString
 	}
 	return checked(*token)
