@@ -158,20 +158,17 @@ func (b bar) parts() []string {
 // maxLeft is the longest time left that is worth showing.
 const maxLeft = 100 * time.Hour
 
-const (
-	minBar, maxBar = 10, 30
-	barless        = 60 // columns that are better used for words
-)
+// minColumns is the width of a terminal that has room for a bar next to the words.
+const minColumns, barWidth = 60, 10
 
 // fit is as much of it as goes into a line of so many columns. All characters are ASCII,
 // one column each.
 func (b bar) fit(columns int) string {
 	room := columns - 1 // the last column makes some terminals go to the next line
 	text := ""
-	if b.Tokens > 0 && columns > barless {
-		width := min(max(columns/8, minBar), maxBar)
-		done := width * b.Settled / b.Tokens
-		text = fmt.Sprintf("[%s%s] %3d%%", strings.Repeat("#", done), strings.Repeat("-", width-done), 100*b.Settled/b.Tokens)
+	if b.Tokens > 0 && columns > minColumns {
+		done := barWidth * b.Settled / b.Tokens
+		text = fmt.Sprintf("[%s%s] %3d%%", strings.Repeat("#", done), strings.Repeat("-", barWidth-done), 100*b.Settled/b.Tokens)
 	}
 	for _, part := range b.parts() {
 		separator := "  "

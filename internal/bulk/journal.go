@@ -141,8 +141,10 @@ func (j *Journal) readHeader() error {
 			"go on with the version that began it, or start over with another journal", j.header.Version, journalVersion)
 	}
 	j.size = int64(len(text))
-	_, err = j.in.Peek(1)
-	j.resumed = err == nil
+	if _, err := j.in.Peek(1); !errors.Is(err, io.EOF) {
+		j.resumed = true
+		return err
+	}
 	return nil
 }
 

@@ -308,6 +308,28 @@ func TestListsOfAJournal(t *testing.T) {
 	}
 }
 
+// Only the last line of a journal may be half of one.
+func TestADamagedJournal(t *testing.T) {
+	t.Parallel()
+	for _, damaged := range []string{"not JSON", `{"line":1}`, strings.Repeat("x", 1e5)} {
+		path := newPath(t)
+		oneRun(t, path, nil, token(0))
+		write(t, path, append(read(t, path), damaged+"\n"...))
+		lines := linesOf(t, token(0))
+		j, err := bulk.OpenJournal(path, terms, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer j.Close()
+		if err := j.Restore(lines); err == nil || !strings.HasPrefix(err.Error(), "line 4 of the journal "+path+" is damaged: ") {
+			t.Errorf("failed with %v", err)
+		}
+		if lines[0].Result != notAsked {
+			t.Errorf("the line is %v", lines[0].Result)
+		}
+	}
+}
+
 // A journal without records is as good as new, also for another run. It takes a key that
 // is there, for that may belong to a journal that was moved away.
 func TestNewJournals(t *testing.T) {
