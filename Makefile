@@ -24,7 +24,7 @@ BENCH ?= -page docs/performance.md
 
 # The packages with a test for each document that is made from their code; with -update
 # it writes the document.
-DOCUMENTED := ./service/server ./cmd/quash ./internal/operations
+DOCUMENTED := ./service/server ./cmd/quash
 
 # Modules of their own: what they need is not to be needed by quash, or by its importers.
 NESTED := deploy bench tools
@@ -54,7 +54,7 @@ race: ## Run the tests with the race detector, in random order.
 	go test -race -shuffle=on ./...
 
 .PHONY: chart
-chart: ## Test the Helm chart: lint, render, decode strictly, serve with what it renders.
+chart: ## Test the Helm chart, the alerts and the dashboard; the alert cases where promtool is installed.
 	cd deploy && go test ./...
 
 .PHONY: examples
@@ -84,10 +84,6 @@ bench: build .build/quash-bench ## Compare quash with others that do its work; w
 .PHONY: bench-test
 bench-test: ## Test what decides whether soak, load and bench pass, with the race detector.
 	cd bench && go test -race -shuffle=on ./...
-
-.PHONY: alerts
-alerts: ## Try the alert rules on recorded series, where promtool is installed.
-	go test ./internal/operations -count=1 -cases -v -run 'Rules|Alerts|PromQL'
 
 .PHONY: load
 load: .build/quash-bench ## Have ghz make CALLS (20000) calls, CONCURRENCY (64) at a time, and fail unless all tokens are dead.
