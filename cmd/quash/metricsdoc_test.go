@@ -113,7 +113,7 @@ func scrapeOfEverything(t *testing.T) map[string]*dto.MetricFamily {
 			t.Errorf("%s, want %d", resp.Status, call.status)
 		}
 	}
-	resp, err := client.Get("http://" + addrs.Admin + "/metrics") //nolint:noctx // ends with the process
+	resp, err := client.Get("http://" + addrs.Admin + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
