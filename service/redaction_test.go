@@ -21,7 +21,7 @@ import (
 )
 
 // A RevokeRequest is generated with methods that keep its token from being printed
-// (protoc-gen-go-redact). They are tried here, on what this package is given.
+// (tools/protoc-gen-go-redact). They are tried here, on what this package is given.
 
 var redactionToken = secrettest.Spiked("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJwZXJzb24tMSJ9.c2lnbmVkLWluLWEtdGVzdA")
 

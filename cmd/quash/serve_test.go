@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quashdev/quash/service/filewatch"
+	"github.com/quashdev/quash/internal/filewatch"
 )
 
 func TestReadAPIKey(t *testing.T) {

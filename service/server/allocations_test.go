@@ -12,17 +12,18 @@ import (
 	"github.com/quashdev/quash/service/server"
 )
 
-// allocationsFile has how often a call of BenchmarkRevoke allocates, by its door.
+// allocationsFile has how often a call of BenchmarkRevoke allocates, by its endpoint.
 const allocationsFile = "testdata/allocations.json"
 
-// Allocations cost the time of whoever collects them. Unlike time they can be counted:
+// Allocations cost time when they are collected. Unlike time they can be counted:
 // a call may not allocate more than five in a hundred above what is on record.
 //
 // It is not parallel: what other tests allocate in the meantime would be counted too.
 func TestAllocations(t *testing.T) {
 	const warmUp, calls = 100, 1000
 	counted := map[string]int{}
-	for name, call := range bareCalls(t, startProduction(t)) {
+	for name, connect := range bareCalls(startProduction(t)) {
+		call := connect(t)
 		must := func() {
 			if err := call(); err != nil {
 				t.Fatalf("%s: %v", name, err)

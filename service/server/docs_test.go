@@ -145,8 +145,8 @@ func TestBrowsersGetAConnectionForEachRequest(t *testing.T) {
 }
 
 // The list of allowed callers is for calls. The page and the document are the same for
-// everyone who gets past the handshake, and so is what preflights are told.
-func TestDocsLetNobodyCall(t *testing.T) {
+// everyone who gets past the handshake, and so are the answers to preflights.
+func TestDocsAreNoWayAroundTheListOfCallers(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, neverCalled(t), withDocs, withOrigins(appOrigin), func(_ *service.Config, cfg *server.Config) {
 		cfg.AllowedCallers = func() server.AllowedCallers { return server.AllowedCallers{} }

@@ -26,9 +26,9 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/telemetry"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/slashid"
-	"github.com/quashdev/quash/service/telemetry"
 )
 
 // fuzzedAnswers are those of SlashID in FuzzREST: what is not tried again. The last is

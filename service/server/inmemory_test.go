@@ -21,10 +21,10 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/telemetry"
 	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/slashid"
-	"github.com/quashdev/quash/service/telemetry"
 )
 
 // revokesAll revokes every token at once.

@@ -1,239 +1,279 @@
-package server
+package server_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"maps"
 	"net/http"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
-	"time"
 
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v4"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
-	"github.com/quashdev/quash/service"
-	"github.com/quashdev/quash/service/slashid"
 )
 
-const openAPIFile = "openapi.json"
+type object = map[string]any
 
-// headerCorrelationID is as SlashID writes it.
-const headerCorrelationID = "slashid-correlation-id"
-
-type protoName = protoreflect.FullName
-
-// openapi.json is written from what the doors answer by: the messages and the rules in
-// the protos, the outcome table, the doors' own statuses and headers. The examples are
-// what the doors write.
-func TestOpenAPIDoc(t *testing.T) {
-	t.Parallel()
-	want := renderOpenAPI(t)
-	if *update {
-		if err := os.WriteFile(openAPIFile, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if !bytes.Equal(openAPI, want) {
-		t.Errorf("service/server/%s is stale; make docs writes it anew", openAPIFile)
-	}
+// openAPI is openapi.yaml, with a compiler of its schemas.
+type openAPI struct {
+	document object
+	mu       sync.Mutex
+	compiler *jsonschema.Compiler
 }
 
-func renderOpenAPI(t *testing.T) []byte {
+var loadOpenAPI = sync.OnceValues(func() (*openAPI, error) {
+	text, err := os.ReadFile("openapi.yaml")
+	if err != nil {
+		return nil, err
+	}
+	var document object
+	if err := yaml.Load(text, &document); err != nil {
+		return nil, err
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.DefaultDraft(jsonschema.Draft2020)
+	return &openAPI{document: document, compiler: compiler}, compiler.AddResource("openapi.yaml", document)
+})
+
+func readOpenAPI(t *testing.T) *openAPI {
 	t.Helper()
-	comments := readComments(t)
-	var reasons []string
-	for number := range slices.Sorted(maps.Keys(quashv1.ErrorReason_name)) {
-		reason := strings.TrimPrefix(quashv1.ErrorReason(number).String(), "ERROR_REASON_")
-		if number != 0 && !slices.Contains(notOverREST, reason) {
-			reasons = append(reasons, reason)
-		}
-	}
-	native, dropIn := newNative(), newDropIn()
-	native.limits, dropIn.limits = DefaultLimits, DefaultLimits
-	document := object{
-		{"openapi", "3.1.0"},
-		{"info", object{
-			{"title", "quash"},
-			{"version", "v1"},
-			{"summary", "Revokes SlashID user tokens, and tells the truth about what became of them."},
-			{"description", introduction},
-			{"license", object{{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}},
-		}},
-		{"servers", []object{{{"url", "/"}, {"description", "The quash that served this document."}}}},
-		{"security", []object{{}, {{"SlashIDAPIKey", []string{}}}, {{"SlashIDBearer", []string{}}}}},
-		{"tags", []object{{{"name", "TokenService"}, {"description", comments.of("quash.v1.TokenService")}}}},
-		{"paths", object{
-			{native.path, object{{"post", object{
-				{"tags", []string{"TokenService"}},
-				{"operationId", "revoke"},
-				{"summary", "Revoke a token, in quash's own form"},
-				{"description", comments.of("quash.v1.TokenService.Revoke")},
-				{"parameters", parameters(t)},
-				{"requestBody", requestBodyOf("RevokeRequest", "")},
-				{"responses", responses(t, native, successes(t, native, http.StatusOK), comments)},
-			}}}},
-			{dropIn.path, object{{"post", object{
-				{"tags", []string{"TokenService"}},
-				{"operationId", "revokeBySlashIDContract"},
-				{"summary", "Revoke a token, in SlashID's form"},
-				{"description", dropInDescription},
-				{"parameters", parameters(t)},
-				{"requestBody", requestBodyOf("SlashIDRequest", "Read as JSON whatever its Content-Type says.")},
-				{"responses", responses(t, dropIn, successes(t, dropIn, http.StatusNoContent), comments)},
-			}}}},
-		}},
-		{"components", object{
-			{"schemas", schemas{comments, reasons, service.ErrorDomain}.all()},
-			{"parameters", headerParameters()},
-			{"headers", object{
-				{"CorrelationID", object{
-					{"description", "SlashID's id for the request; its support asks for it. There whenever SlashID named the request."},
-					{"schema", object{{"type", "string"}}},
-				}},
-				{"RetryAfter", object{
-					{"description", "How many seconds to wait before the call is repeated. There when repeating it can help."},
-					{"schema", object{{"type", "integer"}, {"minimum", 0}}},
-				}},
-			}},
-			{"responses", object{{"HeaderTooLarge", object{
-				{"description", "The header is larger than --max-header-bytes. Nothing of the request was read."},
-				{"content", object{
-					{"text/plain", object{{"schema", object{{"type", "string"}}}}},
-					{"text/html", object{{"schema", object{{"type", "string"}}}}},
-				}},
-			}}}},
-			{"securitySchemes", object{
-				{"SlashIDAPIKey", object{
-					{"type", "apiKey"},
-					{"in", "header"},
-					{"name", "SlashID-API-Key"},
-					{"description", "The organisation's API key. " + forwarded},
-				}},
-				{"SlashIDBearer", object{
-					{"type", "http"},
-					{"scheme", "bearer"},
-					{"description", "A user's own token, as SlashID's browser SDK sends it. " + forwarded},
-				}},
-			}},
-		}},
-	}
-	data, err := plainJSON(document)
+	api, err := loadOpenAPI()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var indented bytes.Buffer
-	if err := json.Indent(&indented, data, "", "  "); err != nil {
-		t.Fatal(err)
-	}
-	indented.WriteByte('\n')
-	return indented.Bytes()
+	return api
 }
 
-const forwarded = "Forwarded to SlashID, unless quash has an API key of its own: then it is not read."
-
-const introduction = `After every answer the caller knows whether the token is dead: a success says what made it so, and each error has a reason and a state.
-
-- ` + "`NOT_APPLIED`" + `: This call did nothing to the token.
-- ` + "`IN_PROGRESS`" + `: It will be dead everywhere, for SlashID has accepted the revocation.
-- ` + "`UNKNOWN`" + `: Nobody can say. With ` + "`allowInvalid`" + ` a repetition succeeds either way.
-
-The state is that of the whole call: where an earlier attempt of it may have been applied, ` + "`NOT_APPLIED`" + ` becomes ` + "`UNKNOWN`" + `; where nothing at all was sent, ` + "`UNKNOWN`" + ` becomes ` + "`NOT_APPLIED`" + `.
-
-Both routes are the same call in two forms. A header and a member of the body that mean the same must agree. In an answer, members that have nothing to say are left out.
-
-Other methods than POST are answered with 405 in the form of the route, other paths with 404 in the native form, both with the reason ` + "`INVALID_REQUEST`" + `. What is not HTTP is answered in plain text.
-
-Who may call is decided by client certificates, where quash asks for them. The credentials below are for SlashID.`
-
-const dropInDescription = `SlashID's own contract, for clients that only change their base URL: the token in the body, consistency and timeout in headers, 204 for success, errors in SlashID's envelope.
-
-What the envelope has no room for is in the headers ` + "`Quash-Error-Reason`" + ` and ` + "`Quash-Revocation-State`" + `. A 408 is always SlashID's word that the revocation goes on and will be completed; a deadline of quash's own is 503.`
-
-func requestBodyOf(schema, description string) object {
-	body := object{
-		{"required", true},
-		{"content", object{{jsonType, object{{"schema", ref("schemas", schema)}}}}},
+// at follows keys, and each $ref on the way. It returns the object, or nil, with its JSON
+// pointer.
+func (api *openAPI) at(keys ...string) (node object, pointer string) {
+	node = api.document
+	for _, key := range keys {
+		node, _ = node[key].(object)
+		pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
+		if ref, ok := node["$ref"].(string); ok {
+			pointer = strings.TrimPrefix(ref, "#")
+			node, _ = api.at(strings.Split(pointer, "/")[1:]...)
+		}
 	}
-	if description != "" {
-		body = append(body, member{"description", description})
-	}
-	return body
+	return node, pointer
 }
 
-// headerParameters are the request headers that mean something, but for those of the
-// security schemes.
-func headerParameters() object {
-	parameter := func(name, description string, schema object) object {
-		return object{{"name", name}, {"in", "header"}, {"description", description}, {"schema", schema}}
+// validate checks a value against the schema at a JSON pointer.
+func (api *openAPI) validate(pointer string, value any) error {
+	api.mu.Lock()
+	schema, err := api.compiler.Compile("openapi.yaml#" + pointer)
+	api.mu.Unlock()
+	if err != nil {
+		return err
 	}
-	return object{
-		{"RequiredConsistency", parameter("SlashID-Required-Consistency", "How far the revocation must have spread before the call succeeds.", object{
-			{"type", "string"},
-			{"enum", []slashid.Consistency{slashid.LocalRegion, slashid.AllRegions}},
-			{"default", slashid.LocalRegion},
-		})},
-		{"RequiredConsistencyTimeout", parameter("SlashID-Required-Consistency-Timeout", "The most time to wait for that, in seconds.", object{
-			{"type", "integer"},
-			{"minimum", service.MinTimeout / time.Second},
-			{"maximum", service.MaxTimeout / time.Second},
-			{"default", service.DefaultTimeout / time.Second},
-		})},
-		{"SdkVersion", parameter("SlashID-SdkVersion", "The version of the calling SDK, for SlashID.", object{
-			{"type", "string"}, {"pattern", "^[ -~]*$"}, {"maxLength", 64}, {"examples", []string{"1.4.1"}},
-		})},
-		{"OrgID", parameter("SlashID-OrgID", "The organisation's id. "+forwarded, object{{"type", "string"}, {"pattern", "^[ -~]*$"}})},
-		{"Traceparent", parameter("traceparent", "W3C's trace context, which goes on to SlashID.", object{
-			{"type", "string"}, {"examples", []string{"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}},
-		})},
-	}
+	return schema.Validate(value)
 }
 
-// parameters are references to all of them. Together with the security schemes they
-// must be what REST forwards.
-func parameters(t *testing.T) (refs []object) {
+// checkAnswer validates an answer of a REST route: the document has its status, its
+// headers, its body, and for its status the reason that it gives. facade.do calls it.
+func checkAnswer(t *testing.T, req *http.Request, resp *http.Response, body []byte) {
 	t.Helper()
-	names := []string{slashid.HeaderAPIKey, slashid.HeaderAuthorization}
-	for _, m := range headerParameters() {
-		refs = append(refs, ref("parameters", m.name))
-		name, _ := m.value.(object)[0].value.(string)
-		names = append(names, http.CanonicalHeaderKey(name))
+	api := readOpenAPI(t)
+	if path, _ := api.at("paths", req.URL.Path); path == nil || req.Method != http.MethodPost {
+		return
 	}
-	slices.Sort(names)
-	if want := slices.Sorted(slices.Values(forwardedHeaders)); !slices.Equal(names, want) {
-		t.Errorf("the headers of the document are %q, those that mean something are %q", names, want)
+	at := []string{"paths", req.URL.Path, "post", "responses", strconv.Itoa(resp.StatusCode)}
+	response, pointer := api.at(at...)
+	if response == nil {
+		t.Errorf("openapi.yaml: %s has no status %d: %s", req.URL.Path, resp.StatusCode, body)
+		return
 	}
-	return refs
+	headers, _ := response["headers"].(object)
+	for name := range headers {
+		header, headerPointer := api.at(append(at, "headers", name)...)
+		value := resp.Header.Get(name)
+		if value == "" && header["required"] != true {
+			continue
+		}
+		var typed any = value
+		if n, err := strconv.Atoi(value); err == nil && name == "Retry-After" {
+			typed = n
+		}
+		if err := api.validate(headerPointer+"/schema", typed); err != nil {
+			t.Errorf("openapi.yaml: %s %d: header %s: %v", req.URL.Path, resp.StatusCode, name, err)
+		}
+	}
+	content, _ := response["content"].(object)
+	mediaType, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	switch {
+	case content == nil:
+		if len(body) > 0 {
+			t.Errorf("openapi.yaml: %s %d has no body: %s", req.URL.Path, resp.StatusCode, body)
+		}
+		return
+	case content[mediaType] == nil:
+		t.Errorf("openapi.yaml: %s %d has no %q: %s", req.URL.Path, resp.StatusCode, mediaType, body)
+		return
+	case mediaType != "application/json":
+		return
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	if err == nil {
+		err = api.validate(pointer+"/content/application~1json/schema", value)
+	}
+	if err != nil {
+		t.Errorf("openapi.yaml: %s %d: %v\n%s", req.URL.Path, resp.StatusCode, err, body)
+		return
+	}
+	if reason := restReason(resp, value); reason != "" && !api.names(req.URL.Path, resp.StatusCode, reason) {
+		t.Errorf("openapi.yaml: %s %d does not name %s", req.URL.Path, resp.StatusCode, reason)
+	}
 }
 
-// What the document says of statuses is what outcomes.md says of them.
+// restReason returns the reason of an error, from its header or its details.
+func restReason(resp *http.Response, body any) string {
+	details, _ := body.(object)["details"].([]any)
+	for _, detail := range details {
+		if reason, ok := detail.(object)["reason"].(string); ok {
+			return reason
+		}
+	}
+	return resp.Header.Get("Quash-Error-Reason")
+}
+
+// names reports whether the description of a route's status names a reason.
+func (api *openAPI) names(path string, status int, reason string) bool {
+	responses, _ := api.at("paths", path, "post", "responses")
+	response, _ := responses[strconv.Itoa(status)].(object)
+	description, _ := response["description"].(string)
+	return strings.Contains(description, "`"+reason+"`")
+}
+
+// The outcome table, as docs/outcomes.md has it, decides which reason comes with which
+// status.
 func TestOpenAPINamesEveryOutcome(t *testing.T) {
 	t.Parallel()
-	var document struct {
-		Paths map[string]struct {
-			Post struct {
-				Responses map[string]struct {
-					Description string `json:"description"`
-				} `json:"responses"`
-			} `json:"post"`
-		} `json:"paths"`
-	}
-	if err := json.Unmarshal(openAPI, &document); err != nil {
+	api := readOpenAPI(t)
+	text, err := os.ReadFile("../../docs/outcomes.md")
+	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range []*door{newNative(), newDropIn()} {
-		for _, doc := range service.OutcomeDocs() {
-			if doc.Error == nil || slices.Contains(notOverREST, doc.Error.Reason()) {
-				continue
+	rows := 0
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(line, " | ")
+		if len(cells) < 8 || quashv1.ErrorReason_value["ERROR_REASON_"+cells[2]] == 0 {
+			continue
+		}
+		rows++
+		for i, path := range []string{nativePath, dropInPath} {
+			status, err := strconv.Atoi(cells[5+i])
+			if err != nil || status < http.StatusBadRequest {
+				t.Errorf("%s answers %s with %s", path, cells[2], cells[5+i])
 			}
-			httpStatus := strconv.Itoa(d.statusOf(doc.Error.GRPCStatus()))
-			if got := document.Paths[d.path].Post.Responses[httpStatus].Description; !strings.Contains(got, doc.Error.Reason()) {
-				t.Errorf("%s: its %s does not tell of %s", d.path, httpStatus, doc.Error.Reason())
+			// No caller of REST gives a deadline.
+			if cells[2] != "DEADLINE_TOO_SHORT" && !api.names(path, status, cells[2]) {
+				t.Errorf("%s: its %d does not name %s", path, status, cells[2])
 			}
 		}
+	}
+	if rows < len(quashv1.ErrorReason_name)-1 {
+		t.Errorf("%d rows for %d reasons", rows, len(quashv1.ErrorReason_name)-1)
+	}
+}
+
+func TestOpenAPIHasTheProtosFields(t *testing.T) {
+	t.Parallel()
+	api := readOpenAPI(t)
+	for name, message := range map[string]proto.Message{
+		"RevokeRequest":  &quashv1.RevokeRequest{},
+		"RevokeResponse": &quashv1.RevokeResponse{},
+		"RevokeFailure":  &quashv1.RevokeFailure{},
+	} {
+		want := map[string]bool{}
+		fields := message.ProtoReflect().Descriptor().Fields()
+		for i := range fields.Len() {
+			want[fields.Get(i).JSONName()] = true
+		}
+		properties, _ := api.at("components", "schemas", name, "properties")
+		got := map[string]bool{}
+		for property := range properties {
+			got[property] = true
+		}
+		delete(got, "@type")
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-proto +openapi.yaml):\n%s", name, diff)
+		}
+	}
+	options := (&quashv1.RevokeRequest{}).ProtoReflect().Descriptor().Fields().ByName("token").Options()
+	rules := proto.GetExtension(options, validate.E_Field).(*validate.FieldRules).GetString()
+	token, _ := api.at("components", "schemas", "Token")
+	if token["minLength"] != int(rules.GetMinBytes()) || token["maxLength"] != int(rules.GetMaxBytes()) || token["pattern"] != rules.GetPattern() {
+		t.Errorf("Token is %v, want %v", token, rules)
+	}
+}
+
+func TestOpenAPIHasTheProtosEnums(t *testing.T) {
+	t.Parallel()
+	api := readOpenAPI(t)
+	for name, tt := range map[string]struct {
+		enum   protoreflect.EnumDescriptor
+		prefix string
+		never  []string
+	}{
+		"Consistency":     {enum: quashv1.Consistency(0).Descriptor()},
+		"Outcome":         {enum: quashv1.Outcome(0).Descriptor(), never: []string{"OUTCOME_UNSPECIFIED"}},
+		"RevocationState": {enum: quashv1.RevocationState(0).Descriptor(), never: []string{"REVOCATION_STATE_UNSPECIFIED"}},
+		"Reason":          {enum: quashv1.ErrorReason(0).Descriptor(), prefix: "ERROR_REASON_", never: []string{"UNSPECIFIED", "DEADLINE_TOO_SHORT"}},
+	} {
+		var want, got []string
+		for i := range tt.enum.Values().Len() {
+			want = append(want, strings.TrimPrefix(string(tt.enum.Values().Get(i).Name()), tt.prefix))
+		}
+		want = slices.DeleteFunc(want, func(value string) bool { return slices.Contains(tt.never, value) })
+		schema, _ := api.at("components", "schemas", name)
+		for _, value := range append(list(schema["enum"]), list(schema["oneOf"])...) {
+			if one, ok := value.(object); ok {
+				value = one["const"]
+			}
+			got = append(got, value.(string))
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-proto +openapi.yaml):\n%s", name, diff)
+		}
+	}
+}
+
+func list(value any) []any {
+	values, _ := value.([]any)
+	return values
+}
+
+func TestOpenAPIExamplesAreValid(t *testing.T) {
+	t.Parallel()
+	api := readOpenAPI(t)
+	checked := 0
+	for _, at := range [][]string{
+		{"paths", nativePath, "post", "responses", "200"},
+		{"components", "responses", "Native"},
+		{"components", "responses", "DropIn"},
+	} {
+		content, pointer := api.at(append(at, "content", "application/json")...)
+		examples, _ := content["examples"].(object)
+		for name := range maps.Keys(examples) {
+			checked++
+			if err := api.validate(pointer+"/schema", examples[name].(object)["value"]); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	if checked == 0 {
+		t.Error("there are no examples")
 	}
 }

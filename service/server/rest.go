@@ -18,9 +18,9 @@ import (
 	"google.golang.org/grpc/status"
 
 	gateway "github.com/quashdev/quash/gen/gateway/quash/v1"
+	"github.com/quashdev/quash/internal/telemetry"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/slashid"
-	"github.com/quashdev/quash/service/telemetry"
 )
 
 // forwardedHeaders are the request headers that become metadata of the call, and

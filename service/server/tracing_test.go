@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
-	"github.com/quashdev/quash/service/telemetry"
+	"github.com/quashdev/quash/internal/telemetry"
 )
 
 // A call is measured by its code; a code that is the server's failure is told as an error
