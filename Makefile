@@ -27,11 +27,7 @@ BENCH ?= -page docs/performance.md
 DOCUMENTED := ./service/server ./cmd/quash
 
 # Modules of their own: what they need is not to be needed by quash, or by its importers.
-NESTED := deploy bench tools
-
-# Programs of callers, in other languages than Go. npm's packages have scripts that run
-# when they are installed, which nothing here needs.
-EXAMPLES := examples/node examples/slashid-sdk
+NESTED := deploy bench tools test/e2e
 
 IMPORTS     := .build/proto-imports
 DESCRIPTORS := examples/node/quash.json
@@ -39,7 +35,7 @@ TWICE       := .build/twice
 
 .PHONY: help
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: dev
 dev: ## Run quash in front of an embedded sandbox of SlashID, on loopback.
@@ -57,16 +53,13 @@ race: ## Run the tests with the race detector, in random order.
 chart: ## Test the Helm chart, the alerts and the dashboard; the alert cases where promtool is installed.
 	cd deploy && go test ./...
 
+.PHONY: e2e
+e2e: ## Test the built binary from outside: leaks, attacks, restarts, browser, telemetry.
+	cd test/e2e && go test -count=1 ./... # go does not know that the tests depend on the binary
+
 .PHONY: examples
-examples: export QUASH := $(CURDIR)/bin/quash
-examples: build ## Test the examples, and the commands of docs/callers.md, with Node and npm.
-	@for program in node npm curl; do command -v $$program >/dev/null && continue; \
-		echo "examples: needs $$program; Debian: apt-get install nodejs npm curl" >&2; exit 1; \
-	done
-	@set -ex; for example in $(EXAMPLES); do \
-		(cd $$example && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error); \
-	done
-	cd examples && node --test
+examples: ## Test the examples, and the commands of docs/callers.md, with Node and npm.
+	cd test/e2e && go test -run '^TestExamples$$' -count=1 -npm
 
 # Built and not run by `go run`, which would leave it running when make is killed.
 .PHONY: .build/quash-bench
@@ -129,7 +122,7 @@ docs: ## Write the documents that are made from code.
 
 .PHONY: openapi
 openapi: ## Check openapi.json with public tools, out of npm: a linter, and the generator of a client.
-	go test ./cmd/quash -run '^TestPublicTools$$' -count=1 -v -npm
+	cd test/e2e && go test -run '^TestOpenAPITools$$' -count=1 -v -npm
 
 .PHONY: generated
 generated: generate ## Fail unless what `make generate` makes is what is committed.
