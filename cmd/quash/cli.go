@@ -1,15 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"reflect"
+	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -46,91 +45,59 @@ type streams struct {
 	out, err io.Writer
 }
 
-// usageError is one or more things wrong with a command line or the environment.
-type usageError struct{ problems []string }
+// usageError is what is wrong with a command line or the environment. The flags' checks
+// collect their problems in one, so that all of them are reported at once.
+type usageError []string
 
-func (e *usageError) Error() string { return strings.Join(e.problems, "\n") }
+func (e usageError) Error() string { return strings.Join(e, "\n") }
 
-// unreadable is the readings of flags, in their order: what was wrong with each,
-// "" for nothing. kong reads the command line first, and then every variable and
-// default, those of other commands and of flags that are set already included.
-type unreadable struct{ readings map[*kong.Value][]string }
-
-// of returns what is wrong with the flags of the command that was chosen.
-func (u *unreadable) of(command *kong.Context) (problems []string) {
-	given := map[*kong.Value]int{}
-	for _, element := range command.Path {
-		if element.Flag != nil {
-			given[element.Flag.Value]++
-		}
+// err is nil if nothing is wrong.
+func (e usageError) err() error {
+	if len(e) == 0 {
+		return nil
 	}
-	for _, flag := range command.Flags() {
-		readings := u.readings[flag.Value]
-		if n := given[flag.Value]; n > 0 {
-			readings = readings[:min(n, len(readings))]
-		}
-		for _, problem := range readings {
-			if problem != "" {
-				problems = append(problems, problem)
-				break
-			}
-		}
-	}
-	return problems
+	return e
 }
 
-// exited carries the exit code out of kong, which ends the process after --help.
-type exited int
+func (e *usageError) addf(format string, args ...any) {
+	*e = append(*e, fmt.Sprintf(format, args...))
+}
+
+func usageErrorf(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
+
+func checkAtLeast[T int | time.Duration](wrong *usageError, flag string, value, least T) {
+	if value < least {
+		wrong.addf("%s must be at least %v, and is %v", flag, least, value)
+	}
+}
+
+func checkRange[T int | time.Duration](wrong *usageError, flag string, value, least, most T) {
+	if value < least || value > most {
+		wrong.addf("%s must be from %v to %v, and is %v", flag, least, most, value)
+	}
+}
 
 // run parses args, runs the command that they name, and returns the exit code.
-func run(ctx context.Context, args []string, std streams) (code int) {
-	defer func() {
-		if value := recover(); value != nil {
-			exit, ok := value.(exited)
-			if !ok {
-				panic(value)
-			}
-			code = int(exit)
-		}
-	}()
-	unread := &unreadable{readings: map[*kong.Value][]string{}}
-	parser := newParser(unread, std.out, std.err)
+func run(ctx context.Context, args []string, std streams) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	command, err := parser.Parse(args)
+	command, err := newParser(std).Parse(args)
 	if err != nil {
-		return complain(std.err, &usageError{[]string{advise(err, args)}})
+		return complain(std.err, usageError{advise(err, args)})
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	command.Bind(std, &usageError{unread.of(command)}, newConfigz(command))
-	return complain(std.err, command.Run())
+	return complain(std.err, command.Run(std, newConfigz(command)))
 }
 
-// newParser returns what reads the grammar.
-func newParser(unread *unreadable, stdout, stderr io.Writer) *kong.Kong {
-	return parserOf(&grammar{}, unread, stdout, stderr)
-}
-
-func parserOf(grammar any, unread *unreadable, stdout, stderr io.Writer) *kong.Kong {
-	parser, err := kong.New(grammar,
+func newParser(std streams) *kong.Kong {
+	parser, err := kong.New(&grammar{},
 		kong.Name("quash"),
 		kong.Description("quash revokes SlashID user tokens, and tells the truth about what became of them."),
 		kong.DefaultEnvars("QUASH"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Writers(stdout, stderr),
+		kong.Writers(std.out, std.err),
 		limitDefaults(),
-		kong.Exit(func(code int) { panic(exited(code)) }),
-		kong.TypeMapper(reflect.TypeFor[time.Duration](), collect(unread, "a duration such as 20ms, 5s or 2m10s", time.ParseDuration)),
-		kong.TypeMapper(reflect.TypeFor[slog.Level](), collect(unread, "debug, info, warn or error", parseLevel)),
-		kong.TypeMapper(reflect.TypeFor[logFormat](), collect(unread, "json or text", parseLogFormat)),
-		kong.TypeMapper(reflect.TypeFor[fileName](), collect(unread, "the name of a file", parseFileName)),
-		kong.TypeMapper(reflect.TypeFor[tlsVersion](), collect(unread, "1.2 or 1.3", parseTLSVersion)),
-		kong.TypeMapper(reflect.TypeFor[consistency](), collect(unread, "local_region or all_regions", parseConsistency)),
-		kong.TypeMapper(reflect.TypeFor[outputFormat](), collect(unread, "text or json", parseOutputFormat)),
-		kong.TypeMapper(reflect.TypeFor[perSecond](), collect(unread, "a number above 0", parsePerSecond)),
-		kong.TypeMapper(reflect.TypeFor[int](), collect(unread, "a whole number", parseInt)),
-		kong.KindMapper(reflect.Bool, boolMapper{collect(unread, "true or false", strconv.ParseBool)}),
 	)
 	if err != nil {
 		panic(err) // a mistake in the grammar, which any run shows
@@ -138,9 +105,14 @@ func parserOf(grammar any, unread *unreadable, stdout, stderr io.Writer) *kong.K
 	return parser
 }
 
-// tokenLike is a token that was given where none belongs. A complaint names what it
-// is about, and may end up in a log.
+// redacted stands for what is set and not shown.
+const redacted = "[redacted]"
+
+// tokenLike is a token in a place where none belongs. An error quotes what it is about,
+// and may end up in a log.
 var tokenLike = regexp.MustCompile(`\beyJ[\w-]{10,}\.[\w.-]*`)
+
+func withoutTokens(text string) string { return tokenLike.ReplaceAllString(text, redacted) }
 
 // complain writes what went wrong, a line each, and returns the exit code.
 func complain(stderr io.Writer, err error) int {
@@ -150,7 +122,7 @@ func complain(stderr io.Writer, err error) int {
 	for line := range strings.Lines(withoutTokens(err.Error())) {
 		fmt.Fprintln(stderr, "quash:", strings.TrimSuffix(line, "\n"))
 	}
-	if _, usage := errors.AsType[*usageError](err); usage {
+	if _, usage := errors.AsType[usageError](err); usage {
 		return exitUsage
 	}
 	if coded, ok := errors.AsType[*codedError](err); ok {
@@ -159,94 +131,42 @@ func complain(stderr io.Writer, err error) int {
 	return exitFailure
 }
 
-// advise completes kong's message with where to look.
+// advise completes kong's message with the variable that is at fault, which kong leaves
+// out where a value is none of an enum, and with where to look.
 func advise(err error, args []string) string {
-	command := []string{"quash"}
+	text, command := err.Error(), "quash"
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context != nil {
 		for _, element := range parse.Context.Path {
 			if element.Command != nil {
-				command = append(command, element.Command.Name)
+				command += " " + element.Command.Name
+			}
+		}
+		for _, flag := range parse.Context.Flags() {
+			if strings.HasPrefix(text, "--"+flag.Name+" must be ") && len(flag.Envs) > 0 && os.Getenv(flag.Envs[0]) != "" {
+				text += " (from " + flag.Envs[0] + ")"
 			}
 		}
 	}
-	text := fmt.Sprintf("%s; see %s --help", err, strings.Join(command, " "))
-	if slices.Contains(command, "revoke") {
+	text = fmt.Sprintf("%s; see %s --help", text, command)
+	if strings.HasPrefix(command, "quash revoke") {
 		return withoutArguments(text, args)
 	}
 	return text
 }
 
 // partOfToken is how long an argument of quash revoke must be not to be repeated: it may
-// be a token, or what is left of one that the shell has split.
+// be a token, or a piece of one that the shell has split.
 const partOfToken = 8
 
 func withoutArguments(text string, args []string) string {
-	withheld := text
+	args = slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return len(arg) < partOfToken || strings.HasPrefix(arg, "-") })
+	slices.SortFunc(args, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // a longer one may have a shorter one in it
+	shown := text
 	for _, arg := range args {
-		if len(arg) >= partOfToken && !strings.HasPrefix(arg, "-") {
-			withheld = strings.ReplaceAll(withheld, arg, redacted)
-		}
+		shown = strings.ReplaceAll(shown, arg, redacted)
 	}
-	if withheld != text {
-		withheld += "; a token comes over standard input or out of a file, never as an argument"
+	if shown != text {
+		shown += "; a token comes over standard input or out of a file, never as an argument"
 	}
-	return withheld
-}
-
-// collect reads a flag's value with parse. A value that cannot be read is noted
-// and passed over, so that everything wrong is reported at once.
-func collect[T any](unread *unreadable, want string, parse func(string) (T, error)) mapper {
-	return mapper{want, func(ctx *kong.DecodeContext, target reflect.Value) error {
-		var text string
-		if err := ctx.Scan.PopValueInto(ctx.Value.Name, &text); err != nil {
-			return err
-		}
-		value, err := parse(text)
-		problem := ""
-		if err != nil {
-			problem = fmt.Sprintf("%s must be %s, not %q", names(ctx.Value), want, text)
-		}
-		unread.readings[ctx.Value] = append(unread.readings[ctx.Value], problem)
-		if err != nil {
-			if value, err = parse(ctx.Value.Default); err != nil {
-				return nil //nolint:nilerr // there is no default
-			}
-		}
-		target.Set(reflect.ValueOf(value).Convert(target.Type()))
-		return nil
-	}}
-}
-
-// mapper reads the values of flags of a type.
-type mapper struct {
-	want string // what they must be
-	kong.MapperFunc
-}
-
-// names is how a flag can be set.
-func names(value *kong.Value) string {
-	name := "--" + value.Name
-	if len(value.Tag.Envs) > 0 {
-		name += " ($" + strings.Join(value.Tag.Envs, ", $") + ")"
-	}
-	return name
-}
-
-// boolMapper reads a flag that may stand without a value, which means true.
-type boolMapper struct{ withValue mapper }
-
-func (boolMapper) IsBool() bool { return true }
-
-func (m boolMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
-	token := ctx.Scan.Peek()
-	if token.Type != kong.FlagValueToken {
-		target.SetBool(true)
-		return nil
-	}
-	if value, ok := token.Value.(bool); ok { // --no-…
-		ctx.Scan.Pop()
-		target.SetBool(value)
-		return nil
-	}
-	return m.withValue.Decode(ctx, target)
+	return shown
 }

@@ -2,31 +2,27 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 	"os"
-	"reflect"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// redacted stands for what is set and not shown.
-const redacted = "[redacted]"
-
-// configz is what the admin listener shows of how quash was told to run. Of a file it
-// has the name, never what is in it.
+// configz is what the admin listener shows of how quash was told to run. No flag holds a
+// secret: of a file it has the name, never what is in it.
 type configz struct {
 	Command  string             `json:"command"`
 	Upstream upstreamFacts      `json:"upstream"`
 	Flags    map[string]setting `json:"flags"`
-	// Environment are the variables besides those of flags that are set, and that
-	// quash or what it is built of goes by.
+	// Environment are the variables that are set, are no flag's, and matter to quash.
 	Environment map[string]string `json:"environment"`
 }
 
-// upstreamFacts are what becomes of the flags towards SlashID.
+// upstreamFacts are what the flags come to towards SlashID.
 type upstreamFacts struct {
 	URL         string `json:"url"`
 	Credentials string `json:"credentials"`
@@ -35,52 +31,49 @@ type upstreamFacts struct {
 // setting is a flag as quash runs with it.
 type setting struct {
 	Value any    `json:"value"`
-	From  string `json:"from"`
+	From  string `json:"from"` // command line, environment or default
 }
-
-// Where a flag has its value from.
-const (
-	fromCommandLine = "command line"
-	fromEnvironment = "environment"
-	fromDefault     = "default"
-)
-
-// A flag of a server says in its tag configz whether its value is for the eyes of whoever
-// reaches the admin listener. One that says nothing is not shown.
-const (
-	visible   = "visible"
-	sensitive = "sensitive"
-)
 
 // newConfigz is for the command that was chosen.
 func newConfigz(command *kong.Context) configz {
+	c := configz{Command: command.Command(), Flags: map[string]setting{}, Environment: shownEnvironment(os.Environ())}
 	given := map[*kong.Flag]bool{}
 	for _, element := range command.Path {
-		if element.Flag != nil {
-			given[element.Flag] = true
-		}
-	}
-	c := configz{Flags: map[string]setting{}, Environment: shownEnvironment(os.Environ())}
-	if selected := command.Selected(); selected != nil {
-		c.Command = selected.Path()
+		given[element.Flag] = true
 	}
 	for _, flag := range command.Flags() {
 		if flag.Name == "help" {
 			continue
 		}
-		s := setting{Value: redacted, From: fromDefault}
+		from := "default"
 		switch {
 		case given[flag]:
-			s.From = fromCommandLine
-		case isInEnvironment(flag.Envs):
-			s.From = fromEnvironment
+			from = "command line"
+		case slices.ContainsFunc(flag.Envs, func(name string) bool { _, set := os.LookupEnv(name); return set }):
+			from = "environment"
 		}
-		if flag.Tag.Get("configz") == visible {
-			s.Value = shown(flag.Target)
-		}
-		c.Flags[flag.Name] = s
+		c.Flags[flag.Name] = setting{shown(flag.Target.Interface()), from}
 	}
 	return c
+}
+
+// shown is a flag's value for JSON. What looks like a token is redacted all the same:
+// people put them where they do not belong.
+func shown(value any) any {
+	switch v := value.(type) {
+	case bool, int:
+		return v
+	case time.Duration:
+		return v.String()
+	case []string:
+		texts := make([]string, len(v))
+		for i, text := range v {
+			texts[i] = withoutTokens(text)
+		}
+		return texts
+	default:
+		return withoutTokens(fmt.Sprint(v))
+	}
 }
 
 // towards completes c with what is upstream. apiKey is quash's own, if it has one.
@@ -92,37 +85,25 @@ func (c configz) towards(upstream slashid.Config, apiKey func() slashid.Secret) 
 	return c
 }
 
-func isInEnvironment(names []string) bool {
-	for _, name := range names {
-		if _, ok := os.LookupEnv(name); ok {
-			return true
-		}
-	}
-	return false
+// shownVariables are the variables whose values are shown: switches, numbers, and names.
+var shownVariables = []string{
+	"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "NO_PROXY", "SSL_CERT_DIR", "SSL_CERT_FILE",
+	"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_METRICS_EXPORTER", "OTEL_METRIC_EXPORT_INTERVAL", "OTEL_SDK_DISABLED",
+	"OTEL_SERVICE_NAME", "OTEL_TRACES_EXPORTER", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
 }
 
-// shown is a flag's value as JSON has it: numbers, switches and lists as such, all
-// else as one would write it on the command line. What looks like a token is left out
-// all the same: people put them where they do not belong.
-func shown(value reflect.Value) any {
-	switch v := value.Interface().(type) {
-	case slog.Level:
-		return strings.ToLower(v.String())
-	case fmt.Stringer:
-		return withoutTokens(v.String())
-	}
-	switch value.Kind() {
-	case reflect.Bool, reflect.Int:
-		return value.Interface()
-	case reflect.Slice:
-		list := make([]any, value.Len())
-		for i := range list {
-			list[i] = shown(value.Index(i))
+// shownEnvironment shows which variables of OpenTelemetry, of the Go runtime and for
+// proxies are set. The values of all others may hold credentials.
+func shownEnvironment(environ []string) map[string]string {
+	result := map[string]string{}
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		switch {
+		case slices.Contains(shownVariables, name):
+			result[name] = withoutTokens(value)
+		case strings.HasPrefix(name, "OTEL_"), strings.HasSuffix(strings.ToUpper(name), "_PROXY"):
+			result[name] = redacted
 		}
-		return list
-	default:
-		return withoutTokens(fmt.Sprint(value.Interface()))
 	}
+	return result
 }
-
-func withoutTokens(text string) string { return tokenLike.ReplaceAllString(text, redacted) }

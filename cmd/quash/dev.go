@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/url"
 	"text/template"
 
@@ -13,55 +14,45 @@ import (
 )
 
 type devCmd struct {
-	SandboxAddr string `name:"sandbox-addr" default:"127.0.0.1:8081" configz:"visible" help:"Where to serve the embedded sandbox."`
+	SandboxAddr string `name:"sandbox-addr" default:"127.0.0.1:8081" help:"Where to serve the embedded sandbox."`
 	sandboxFlags
 	serverFlags `embed:"" set:"host=127.0.0.1" set:"drain_delay=0s" set:"reflection=true" set:"docs=true" set:"log_format=text"`
 }
 
 // Run serves the façade and the sandbox behind it until ctx ends.
-func (c *devCmd) Run(ctx context.Context, std streams, unreadable *usageError, settings configz) error {
-	s, wrong := c.new("--sandbox-addr", c.SandboxAddr, c.Insecure)
-	problems := append(append(unreadable.problems, c.check()...), wrong...)
-	callers, wrong := c.access()
-	if problems = append(problems, wrong...); len(problems) > 0 {
-		return &usageError{problems}
-	}
-	c.settings = settings
-	logger := c.logger(std.err)
-	// Both are bound before either's failure is told, so that all of them are.
-	upstream, err := listen(ctx, s, "--sandbox-addr", c.SandboxAddr)
-	sandboxURL := &url.URL{Scheme: "http", Host: c.SandboxAddr}
-	if err == nil {
-		sandboxURL.Host = upstream.listener.Addr().String()
-	}
-	facade, facadeErr := c.newFacade(ctx, logger, slashid.Config{BaseURL: sandboxURL}, func() slashid.Secret {
-		return slashid.NewSecret(sandbox.DefaultAPIKey)
-	}, callers)
-	if err := errors.Join(err, facadeErr); err != nil {
-		if upstream != nil {
-			_ = upstream.listener.Close()
-			upstream.Close()
-		}
-		if facade != nil {
-			facade.Close() //nolint:contextcheck // ctx may be over
-		}
+func (c *devCmd) Run(ctx context.Context, std streams, settings configz) error {
+	p := parts{settings: settings}
+	upstream := c.newSandbox(&p.wrong, "--sandbox-addr", c.SandboxAddr, c.Insecure)
+	c.check(&p.wrong)
+	p.access = c.access(&p.files)
+	if err := p.wrong.err(); err != nil {
 		return err
 	}
-	// The sandbox goes last: calls that still run at shutdown need it.
+	listener, err := server.Listen(ctx, "--sandbox-addr", c.SandboxAddr)
+	if err != nil {
+		return err
+	}
+	p.upstream.BaseURL = &url.URL{Scheme: "http", Host: listener.Addr().String()}
+	p.apiKey = func() slashid.Secret { return slashid.NewSecret(sandbox.DefaultAPIKey) }
+	facade, err := c.newFacade(ctx, std.err, p)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	if err := c.greet(std.out, upstream, listener.Addr(), facade.Addrs()); err != nil {
+		facade.Close() //nolint:contextcheck // it is over
+		return errors.Join(err, listener.Close())
+	}
+	// The sandbox ends last: calls that still run at shutdown need it.
 	sandboxCtx, stopSandbox := context.WithCancel(context.WithoutCancel(ctx))
 	ctx, stopFacade := context.WithCancel(ctx)
 	sandboxDone := make(chan error, 1)
 	go func() {
 		defer stopFacade()
-		sandboxDone <- upstream.run(sandboxCtx)
+		sandboxDone <- serveSandbox(sandboxCtx, upstream, listener)
 	}()
-	greetErr := c.greet(std.out, upstream, facade.Addrs())
-	if greetErr != nil {
-		stopFacade()
-	}
 	err = facade.Run(ctx)
 	stopSandbox()
-	return errors.Join(greetErr, err, <-sandboxDone)
+	return errors.Join(err, <-sandboxDone)
 }
 
 // greeting holds commands for a shell. Tokens go in over standard input: an
@@ -97,7 +88,7 @@ Stop:          Ctrl-C
 `))
 
 // greet writes where everything is, and commands to paste.
-func (c *devCmd) greet(w io.Writer, upstream *boundSandbox, addrs server.Addrs) error {
+func (c *devCmd) greet(w io.Writer, upstream *sandbox.Sandbox, sandboxAddr net.Addr, addrs server.Addrs) error {
 	rest, admin, curlFlags, grpcurlFlags := "http", "http", "", "-plaintext"
 	if c.enabled() {
 		rest, curlFlags, grpcurlFlags = "https", " --cacert CA.pem", "-cacert CA.pem"
@@ -122,7 +113,7 @@ func (c *devCmd) greet(w io.Writer, upstream *boundSandbox, addrs server.Addrs) 
 		"GRPC":         addrs.GRPC,
 		"HTTP":         rest + "://" + addrs.HTTP.String(),
 		"Admin":        admin + "://" + addrs.Admin.String(),
-		"Sandbox":      upstream.url(),
+		"Sandbox":      "http://" + sandboxAddr.String(),
 		"Remote":       regions[len(regions)-1].Name,
 		"Tokens":       tokens,
 		"Docs":         c.Docs,

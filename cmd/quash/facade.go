@@ -2,39 +2,118 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/quashdev/quash/internal/telemetry"
+	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
+	"github.com/quashdev/quash/service/slashid"
 )
 
-// telemetryPatience is how long the last spans and metrics may take to go out.
-const telemetryPatience = 3 * time.Second
+// parts are what flags and files lead to, for newFacade.
+type parts struct {
+	access
+	files
 
-// facade is a server with what goes on beside it.
+	upstream slashid.Config
+	// apiKey is quash's own key for SlashID; if it is nil, callers send theirs.
+	apiKey   func() slashid.Secret
+	settings configz
+}
+
+// facade is a server, with its log, its telemetry and the files that it watches.
 type facade struct {
 	*server.Server
 
 	logger    *slog.Logger
 	telemetry *telemetry.Telemetry
-	watched   []watchedFile
+	files     files
+	reloads   metric.Int64Counter
 }
 
-// Run serves until ctx ends; see server.Server.
+// newFacade builds and binds a façade.
+func (f *serverFlags) newFacade(ctx context.Context, logs io.Writer, p parts) (built *facade, err error) {
+	logger, level := f.newLogger(logs)
+	observed, err := telemetry.New(ctx, buildInfo().Version)
+	if err != nil {
+		return nil, usageErrorf("%s", err)
+	}
+	reportTelemetryErrors(logger)
+	built = &facade{logger: logger, telemetry: observed, files: p.files}
+	defer func() {
+		if err != nil {
+			built.endTelemetry(ctx)
+		}
+	}()
+	if built.reloads, err = p.observe(ctx, observed.Meters, p.tls); err != nil {
+		return nil, err
+	}
+	p.upstream.Telemetry = slashid.Telemetry{
+		Tracers: observed.Tracers, Meters: observed.Meters, Propagator: observed.Propagator,
+	}
+	svc, err := service.New(service.Config{ //nolint:contextcheck // the service's life
+		Upstream:       slashid.New(p.upstream), //nolint:contextcheck // likewise
+		APIKey:         p.apiKey,
+		DeadlineMargin: f.DeadlineMargin,
+		MaxInFlight:    f.MaxInFlight,
+		Logger:         logger,
+		Meter:          observed.Meters.Meter("github.com/quashdev/quash/service"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	cfg := server.Config{
+		Service:            svc,
+		GRPCAddr:           f.GRPCAddr,
+		HTTPAddr:           f.HTTPAddr,
+		AdminAddr:          f.AdminAddr,
+		Reflection:         f.Reflection,
+		Docs:               f.Docs,
+		CORSAllowedOrigins: f.CORSAllowedOrigin,
+		DrainDelay:         f.DrainDelay,
+		DrainTimeout:       f.DrainTimeout,
+		TLS:                p.tls,
+		AllowedCallers:     p.allowed,
+		Limits:             f.limits(),
+		Settings:           p.settings.towards(p.upstream, p.apiKey),
+		LogLevel:           level,
+		Build:              buildInfo(),
+		Logger:             logger,
+		Telemetry:          observed,
+	}
+	if p.tls != nil && !isLoopback(f.AdminAddr) {
+		// Probes and scrapes have no certificate of the callers' authorities.
+		cfg.AdminTLS = &server.TLS{Certificate: p.tls.Certificate, MinVersion: p.tls.MinVersion}
+	}
+	built.Server, err = server.New(ctx, cfg)
+	return built, err
+}
+
+// Run serves until ctx ends; see server.Server. The files are watched to the very end: a
+// caller that is taken off the list during a long shutdown is rejected from then on.
 func (f *facade) Run(ctx context.Context) error {
-	defer f.endTelemetry(context.WithoutCancel(ctx))
-	return watching(ctx, f.logger, f.watched, f.Server.Run)
+	watchCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer f.endTelemetry(watchCtx)
+	defer stop()
+	f.files.watch(watchCtx, f.logger, f.reloads)
+	return f.Server.Run(ctx)
 }
 
-// Close is for a façade that is not going to Run.
+// Close is for a façade that does not Run.
 func (f *facade) Close() {
 	f.Server.Close()
 	f.endTelemetry(context.Background())
 }
 
+// telemetryPatience is how long the last spans and metrics may take to go out.
+const telemetryPatience = 3 * time.Second
+
 func (f *facade) endTelemetry(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, telemetryPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), telemetryPatience)
 	defer cancel()
 	f.telemetry.Shutdown(ctx, f.logger)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,183 +10,84 @@ import (
 	"time"
 
 	"github.com/quashdev/quash/internal/telemetry"
-	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
-	"github.com/quashdev/quash/service/slashid"
 )
-
-// maxDeadlineMargin is far beyond what it takes to bring an answer to a caller.
-const maxDeadlineMargin = 10 * time.Second
 
 // serverFlags are the flags of a façade, whatever is upstream of it.
 type serverFlags struct {
-	GRPCAddr  string `name:"grpc-addr"  default:"${host}:9090" configz:"visible" help:"Where to serve gRPC, host:port; an empty host means every interface."`
-	HTTPAddr  string `name:"http-addr"  default:"${host}:8080" configz:"visible" help:"Where to serve REST."`
-	AdminAddr string `name:"admin-addr" default:"127.0.0.1:9091" configz:"visible" help:"Where to serve probes and what else operators need, which its first page lists: in plaintext on loopback, else with the TLS certificate, and no certificate is asked for."`
+	GRPCAddr  string `name:"grpc-addr"  default:"${host}:9090" help:"Where to serve gRPC, host:port; an empty host means every interface."`
+	HTTPAddr  string `name:"http-addr"  default:"${host}:8080" help:"Where to serve REST."`
+	AdminAddr string `name:"admin-addr" default:"127.0.0.1:9091" help:"Where to serve probes and what else operators need, which its first page lists: in plaintext on loopback, else with the TLS certificate, and no certificate is asked for."`
 
 	tlsFlags     `group:"Who may call"`
 	limitFlags   `group:"Limits"`
 	browserFlags `group:"Browsers"`
 
-	DeadlineMargin time.Duration `default:"20ms" configz:"visible" help:"What is kept back of a caller's deadline to bring the answer to it."`
-	DrainDelay     time.Duration `default:"${drain_delay}" configz:"visible" help:"How long to go on serving after SIGTERM, while load balancers notice."`
-	DrainTimeout   time.Duration `default:"130s" configz:"visible" help:"How long running calls may take to finish at shutdown."`
+	DeadlineMargin time.Duration `default:"20ms" help:"How much of a caller's deadline is reserved for bringing the answer back, up to 10s."`
+	DrainDelay     time.Duration `default:"${drain_delay}" help:"How long to go on serving after SIGTERM, while load balancers notice."`
+	DrainTimeout   time.Duration `default:"130s" help:"How long running calls may take to finish at shutdown."`
 
-	Insecure   bool `configz:"visible" help:"Serve plaintext where there is no TLS certificate, and allow a plaintext upstream, beyond loopback too."`
-	Reflection bool `default:"${reflection}" negatable:"" configz:"visible" help:"Let gRPC clients ask which services there are."`
+	Insecure   bool `help:"Serve plaintext where there is no TLS certificate, and allow a plaintext upstream, beyond loopback too."`
+	Reflection bool `default:"${reflection}" negatable:"" help:"Let gRPC clients ask which services there are."`
 
-	LogLevel  slog.Level `default:"info" configz:"visible" help:"The least level to log, until it is changed at the admin listener: debug, info, warn or error."`
-	LogFormat logFormat  `default:"${log_format}" configz:"visible" help:"How to log: json or text."`
-
-	// settings are what is shown of all flags of the command, these included.
-	settings configz
-	// level is that of the log: LogLevel, until it is changed.
-	level *slog.LevelVar
+	LogLevel  string `default:"info" enum:"debug,info,warn,error" help:"The minimum level to log, until it is changed at the admin listener: debug, info, warn or error."`
+	LogFormat string `default:"${log_format}" enum:"json,text" help:"How to log: json or text."`
 }
 
-// check returns what is wrong with the flags, but for the files they name.
-func (f *serverFlags) check() (problems []string) {
+// browserFlags are what REST does for browsers: nothing, unless one of them is set.
+type browserFlags struct {
+	Docs              bool     `default:"${docs}" negatable:"" help:"Serve a page at /docs of REST where people read the API and try it."`
+	CORSAllowedOrigin []string `name:"cors-allowed-origin" help:"An origin whose pages may call REST from a browser, for instance https://app.example.com. Repeatable." placeholder:"ORIGIN"`
+}
+
+// maxDeadlineMargin is far beyond what it takes to bring an answer to a caller. Callers
+// with less time would never be served.
+const maxDeadlineMargin = 10 * time.Second
+
+// check looks at the flags, but not at the files that they name.
+func (f *serverFlags) check(wrong *usageError) {
 	for _, addr := range []struct{ flag, value string }{
 		{"--grpc-addr", f.GRPCAddr},
 		{"--http-addr", f.HTTPAddr},
 		{"--admin-addr", f.AdminAddr},
 	} {
-		problems = append(problems, checkListener(addr.flag, addr.value, f.Insecure || f.enabled(), "set --tls-cert-file and --tls-key-file, ")...)
+		checkListener(wrong, addr.flag, addr.value, f.Insecure || f.enabled(), "set --tls-cert-file and --tls-key-file, ")
 	}
-	for _, d := range []struct {
-		flag  string
-		value time.Duration
-	}{
-		{"--deadline-margin", f.DeadlineMargin},
-		{"--drain-delay", f.DrainDelay},
-		{"--drain-timeout", f.DrainTimeout},
-	} {
-		if d.value < 0 {
-			problems = append(problems, fmt.Sprintf("%s must not be negative, and is %s", d.flag, d.value))
+	checkRange(wrong, "--deadline-margin", f.DeadlineMargin, 0, maxDeadlineMargin)
+	checkAtLeast(wrong, "--drain-delay", f.DrainDelay, 0)
+	checkAtLeast(wrong, "--drain-timeout", f.DrainTimeout, 0)
+	for _, origin := range f.CORSAllowedOrigin {
+		if err := server.CheckOrigin(origin); err != nil {
+			wrong.addf("--cors-allowed-origin must be an origin such as https://app.example.com, and is %q: %s", origin, err)
 		}
 	}
-	if f.DeadlineMargin > maxDeadlineMargin {
-		problems = append(problems, fmt.Sprintf("--deadline-margin must be at most %s, and is %s: callers with less time would never be served",
-			maxDeadlineMargin, f.DeadlineMargin))
-	}
-	problems = append(problems, f.browserFlags.check()...)
-	return append(problems, f.limitFlags.check()...)
+	f.limitFlags.check(wrong)
 }
 
-// newFacade builds and binds the façade that the flags describe, in front of
-// upstream. apiKey is its own key there; absent, it forwards its callers'.
-func (f *serverFlags) newFacade(
-	ctx context.Context, logger *slog.Logger, upstream slashid.Config, apiKey func() slashid.Secret, callers access,
-) (*facade, error) {
-	withholdForeignLogs(logger)
-	observed, err := telemetry.New(ctx, buildInfo().Version)
-	if err != nil {
-		return nil, &usageError{[]string{err.Error()}}
+// newLogger returns a log, and its level, which the admin listener can change.
+func (f *serverFlags) newLogger(w io.Writer) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	_ = level.UnmarshalText([]byte(f.LogLevel)) // one of the enum
+	options := &slog.HandlerOptions{Level: level}
+	var handler slog.Handler = slog.NewJSONHandler(w, options)
+	if f.LogFormat == "text" {
+		handler = slog.NewTextHandler(w, options)
 	}
-	s, err := f.newServer(ctx, logger, observed, upstream, apiKey, callers)
-	built := &facade{Server: s, logger: logger, telemetry: observed, watched: callers.watched}
-	if err != nil {
-		built.endTelemetry(ctx)
-		return nil, err
-	}
-	return built, nil
+	return slog.New(telemetry.WithTraceID(handler)), level
 }
 
-func (f *serverFlags) newServer(
-	ctx context.Context, logger *slog.Logger, observed *telemetry.Telemetry,
-	upstream slashid.Config, apiKey func() slashid.Secret, callers access,
-) (*server.Server, error) {
-	if err := observeFiles(ctx, observed.Meters, callers); err != nil {
-		return nil, err
-	}
-	upstream.Telemetry = slashid.Telemetry{
-		Tracers: observed.Tracers, Meters: observed.Meters, Propagator: observed.Propagator,
-	}
-	svc, err := service.New(service.Config{ //nolint:contextcheck // the service's life
-		Upstream:       slashid.New(upstream), //nolint:contextcheck // likewise
-		APIKey:         apiKey,
-		DeadlineMargin: f.DeadlineMargin,
-		MaxInFlight:    f.MaxInFlight,
-		Logger:         logger,
-		Meter:          observed.Meters.Meter("github.com/quashdev/quash/service"),
-	})
-	if err != nil {
-		return nil, err
-	}
-	cfg := server.Config{
-		Service:        svc,
-		GRPCAddr:       f.GRPCAddr,
-		HTTPAddr:       f.HTTPAddr,
-		AdminAddr:      f.AdminAddr,
-		Reflection:     f.Reflection,
-		DrainDelay:     f.DrainDelay,
-		DrainTimeout:   f.DrainTimeout,
-		TLS:            callers.tls,
-		AllowedCallers: callers.allowed,
-		Limits:         f.limits(),
-		Settings:       f.settings.towards(upstream, apiKey),
-		LogLevel:       f.level,
-		Build:          buildInfo(),
-		Logger:         logger,
-		Telemetry:      observed,
-
-		Docs:               f.Docs,
-		CORSAllowedOrigins: f.CORSAllowedOrigin,
-	}
-	if callers.tls != nil && !isLoopback(f.AdminAddr) {
-		// Probes and scrapes come from whom no authority of callers has vouched for.
-		cfg.AdminTLS = &server.TLS{Certificate: callers.tls.Certificate, MinVersion: callers.tls.MinVersion}
-	}
-	return server.New(ctx, cfg)
-}
-
-// logger returns a log at a level that the façade can change.
-func (f *serverFlags) logger(w io.Writer) *slog.Logger {
-	f.level = new(slog.LevelVar)
-	f.level.Set(f.LogLevel)
-	options := &slog.HandlerOptions{Level: f.level}
-	if f.LogFormat == logText {
-		return slog.New(telemetry.WithTraceID(slog.NewTextHandler(w, options)))
-	}
-	return slog.New(telemetry.WithTraceID(slog.NewJSONHandler(w, options)))
-}
-
-type logFormat string
-
-const (
-	logJSON logFormat = "json"
-	logText logFormat = "text"
-)
-
-func parseLogFormat(text string) (logFormat, error) {
-	switch format := logFormat(text); format {
-	case logJSON, logText:
-		return format, nil
-	default:
-		return "", errors.New("unknown format")
-	}
-}
-
-func parseLevel(text string) (slog.Level, error) {
-	var level slog.Level
-	err := level.UnmarshalText([]byte(text))
-	return level, err
-}
-
-func parseInt(text string) (int, error) { return strconv.Atoi(text) }
-
-// checkListener returns what is wrong with serving at addr. safe is whether that
-// may be done beyond this machine; instead says what else would make it so.
-func checkListener(flag, addr string, safe bool, instead string) (problems []string) {
+// checkListener looks at an address to serve at. safe is whether that may be done beyond
+// this machine; instead says what else would make it so.
+func checkListener(wrong *usageError, flag, addr string, safe bool, instead string) {
 	if err := checkAddr(addr); err != nil {
-		return []string{fmt.Sprintf("%s %q: %s", flag, addr, err)}
+		wrong.addf("%s %q: %s", flag, addr, err)
+		return
 	}
-	if safe || isLoopback(addr) {
-		return nil
+	if !safe && !isLoopback(addr) {
+		_, port, _ := net.SplitHostPort(addr)
+		wrong.addf("%s %q would serve plaintext beyond this machine: use a loopback address such as 127.0.0.1:%s, %sor accept it with --insecure",
+			flag, addr, port, instead)
 	}
-	return []string{fmt.Sprintf(
-		"%s %q would serve plaintext beyond this machine: use a loopback address such as 127.0.0.1:%s, %sor accept it with --insecure",
-		flag, addr, portOf(addr), instead)}
 }
 
 func checkAddr(addr string) error {
@@ -212,7 +112,15 @@ func isLoopbackHost(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func portOf(addr string) string {
-	_, port, _ := net.SplitHostPort(addr)
-	return port
+// fileName is the name of a file. A flag or a variable that is there and empty is a
+// mistake, of a template for instance, and must not mean that everyone may call.
+type fileName string
+
+// UnmarshalText implements encoding.TextUnmarshaler for kong.
+func (f *fileName) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errors.New("it must be the name of a file, and is empty")
+	}
+	*f = fileName(text)
+	return nil
 }

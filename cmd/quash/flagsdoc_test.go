@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -20,7 +20,7 @@ const flagsDoc = "../../docs/reference/flags.md"
 // docs/reference/flags.md is written from the parser of the command line.
 func TestFlagsDoc(t *testing.T) {
 	t.Parallel()
-	want := renderFlags(newParser(&unreadable{readings: map[*kong.Value][]string{}}, io.Discard, io.Discard).Model.Node)
+	want := renderFlags(newParser(streams{}).Model.Node)
 	if *update {
 		if err := os.WriteFile(flagsDoc, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -37,11 +37,15 @@ func renderFlags(app *kong.Node) string {
 # Flags
 
 Each flag can be set by its environment variable instead; the command line takes precedence.
-A command reports all mistakes in either at once, and exits with code 2. ` + "`/configz`" + ` of the admin
-listener shows what a server runs with, and where each value comes from.
+A command exits with code 2 for the first value that cannot be read, and else reports everything
+that is wrong with the values at once. ` + "`/configz`" + ` of the admin listener shows what a server runs
+with, and where each value comes from.
 `)
 	commands := app.Leaves(true)
-	serve := commands[slices.IndexFunc(commands, func(c *kong.Node) bool { return c.Name == "serve" })]
+	serve := map[string]string{} // the defaults of its flags
+	for _, flag := range commands[slices.IndexFunc(commands, func(c *kong.Node) bool { return c.Path() == "serve" })].Flags {
+		serve[flag.Name] = defaultOf(flag)
+	}
 	for _, command := range commands {
 		fmt.Fprintf(&b, "\n## %s\n%s\n", command.FullPath(), command.Help)
 		if command.Detail != "" {
@@ -49,36 +53,15 @@ listener shows what a server runs with, and where each value comes from.
 		}
 		flags := slices.DeleteFunc(slices.Clone(command.Flags), func(f *kong.Flag) bool { return f.Hidden })
 		if command.Name == "dev" {
-			flags = renderDifference(&b, flags, serve.Flags)
+			b.WriteString("\nIt has the flags of `quash serve`, except those for its upstream. These are new, or have other defaults:\n")
+			flags = slices.DeleteFunc(flags, func(f *kong.Flag) bool {
+				same, both := serve[f.Name]
+				return both && same == defaultOf(f)
+			})
 		}
 		renderTables(&b, flags)
 	}
 	return b.String()
-}
-
-// renderDifference says which flags of serve a command lacks. It returns the flags that
-// serve lacks or has with another default.
-func renderDifference(b *strings.Builder, flags, serve []*kong.Flag) (different []*kong.Flag) {
-	find := func(flags []*kong.Flag, name string) *kong.Flag {
-		i := slices.IndexFunc(flags, func(f *kong.Flag) bool { return f.Name == name && !f.Hidden })
-		if i < 0 {
-			return nil
-		}
-		return flags[i]
-	}
-	var lacking []string
-	for _, flag := range serve {
-		if !flag.Hidden && find(flags, flag.Name) == nil {
-			lacking = append(lacking, code("--"+flag.Name))
-		}
-	}
-	fmt.Fprintf(b, "\nIt has the flags of `quash serve`, except %s. These are new, or have other defaults:\n", strings.Join(lacking, ", "))
-	for _, flag := range flags {
-		if same := find(serve, flag.Name); same == nil || defaultOf(same) != defaultOf(flag) {
-			different = append(different, flag)
-		}
-	}
-	return different
 }
 
 // renderTables writes a table for each group of flags, in the order of --help: flags
@@ -114,28 +97,19 @@ func group(flag *kong.Flag) string {
 	return flag.Group.Title
 }
 
-// valueOf describes the values of a flag, as the error about a bad value does.
+// valueOf describes the values of a flag.
 func valueOf(flag *kong.Flag) string {
-	switch m := flag.Mapper.(type) {
-	case mapper:
-		return short(m.want)
-	case boolMapper:
-		return short(m.withValue.want)
-	}
-	switch {
-	case flag.IsSlice():
+	switch flag.Target.Interface().(type) {
+	case bool:
+		return "true or false"
+	case int:
+		return "whole number"
+	case time.Duration:
+		return "duration"
+	case []string:
 		return "texts, with commas between them"
-	case flag.PlaceHolder != "":
-		return flag.PlaceHolder
-	default:
-		return "text"
 	}
-}
-
-// short leaves out what the defaults show.
-func short(want string) string {
-	want, _, _ = strings.Cut(want, " such as ")
-	return strings.TrimPrefix(strings.TrimPrefix(want, "a "), "the ")
+	return cmp.Or(strings.Join(flag.EnumSlice(), " or "), flag.PlaceHolder, "text")
 }
 
 func defaultOf(flag *kong.Flag) string {

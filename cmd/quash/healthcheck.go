@@ -13,7 +13,7 @@ import (
 
 type healthcheckCmd struct {
 	AdminAddr string        `name:"admin-addr" default:"127.0.0.1:9091" help:"The admin address of the quash to ask, as its own flag has it."`
-	CertFile  string        `name:"tls-cert-file" placeholder:"FILE" help:"As quash's own flag: with it, and beyond loopback, the admin listener speaks TLS."`
+	CertFile  fileName      `name:"tls-cert-file" placeholder:"FILE" help:"As quash's own flag: with it, and beyond loopback, the admin listener speaks TLS."`
 	Timeout   time.Duration `default:"3s" env:"-" help:"How long to wait for its answer."`
 }
 
@@ -24,16 +24,14 @@ var onThisMachine = &http.Client{Transport: &http.Transport{
 }}
 
 // Run asks for readiness once.
-func (c *healthcheckCmd) Run(ctx context.Context, unreadable *usageError) error {
-	problems := unreadable.problems
+func (c *healthcheckCmd) Run(ctx context.Context) error {
+	var wrong usageError
 	if err := checkAddr(c.AdminAddr); err != nil {
-		problems = append(problems, fmt.Sprintf("--admin-addr %q: %s", c.AdminAddr, err))
+		wrong.addf("--admin-addr %q: %s", c.AdminAddr, err)
 	}
-	if c.Timeout <= 0 {
-		problems = append(problems, fmt.Sprintf("--timeout must be positive, and is %s", c.Timeout))
-	}
-	if len(problems) > 0 {
-		return &usageError{problems}
+	checkAtLeast(&wrong, "--timeout", c.Timeout, time.Millisecond)
+	if err := wrong.err(); err != nil {
+		return err
 	}
 	host, port, err := net.SplitHostPort(c.AdminAddr)
 	if err != nil {

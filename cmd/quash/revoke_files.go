@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -26,46 +25,33 @@ type list struct {
 
 // readList reads the list, which may be standard input, into memory.
 func (c *revokeCmd) readList(ctx context.Context, std streams) (*list, error) {
-	if c.File == stdinName {
-		if _, ok := terminalOf(std.in); ok {
-			return nil, &usageError{[]string{"--file - reads a pipe, and standard input is a terminal"}}
-		}
-		l := &list{}
-		if redirected, ok := std.in.(*os.File); ok {
-			l.before, _ = redirected.Stat()
-		}
-		return l.read(ctx, std.in)
+	if _, ok := terminalOf(std.in); ok && c.File == stdinName {
+		return nil, usageErrorf("--file - reads a pipe, and standard input is a terminal")
 	}
-	file, err := openInput(ctx, c.File)
-	if err != nil {
-		return nil, fmt.Errorf("--file: %w", err)
-	}
-	defer file.Close()
-	before, err := file.Stat()
-	if err == nil && before.IsDir() {
-		err = errors.New("it is a directory")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("--file %s: %w", c.File, err)
-	}
-	return (&list{path: string(c.File), before: before}).read(ctx, file)
-}
-
-func (l *list) read(ctx context.Context, in io.Reader) (*list, error) {
 	return orInterrupted(ctx, func() (*list, error) {
+		l, in := &list{}, std.in
+		if c.File != stdinName {
+			file, err := os.Open(string(c.File))
+			if err != nil {
+				return nil, fmt.Errorf("--file: %w", err)
+			}
+			defer file.Close()
+			l.path, in = file.Name(), file
+		}
+		if file, ok := in.(*os.File); ok {
+			l.before, _ = file.Stat()
+		}
+		if l.before != nil && l.before.IsDir() {
+			return nil, fmt.Errorf("--file %s: it is a directory", c.File)
+		}
 		lines, err := tokenlist.Read(in)
 		l.lines, l.readErr = bulk.NewLines(lines), err
 		return l, nil
 	})
 }
 
-// is reports whether a path leads to the list.
-func (l *list) is(path string) bool { return l.before != nil && isFile(path, l.before) }
-
 // kept reports whether the list is an ordinary file, which the same command reads again.
-func (l *list) kept() bool { return l.path != "" && l.before.Mode().IsRegular() }
-
-var errListChanged = errors.New("the list was changed after it was read")
+func (l *list) kept() bool { return l.path != "" && l.before != nil && l.before.Mode().IsRegular() }
 
 // changed returns an error if the list may have tokens by now that were not read. A list
 // that is gone has none.
@@ -80,29 +66,41 @@ func (l *list) changed() error {
 	case err != nil:
 		return fmt.Errorf("the list may have been changed: %w", err)
 	case !os.SameFile(now, l.before), now.Size() != l.before.Size(), !now.ModTime().Equal(l.before.ModTime()):
-		return errListChanged
+		return errors.New("the list was changed after it was read")
 	}
 	return nil
 }
 
-// openJournal opens the journal.
-func (c *revokeCmd) openJournal(list *list) (*bulk.Journal, error) {
-	path := c.journalPath(list)
-	if list.is(path) {
-		return nil, &usageError{[]string{"--journal is the list itself: name another file"}}
+// openFiles opens the journal, and finds out whether the report can be written, before any
+// token is sent. None of the files may overwrite another.
+func (c *revokeCmd) openFiles(list *list) (*bulk.Journal, error) {
+	path, report := c.journalPath(list), string(c.Report)
+	switch {
+	case isFile(path, list.before):
+		return nil, usageErrorf("--journal is the list itself: name another file")
+	case isFile(report, list.before):
+		return nil, usageErrorf("--report is the list itself: name another file")
 	}
-	if list.is(string(c.Report)) {
-		return nil, &usageError{[]string{"--report is the list itself: name another file"}}
-	}
-	terms := bulk.Terms{Addr: c.Addr, Consistency: c.Consistency.String(), AllowInvalid: c.AllowInvalid}
+	terms := bulk.Terms{Addr: c.Addr, Consistency: c.Consistency, AllowInvalid: c.AllowInvalid}
 	journal, err := bulk.OpenJournal(path, terms, bulk.LastLine(list.lines))
 	if c.Journal == "" && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
-		return nil, fmt.Errorf("%w; --journal names another place for it", err)
+		err = fmt.Errorf("%w; --journal names another place for it", err)
 	}
-	return journal, err
+	if err != nil || report == "" {
+		return journal, err
+	}
+	for _, own := range []string{path, bulk.KeyPath(path)} { // they exist by now
+		if info, err := os.Stat(own); err == nil && isFile(report, info) {
+			return nil, errors.Join(usageErrorf("--report is the journal, or its key: name another file"), journal.Close())
+		}
+	}
+	if err := bulk.CanWriteFile(report); err != nil {
+		return nil, errors.Join(fmt.Errorf("--report: %w", err), journal.Close())
+	}
+	return journal, nil
 }
 
-// journalPath is "" for a run that cannot be gone on with: the list cannot be read again.
+// journalPath is "" for a run that cannot be resumed: the list cannot be read again.
 func (c *revokeCmd) journalPath(list *list) string {
 	if c.Journal == "" && list.kept() {
 		return string(c.File) + ".journal"
@@ -110,27 +108,8 @@ func (c *revokeCmd) journalPath(list *list) string {
 	return string(c.Journal)
 }
 
-// checkReport finds out whether the report can be written, before all the work. The files
-// that it must not take the place of are there by now.
-func (c *revokeCmd) checkReport(list *list) error {
-	if c.Report == "" {
-		return nil
-	}
-	if journal := c.journalPath(list); journal != "" {
-		for _, path := range []string{journal, bulk.KeyPath(journal)} {
-			if info, err := os.Stat(path); err == nil && isFile(string(c.Report), info) {
-				return &usageError{[]string{"--report is the journal, or its key: name another file"}}
-			}
-		}
-	}
-	if err := bulk.CanWriteFile(string(c.Report)); err != nil {
-		return fmt.Errorf("--report: %w", err)
-	}
-	return nil
-}
-
 // isFile reports whether a path leads to a file.
 func isFile(path string, file os.FileInfo) bool {
 	info, err := os.Stat(path)
-	return err == nil && os.SameFile(info, file)
+	return err == nil && file != nil && os.SameFile(info, file)
 }

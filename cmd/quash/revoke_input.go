@@ -22,26 +22,26 @@ const maxOneToken = 128 << 10
 
 // readToken reads the one token.
 func (c *revokeCmd) readToken(ctx context.Context, std streams) (string, error) {
-	if c.TokenFile != "" {
-		file, err := openInput(ctx, c.TokenFile)
+	if terminal, ok := terminalOf(std.in); ok && c.TokenFile == "" {
+		return askForToken(ctx, terminal, std.err)
+	}
+	return orInterrupted(ctx, func() (string, error) {
+		if c.TokenFile == "" {
+			return onlyToken(std.in, "standard input")
+		}
+		file, err := os.Open(string(c.TokenFile))
 		if err != nil {
 			return "", fmt.Errorf("--token-file: %w", err)
 		}
 		defer file.Close()
-		return orInterrupted(ctx, func() (string, error) {
-			return onlyToken(file, fmt.Sprintf("--token-file %s", c.TokenFile))
-		})
-	}
-	if terminal, ok := terminalOf(std.in); ok {
-		return askForToken(ctx, terminal, std.err)
-	}
-	return orInterrupted(ctx, func() (string, error) { return onlyToken(std.in, "standard input") })
+		return onlyToken(file, fmt.Sprintf("--token-file %s", c.TokenFile))
+	})
 }
 
 var errInterrupted = errors.New("it was interrupted, and nothing was revoked")
 
-// orInterrupted is what read returns, unless ctx ends before: a terminal or a pipe may
-// never say anything, and reading it cannot be cancelled.
+// orInterrupted is what read returns, unless ctx ends before: opening a named pipe, and
+// reading a terminal or a pipe, may wait for ever, and cannot be cancelled.
 func orInterrupted[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	var value T
 	var err error
@@ -59,11 +59,6 @@ func orInterrupted[T any](ctx context.Context, read func() (T, error)) (T, error
 	}
 }
 
-// openInput opens a file to be read. Opening a named pipe waits for its writer.
-func openInput(ctx context.Context, name fileName) (*os.File, error) {
-	return orInterrupted(ctx, func() (*os.File, error) { return os.Open(string(name)) })
-}
-
 // onlyToken reads a list that must have one token. from names it.
 func onlyToken(r io.Reader, from string) (string, error) {
 	lines, err := tokenlist.Read(io.LimitReader(r, maxOneToken))
@@ -71,11 +66,11 @@ func onlyToken(r io.Reader, from string) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("read %s: %w", from, err)
 	case len(lines) == 0:
-		return "", &usageError{[]string{from + " has no token"}}
+		return "", usageErrorf("%s has no token", from)
 	case lines[0].Problem != "":
-		return "", &usageError{[]string{fmt.Sprintf("%s: line %d %s", from, lines[0].Number, lines[0].Problem)}}
+		return "", usageErrorf("%s: line %d %s", from, lines[0].Number, lines[0].Problem)
 	case len(lines) > 1:
-		return "", &usageError{[]string{from + " has more than one line: --file is for lists"}}
+		return "", usageErrorf("%s has more than one line: --file is for lists", from)
 	}
 	return lines[0].Token, nil
 }
@@ -95,13 +90,15 @@ func askForToken(ctx context.Context, terminal *os.File, w io.Writer) (string, e
 		return "", fmt.Errorf("read the token: %w", err)
 	}
 	if len(text) >= terminalLine {
-		return "", &usageError{[]string{fmt.Sprintf("a terminal takes %d characters at a time, and so not the whole token: use --token-file", terminalLine)}}
+		return "", usageErrorf("a terminal takes %d characters at a time, and so not the whole token: use --token-file", terminalLine)
 	}
 	return onlyToken(bytes.NewReader(text), "the terminal")
 }
 
-// terminalOf reports whether a stream is a terminal.
+// terminalOf returns the terminal that a stream is, if it is one.
 func terminalOf(stream any) (*os.File, bool) {
-	file, ok := stream.(*os.File)
-	return file, ok && term.IsTerminal(int(file.Fd()))
+	if file, ok := stream.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		return file, true
+	}
+	return nil, false
 }

@@ -16,48 +16,31 @@ import (
 
 // listFlags are for many tokens.
 type listFlags struct {
-	File        fileName  `env:"-" placeholder:"FILE" help:"The list: a token a line, or an object of JSON with a member token; - for standard input."`
-	Concurrency int       `default:"64" env:"-" help:"How many tokens are asked about at a time."`
-	Rate        perSecond `env:"-" placeholder:"N" help:"How many are asked about in a second at the most; any number otherwise."`
-	Journal     fileName  `env:"-" placeholder:"FILE" help:"Where to keep what became of each line, so that the same command goes on where one ended: FILE.journal of the list otherwise. It has no tokens."`
-	Report      fileName  `env:"-" placeholder:"FILE" help:"Where to write the report, as JSON, at the end."`
-	UntilDead   bool      `env:"-" help:"Go on until SlashID calls every token revoked or invalid, however long that takes."`
+	File        fileName `env:"-" placeholder:"FILE" help:"The list: a token a line, or an object of JSON with a member token; - for standard input."`
+	Concurrency int      `default:"64" env:"-" help:"How many tokens are asked about at a time."`
+	Rate        float64  `env:"-" placeholder:"N" help:"How many are asked about in a second at the most; 0 is any number."`
+	Journal     fileName `env:"-" placeholder:"FILE" help:"Where to keep what became of each line, so that the same command goes on where one ended: FILE.journal of the list otherwise. It has no tokens."`
+	Report      fileName `env:"-" placeholder:"FILE" help:"Where to write the report, as JSON, at the end."`
+	UntilDead   bool     `env:"-" help:"Go on until SlashID calls every token revoked or invalid, however long that takes."`
 }
 
 const (
 	stdinName = "-"
 	// shownProblems is how many lines without a token the operator is told about.
 	shownProblems = 20
-	// callsPerConnection is how many calls go over one connection: a quash takes so many
-	// at the same time, and one connection is served by few threads at either end.
+	// callsPerConnection is how many calls go over one connection, each of which is served
+	// by few threads at either end.
 	callsPerConnection = 250
-	mostConcurrency    = 10_000
 )
 
-func (f *listFlags) check(withToken bool) (problems []string) {
-	if f.Concurrency < 1 || f.Concurrency > mostConcurrency {
-		problems = append(problems, fmt.Sprintf("--concurrency must be from 1 to %d, and is %d", mostConcurrency, f.Concurrency))
+func (f *listFlags) check(wrong *usageError) {
+	checkRange(wrong, "--concurrency", f.Concurrency, 1, 10_000)
+	if !(f.Rate >= 0) { // nor NaN
+		wrong.addf("--rate must be at least 0, and is %v", f.Rate)
 	}
-	if f.File != "" {
-		if withToken {
-			problems = append(problems, "--file and --token-file exclude each other")
-		}
-		return problems
+	if f.File == "" && (f.Journal != "" || f.Report != "" || f.Rate != 0 || f.UntilDead) {
+		wrong.addf("--journal, --report, --rate and --until-dead are for a list, which --file names")
 	}
-	for _, flag := range []struct {
-		name  string
-		given bool
-	}{
-		{"--journal", f.Journal != ""},
-		{"--report", f.Report != ""},
-		{"--rate", f.Rate != 0},
-		{"--until-dead", f.UntilDead},
-	} {
-		if flag.given {
-			problems = append(problems, flag.name+" is for a list, which --file names")
-		}
-	}
-	return problems
 }
 
 // revokeList revokes the tokens of a list.
@@ -69,14 +52,11 @@ func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
 	if err != nil {
 		return err
 	}
-	journal, err := c.openJournal(list)
+	journal, err := c.openFiles(list)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	if err := c.checkReport(list); err != nil {
-		return err
-	}
 	quash, closeAll, err := c.dialMany()
 	if err != nil {
 		return err
@@ -92,7 +72,7 @@ func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
 	}
 	sayProblems(progress, list.lines)
 	about := bulk.About{
-		List: string(c.File), Server: c.Addr, Consistency: c.Consistency.String(),
+		List: string(c.File), Server: c.Addr, Consistency: c.Consistency,
 		StartedAt: time.Now().UTC(), Resumed: journal.Resumed(), ReadToLine: bulk.LastLine(list.lines),
 	}
 	runErr := journal.Restore(list.lines)
@@ -102,8 +82,8 @@ func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
 			Journal:     journal,
 			Revoke:      func(ctx context.Context, token string) bulk.Answer { return answerOf(c.call(ctx, quash(), token)) },
 			Concurrency: c.Concurrency,
-			Rate:        float64(c.Rate),
-			AllRegions:  c.Consistency.String() == bulk.AllRegions,
+			Rate:        c.Rate,
+			AllRegions:  c.Consistency == bulk.AllRegions,
 			UntilDead:   c.UntilDead,
 			Notify:      progress.say,
 		})
@@ -117,18 +97,21 @@ func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
 	return c.tell(std, bulk.NewReport(about, list.lines))
 }
 
-// sayProblems tells of the first lines without a token. All of them are in the report.
+// sayProblems reports the first lines without a token. All of them are in the report.
 func sayProblems(progress *progress, lines []bulk.Line) {
 	shown := 0
 	for _, line := range lines {
 		if line.Result.Outcome != bulk.NoToken {
 			continue
 		}
+		more := ""
 		if shown++; shown == shownProblems {
-			progress.say(fmt.Sprintf("line %d %s; further lines like that are in the report", line.Number, line.Result.Why))
+			more = "; further lines like that are in the report"
+		}
+		progress.say(fmt.Sprintf("line %d %s%s", line.Number, line.Result.Why, more))
+		if more != "" {
 			return
 		}
-		progress.say(fmt.Sprintf("line %d %s", line.Number, line.Result.Why))
 	}
 }
 
@@ -168,7 +151,7 @@ func whyIncomplete(errs ...error) string {
 // tell writes the report, and returns how the command is to end.
 func (c *revokeCmd) tell(std streams, report *bulk.Report) error {
 	write := report.WriteText
-	if c.Output == outputJSON {
+	if c.Output == "json" {
 		write = report.WriteJSON
 	}
 	var incomplete, unwritten error

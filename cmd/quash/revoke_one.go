@@ -28,7 +28,7 @@ func (c *revokeCmd) revokeOne(ctx context.Context, std streams) error {
 	}
 	defer func() { _ = quash.Close() }()
 	v := newVerdict(c.call(ctx, quash, token))
-	if c.Output == outputJSON {
+	if c.Output == "json" {
 		if err := json.NewEncoder(std.out).Encode(v); err != nil {
 			return v.unwritten(err)
 		}
@@ -72,7 +72,7 @@ func newVerdict(resp *quashv1.RevokeResponse, err error) verdict {
 			Reason:        strings.TrimPrefix(resp.GetOutcome().String(), "OUTCOME_"),
 			Code:          bulk.CodeName(answer.Code),
 			Message:       unknownOutcome(answer),
-			Consistency:   consistency(resp.GetConsistency()).String(),
+			Consistency:   consistencyName(resp.GetConsistency()),
 			CorrelationID: resp.GetCorrelationId(),
 		}
 	}
@@ -81,7 +81,7 @@ func newVerdict(resp *quashv1.RevokeResponse, err error) verdict {
 		State:         strings.TrimPrefix(failure.State.String(), "REVOCATION_STATE_"),
 		Code:          bulk.CodeName(failure.Code),
 		Message:       withoutTokens(messageOf(failure)),
-		Consistency:   consistency(failure.Consistency).String(),
+		Consistency:   consistencyName(failure.Consistency),
 		CorrelationID: failure.CorrelationID,
 		RetryAfter:    failure.RetryDelay.Seconds(),
 	}
@@ -94,7 +94,7 @@ func newVerdict(resp *quashv1.RevokeResponse, err error) verdict {
 // unknownOutcome is for the outcomes of a quash that is newer, or none.
 func unknownOutcome(a bulk.Answer) string {
 	if a.Result().Outcome == bulk.Unknown {
-		return "quash calls it a success, of a kind that is not known here"
+		return "quash reports a success that this version does not know"
 	}
 	return ""
 }
@@ -144,11 +144,11 @@ func (v verdict) isDead() string {
 		}
 		return "The token is dead in SlashID's local region; the others follow."
 	case bulk.Rejected:
-		return "The token was not revoked, for SlashID rejected it: it is malformed, foreign, expired or already revoked."
+		return "The token was not revoked. SlashID rejected it: it is malformed, foreign, expired or already revoked."
 	case bulk.InProgress:
 		return "The token is being revoked: SlashID has accepted that, and is not done everywhere yet."
 	case bulk.Unknown:
-		return fmt.Sprintf("Nobody can say whether the token is dead: %s (%s).", v.Message, cmp.Or(v.Reason, v.Code))
+		return fmt.Sprintf("It is not known whether the token is dead: %s (%s).", v.Message, cmp.Or(v.Reason, v.Code))
 	default:
 		return fmt.Sprintf("The token was NOT revoked: %s (%s).", v.Message, cmp.Or(v.Reason, v.Code))
 	}

@@ -20,7 +20,7 @@ func TestRevokeOutcomes(t *testing.T) {
 	t.Parallel()
 	const (
 		notRevoked = "The token was NOT revoked: "
-		uncertain  = "Nobody can say whether the token is dead: "
+		uncertain  = "It is not known whether the token is dead: "
 
 		nothing  = "Nothing is left to do."
 		soon     = "Repeat the command in 0.001s."
@@ -37,7 +37,7 @@ func TestRevokeOutcomes(t *testing.T) {
 	rows := map[string]want{ // by the outcome, or by reason and state
 		"REVOKED":                                  {exitOK, bulk.Dead, "The token is dead in SlashID's local region; the others follow.", nothing},
 		"ALREADY_INVALID":                          {exitOK, bulk.Dead, "The token is dead: SlashID calls it invalid. It was expired, revoked before, or none of its tokens.", nothing},
-		"TOKEN_REJECTED NOT_APPLIED":               {exitRejected, bulk.Rejected, "The token was not revoked, for SlashID rejected it: it is malformed, foreign, expired or already revoked.", "It cannot be used here. If it should have been alive, see that it is whole, and of the environment that this quash is for."},
+		"TOKEN_REJECTED NOT_APPLIED":               {exitRejected, bulk.Rejected, "The token was not revoked. SlashID rejected it: it is malformed, foreign, expired or already revoked.", "It cannot be used here. If it should have been alive, see that it is whole, and of the environment that this quash is for."},
 		"CONSISTENCY_TIMEOUT IN_PROGRESS":          {exitInProgress, bulk.InProgress, "The token is being revoked: SlashID has accepted that, and is not done everywhere yet.", "Nothing is left to do: SlashID goes on by itself."},
 		"CONSISTENCY_TIMEOUT UNKNOWN":              {exitUnknown, bulk.Unknown, uncertain, sure},
 		"UPSTREAM_UNAVAILABLE UNKNOWN":             {exitUnknown, bulk.Unknown, uncertain, soonSure},
@@ -125,7 +125,7 @@ func TestRevokeOddAnswers(t *testing.T) {
 	}{
 		"a success of a newer quash": {
 			&quashv1.RevokeResponse{Outcome: 77}, nil,
-			ended{exitUnknown, "", "quash: Nobody can say whether the token is dead: quash calls it a success, of a kind that is not known here (77).\n" +
+			ended{exitUnknown, "", "quash: It is not known whether the token is dead: quash reports a success that this version does not know (77).\n" +
 				"quash: Repeat the command with --allow-invalid: that succeeds either way.\n"},
 		},
 		"a success in all regions": {
@@ -139,7 +139,7 @@ func TestRevokeOddAnswers(t *testing.T) {
 		},
 		"something before quash": {
 			nil, status.Error(8, "too much"),
-			ended{exitUnknown, "", "quash: Nobody can say whether the token is dead: too much (RESOURCE_EXHAUSTED).\n" +
+			ended{exitUnknown, "", "quash: It is not known whether the token is dead: too much (RESOURCE_EXHAUSTED).\n" +
 				"quash: Repeat the command with --allow-invalid: that succeeds either way.\n"},
 		},
 	} {

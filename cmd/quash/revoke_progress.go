@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -15,178 +14,92 @@ import (
 	"github.com/quashdev/quash/internal/bulk"
 )
 
-// How often progress is shown: on a terminal, and in a file.
-const repaintEvery, logEvery = 250 * time.Millisecond, 10 * time.Second
-
-// progress shows how far a run has come: on a terminal in the last line, which is painted
-// over, elsewhere in a line now and then.
+// progress writes how far a run is: on a terminal in the last line, which is overwritten
+// each second, elsewhere in a line every ten.
 type progress struct {
-	// width is how many columns the terminal has; nil where there is none.
-	width func() int
-
-	mu      sync.Mutex
-	out     io.Writer
-	painted string // what stands in the last line
+	mu       sync.Mutex
+	out      io.Writer
+	terminal *os.File // nil if out is none
 }
 
 func newProgress(out io.Writer) *progress {
-	p := &progress{out: out}
-	if terminal, ok := terminalOf(out); ok && os.Getenv("TERM") != "dumb" {
-		p.width = func() int {
-			width, _, err := term.GetSize(int(terminal.Fd()))
-			if err != nil || width <= 0 {
-				return 80
-			}
-			return width
-		}
-	}
-	return p
+	terminal, _ := terminalOf(out)
+	return &progress{out: out, terminal: terminal}
 }
 
-// say writes a line above the progress.
-func (p *progress) say(text string) {
+// say writes a line.
+func (p *progress) say(text string) { p.write("quash: " + withoutTokens(text) + "\n") }
+
+func (p *progress) write(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	painted := p.painted
-	p.paint("")
-	fmt.Fprintf(p.out, "quash: %s\n", withoutTokens(text))
-	p.paint(painted)
+	if p.terminal != nil {
+		text = "\r\x1b[K" + text // clears the last line
+	}
+	_, _ = io.WriteString(p.out, text) // the run goes on without a reader
 }
 
-// paint makes text the last line of the terminal. It must fit.
-func (p *progress) paint(text string) {
-	if text == "" && p.painted == "" {
-		return
+// follow shows the progress until it is stopped, and says so when ctx ends.
+func (p *progress) follow(ctx context.Context, state func() bulk.Progress) (stop func()) {
+	every := 10 * time.Second
+	if p.terminal != nil {
+		every = time.Second
 	}
-	fmt.Fprintf(p.out, "\r%s\x1b[K", text)
-	p.painted = text
-}
-
-// follow shows the progress until it is stopped.
-func (p *progress) follow(ctx context.Context, progress func() bulk.Progress) (stop func()) {
-	every := logEvery
-	if p.width != nil {
-		every = repaintEvery
-	}
+	stopSaying := context.AfterFunc(ctx, func() { p.say("finishing what is in flight; a second Ctrl-C ends it at once") })
 	stopped := make(chan struct{})
 	var following sync.WaitGroup
 	following.Go(func() {
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
-		interrupted := ctx.Done()
-		speed := speed{at: time.Now()}
+		calls := 0
 		for {
 			select {
 			case <-stopped:
 				return
-			case <-interrupted:
-				interrupted = nil
-				p.say("finishing what is in flight; a second Ctrl-C ends it at once")
 			case now := <-ticker.C:
-				state := progress()
-				speed.add(now, state.Calls)
-				p.show(bar{state, speed})
+				s := state()
+				p.show(progressLine(s, now, float64(s.Calls-calls)/every.Seconds()))
+				calls = s.Calls
 			}
 		}
 	})
 	return func() {
+		stopSaying()
 		close(stopped)
 		following.Wait()
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.paint("")
+		if p.terminal != nil {
+			p.write("")
+		}
 	}
 }
 
-func (p *progress) show(b bar) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.width == nil {
-		fmt.Fprintf(p.out, "quash: %s\n", strings.Join(b.parts(), ", "))
+func (p *progress) show(line string) {
+	if p.terminal == nil {
+		p.say(line)
 		return
 	}
-	p.paint(b.fit(p.width()))
-}
-
-// speed is how many calls were answered in a second of late.
-type speed struct {
-	at        time.Time
-	calls     int
-	perSecond float64
-}
-
-// recent is how much the last seconds count against all before.
-const recent = 5 * time.Second
-
-func (s *speed) add(now time.Time, calls int) {
-	passed := now.Sub(s.at).Seconds()
-	if passed <= 0 {
-		return
+	if width, _, err := term.GetSize(int(p.terminal.Fd())); err == nil {
+		line = line[:min(len(line), max(0, width-1))] // the last column makes some terminals go to the next line
 	}
-	weight := min(1, passed/recent.Seconds())
-	if s.calls == 0 {
-		weight = 1
-	}
-	s.perSecond += weight * (float64(calls-s.calls)/passed - s.perSecond)
-	s.at, s.calls = now, calls
+	p.write(line)
 }
 
-// bar is the progress in one line.
-type bar struct {
-	bulk.Progress
-	speed
-}
-
-// parts are what there is to say, the most important first.
-func (b bar) parts() []string {
-	parts := []string{fmt.Sprintf("%s of %s tokens", grouped(b.Settled), grouped(b.Tokens))}
-	if !b.Outage.IsZero() {
-		parts = append(parts, fmt.Sprintf("nothing gets through for %s", b.at.Sub(b.Outage).Round(time.Second)))
+// progressLine is what there is to say, the most important first. perSecond is how many
+// calls were answered in a second of late.
+func progressLine(s bulk.Progress, now time.Time, perSecond float64) string {
+	line := fmt.Sprintf("%d of %d tokens", s.Settled, s.Tokens)
+	if !s.Outage.IsZero() {
+		line += fmt.Sprintf(", nothing gets through for %s", now.Sub(s.Outage).Round(time.Second))
 	}
-	parts = append(parts, grouped(b.Outcomes[bulk.Dead])+" dead")
+	line += fmt.Sprintf(", %d dead", s.Outcomes[bulk.Dead])
 	for _, outcome := range []bulk.Outcome{bulk.NotApplied, bulk.Unknown, bulk.InProgress, bulk.Rejected, bulk.NoToken} {
-		if n := b.Outcomes[outcome]; n > 0 {
-			parts = append(parts, grouped(n)+" "+strings.ReplaceAll(string(outcome), "_", " "))
+		if n := s.Outcomes[outcome]; n > 0 {
+			line += fmt.Sprintf(", %d %s", n, strings.ReplaceAll(string(outcome), "_", " "))
 		}
 	}
-	if left := float64(b.Tokens-b.Settled) / b.perSecond; b.Outage.IsZero() && left < maxLeft.Seconds() { // nor NaN
-		parts = append(parts, fmt.Sprintf("%s left", time.Duration(left*float64(time.Second)).Round(time.Second)))
+	if s.Outage.IsZero() && perSecond > 0 {
+		left := float64(s.Tokens-s.Settled) / perSecond * float64(time.Second)
+		line += fmt.Sprintf(", %s left", time.Duration(left).Round(time.Second))
 	}
-	return append(parts, grouped(int(b.perSecond+0.5))+"/s")
-}
-
-// maxLeft is the longest time left that is worth showing.
-const maxLeft = 100 * time.Hour
-
-// minColumns is the width of a terminal that has room for a bar next to the words.
-const minColumns, barWidth = 60, 10
-
-// fit is as much of it as goes into a line of so many columns. All characters are ASCII,
-// one column each.
-func (b bar) fit(columns int) string {
-	room := columns - 1 // the last column makes some terminals go to the next line
-	text := ""
-	if b.Tokens > 0 && columns > minColumns {
-		done := barWidth * b.Settled / b.Tokens
-		text = fmt.Sprintf("[%s%s] %3d%%", strings.Repeat("#", done), strings.Repeat("-", barWidth-done), 100*b.Settled/b.Tokens)
-	}
-	for _, part := range b.parts() {
-		separator := "  "
-		if text == "" {
-			separator = ""
-		}
-		if len(text)+len(separator)+len(part) <= room {
-			text += separator + part
-		}
-	}
-	return text
-}
-
-// grouped is n with a comma every three digits.
-func grouped(n int) string {
-	digits := strconv.Itoa(n)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
+	return line + fmt.Sprintf(", %.0f/s", perSecond)
 }

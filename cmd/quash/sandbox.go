@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/quashdev/quash/sandbox"
 	"github.com/quashdev/quash/service/server"
+	"github.com/quashdev/quash/service/slashid"
 )
 
 type sandboxCmd struct {
@@ -22,25 +25,21 @@ type sandboxCmd struct {
 // sandboxFlags are what a sandbox starts with; it can be changed over
 // /_sandbox/ while it runs.
 type sandboxFlags struct {
-	Regions        []string      `default:"us-east,eu-west,ap-south" configz:"visible" help:"The sandbox's regions, the local one first."`
-	ReplicationLag time.Duration `default:"200ms" configz:"visible" help:"How long the sandbox's other regions are behind the local one."`
+	Regions        []string      `default:"us-east,eu-west,ap-south" help:"The sandbox's regions, the local one first."`
+	ReplicationLag time.Duration `default:"200ms" help:"How long the sandbox's other regions are behind the local one."`
 }
 
-// new makes the sandbox that the flags describe, or says what is wrong with
-// them and with addr, where it is to be served.
-func (f *sandboxFlags) new(flag, addr string, insecure bool) (*sandbox.Sandbox, []string) {
-	problems := checkListener(flag, addr, insecure, "")
-	if f.ReplicationLag < 0 {
-		problems = append(problems, fmt.Sprintf("--replication-lag must not be negative, and is %s", f.ReplicationLag))
-	}
+// newSandbox makes the sandbox that the flags describe, which is to be served at addr.
+func (f *sandboxFlags) newSandbox(wrong *usageError, flag, addr string, insecure bool) *sandbox.Sandbox {
+	checkListener(wrong, flag, addr, insecure, "")
+	checkAtLeast(wrong, "--replication-lag", f.ReplicationLag, 0)
 	s, err := sandbox.New(sandbox.Config{Regions: f.Regions, ReplicationLag: max(f.ReplicationLag, 0)})
-	if err != nil {
-		// What is left to be wrong are the regions, each on a line.
+	if err != nil { // of the regions, each on a line
 		for line := range strings.Lines(strings.TrimPrefix(err.Error(), "sandbox: invalid configuration: ")) {
-			problems = append(problems, "--regions: "+strings.TrimSpace(line))
+			wrong.addf("--regions: %s", strings.TrimSpace(line))
 		}
 	}
-	return s, problems
+	return s
 }
 
 type sandboxServeCmd struct {
@@ -51,63 +50,75 @@ type sandboxServeCmd struct {
 }
 
 // Run serves until ctx ends.
-func (c *sandboxServeCmd) Run(ctx context.Context, std streams, unreadable *usageError) error {
-	s, problems := c.new("--addr", c.Addr, c.Insecure)
-	if problems = append(unreadable.problems, problems...); len(problems) > 0 {
-		return &usageError{problems}
+func (c *sandboxServeCmd) Run(ctx context.Context, std streams) error {
+	var wrong usageError
+	s := c.newSandbox(&wrong, "--addr", c.Addr, c.Insecure)
+	if err := wrong.err(); err != nil {
+		return err
 	}
-	withholdForeignLogs(slog.New(slog.NewTextHandler(std.err, nil)))
-	bound, err := listen(ctx, s, "--addr", c.Addr)
+	listener, err := server.Listen(ctx, "--addr", c.Addr)
 	if err != nil {
 		return err
 	}
-	_, greetErr := fmt.Fprintf(std.out, "sandbox of SlashID on %s, API key %s, organisation %s\n",
-		bound.url(), sandbox.DefaultAPIKey, sandbox.DefaultOrgID)
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	if greetErr != nil {
-		stop() // nobody knows where it is
+	if _, err := fmt.Fprintf(std.out, "sandbox of SlashID on http://%s, API key %s, organisation %s\n",
+		listener.Addr(), sandbox.DefaultAPIKey, sandbox.DefaultOrgID); err != nil {
+		return errors.Join(err, listener.Close())
 	}
-	return errors.Join(greetErr, bound.run(ctx))
+	return serveSandbox(ctx, s, listener)
 }
 
-// boundSandbox is a sandbox with its listener. run must be called, also to
-// release it.
-type boundSandbox struct {
-	*sandbox.Sandbox
-	listener net.Listener
-}
-
-func listen(ctx context.Context, s *sandbox.Sandbox, flag, addr string) (*boundSandbox, error) {
-	listener, err := server.Listen(ctx, flag, addr)
-	if err != nil {
-		s.Close()
-		return nil, err
-	}
-	return &boundSandbox{s, listener}, nil
-}
-
-func (s *boundSandbox) url() string { return "http://" + s.listener.Addr().String() }
-
-// run serves until ctx ends, and then ends every waiting call.
-func (s *boundSandbox) run(ctx context.Context) error {
+// serveSandbox serves until ctx ends, and then answers every waiting call.
+func serveSandbox(ctx context.Context, s *sandbox.Sandbox, listener net.Listener) error {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	httpServer := &http.Server{Handler: s, Protocols: &protocols, ReadHeaderTimeout: 10 * time.Second}
 	stopped := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
+	context.AfterFunc(ctx, func() {
 		defer close(stopped)
 		s.Close()
-		// Nothing waits any more, so this takes no time worth bounding.
+		// No call waits any more, so this takes no time worth bounding.
 		_ = httpServer.Shutdown(context.WithoutCancel(ctx))
 	})
-	err := httpServer.Serve(s.listener)
-	if !errors.Is(err, http.ErrServerClosed) {
-		stop()
-		s.Close()
+	if err := httpServer.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve the sandbox: %w", err)
 	}
 	<-stopped
+	return nil
+}
+
+type mintCmd struct {
+	Addr  string `default:"http://127.0.0.1:8081" env:"-" help:"The base URL of the sandbox."`
+	Count int    `default:"1" env:"-" help:"How many tokens."`
+}
+
+// Run writes the tokens to standard output.
+func (c *mintCmd) Run(ctx context.Context, std streams) error {
+	var wrong usageError
+	base, err := slashid.ParseBaseURL(c.Addr)
+	if err != nil {
+		wrong.addf("--addr: %s; an example is http://127.0.0.1:8081", err)
+	}
+	checkAtLeast(&wrong, "--count", c.Count, 1)
+	if err := wrong.err(); err != nil {
+		return err
+	}
+	tokens := base.JoinPath("/_sandbox/tokens")
+	tokens.RawQuery = url.Values{"count": {strconv.Itoa(c.Count)}}.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, tokens.String(), nil)
+	if err != nil {
+		return fmt.Errorf("build the request: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("no sandbox answers: %w", errors.Unwrap(err))
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s: is it a sandbox?", base, resp.Status)
+	}
+	if _, err := io.Copy(std.out, resp.Body); err != nil {
+		return fmt.Errorf("write the tokens: %w", err)
+	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -112,8 +111,7 @@ func TestMain(m *testing.M) {
 type leakTested struct{ m *testing.M }
 
 func (l leakTested) Run() int {
-	// Tests that run servers in this process do so beside others that use grpc-go.
-	withholdForeignLogs(slog.New(slog.DiscardHandler))
+	suppressLibraryLogs()
 	forgetEnvironment()
 	code := l.m.Run()
 	if err := goleak.Find(); err != nil && code == 0 {

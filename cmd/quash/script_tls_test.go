@@ -67,9 +67,7 @@ func tlsOptions(ts *testscript.TestScript, args []string) (cfg *tls.Config, rest
 			// Sent also where the server would rather have that of another authority.
 			next.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
 		case "--tls-max":
-			version, err := parseTLSVersion(args[1])
-			ts.Check(err)
-			next.MaxVersion = uint16(version)
+			next.MaxVersion = tlsVersions[args[1]]
 		default:
 			return cfg, args
 		}

@@ -5,71 +5,46 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/quashdev/quash/internal/filewatch"
 	"github.com/quashdev/quash/service/slashid"
 )
 
 type serveCmd struct {
-	UpstreamURL        string   `name:"upstream-url" configz:"visible" help:"SlashID's base URL, for instance https://api.slashid.com. Required." placeholder:"URL"`
-	UpstreamCAFile     fileName `name:"upstream-ca-file" configz:"visible" help:"A PEM file with the authorities that SlashID's certificate must come from, instead of the system's. Read again when it changes." placeholder:"FILE"`
-	UpstreamAPIKeyFile fileName `name:"upstream-api-key-file" configz:"visible" help:"A file with quash's API key for SlashID, read again when it changes. Unset, the caller's credentials are forwarded." placeholder:"FILE"`
+	UpstreamURL        string   `name:"upstream-url" help:"SlashID's base URL, for instance https://api.slashid.com. Required." placeholder:"URL"`
+	UpstreamCAFile     fileName `name:"upstream-ca-file" help:"A PEM file with the authorities that SlashID's certificate must come from, instead of the system's. Read again when it changes." placeholder:"FILE"`
+	UpstreamAPIKeyFile fileName `name:"upstream-api-key-file" help:"A file with quash's API key for SlashID, read again when it changes. Unset, the caller's credentials are forwarded." placeholder:"FILE"`
 
-	UpstreamConnectionAge time.Duration `default:"${upstream_connection_age}" configz:"visible" help:"How long new requests use a connection to SlashID, at least 1s. Then they use a new one, which looks up SlashID's address again."`
+	UpstreamConnectionAge time.Duration `default:"${upstream_connection_age}" help:"How long new requests use a connection to SlashID, at least 1s. Then they use a new one, which looks up SlashID's address again."`
 
 	serverFlags `embed:"" set:"host=" set:"drain_delay=5s" set:"reflection=false" set:"docs=false" set:"log_format=json"`
 }
 
 // Run serves until ctx ends.
-func (c *serveCmd) Run(ctx context.Context, std streams, unreadable *usageError, settings configz) error {
-	problems := slices.Concat(unreadable.problems, c.check())
-	callers, wrong := c.access()
-	problems = append(problems, wrong...)
-	upstream, apiKey, watched, wrong := c.upstream()
-	problems = append(problems, wrong...)
-	callers.watched = append(callers.watched, watched...)
-	if len(problems) > 0 {
-		return &usageError{problems}
+func (c *serveCmd) Run(ctx context.Context, std streams, settings configz) error {
+	p := parts{settings: settings}
+	c.check(&p.wrong)
+	p.access = c.access(&p.files)
+	base, err := c.baseURL()
+	if err != nil {
+		p.wrong.addf("%s", err)
 	}
-	c.settings = settings
-	logger := c.logger(std.err)
-	s, err := c.newFacade(ctx, logger, upstream, apiKey, callers)
+	checkAtLeast(&p.wrong, "--upstream-connection-age", c.UpstreamConnectionAge, time.Second)
+	p.upstream = slashid.Config{
+		BaseURL:       base,
+		RootCAs:       read(&p.files, "--upstream-ca-file", c.UpstreamCAFile, "upstream_ca", "the list of SlashID's authorities", parseCertificates),
+		ConnectionAge: c.UpstreamConnectionAge,
+	}
+	p.apiKey = read(&p.files, "--upstream-api-key-file", c.UpstreamAPIKeyFile, "api_key", "the API key for SlashID", parseAPIKey)
+	if err := p.wrong.err(); err != nil {
+		return err
+	}
+	s, err := c.newFacade(ctx, std.err, p)
 	if err != nil {
 		return err
 	}
 	return s.Run(ctx)
-}
-
-// upstream reads what the flags say of SlashID.
-func (c *serveCmd) upstream() (cfg slashid.Config, apiKey func() slashid.Secret, files []watchedFile, problems []string) {
-	base, err := c.baseURL()
-	if err != nil {
-		problems = append(problems, err.Error())
-	}
-	cfg.BaseURL = base
-	if c.UpstreamCAFile != "" {
-		if cas, err := filewatch.Load(string(c.UpstreamCAFile), parseCertificates); err != nil {
-			problems = append(problems, fmt.Sprintf("--upstream-ca-file %s", err))
-		} else {
-			cfg.RootCAs = cas.Get
-			files = append(files, watched("upstream_ca", "the list of SlashID's authorities", cas))
-		}
-	}
-	if c.UpstreamAPIKeyFile != "" {
-		if key, err := filewatch.Load(string(c.UpstreamAPIKeyFile), parseAPIKey); err != nil {
-			problems = append(problems, fmt.Sprintf("--upstream-api-key-file %s", err))
-		} else {
-			apiKey = key.Get
-			files = append(files, watched("api_key", "the API key for SlashID", key))
-		}
-	}
-	if cfg.ConnectionAge = c.UpstreamConnectionAge; cfg.ConnectionAge < time.Second {
-		problems = append(problems, fmt.Sprintf("--upstream-connection-age must be at least 1s, and is %s", cfg.ConnectionAge))
-	}
-	return cfg, apiKey, files, problems
 }
 
 func (c *serveCmd) baseURL() (*url.URL, error) {

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/quashdev/quash/internal/filewatch"
+	"github.com/quashdev/quash/service/server"
+)
+
+// files are the files that flags name. They are read again when they change.
+type files struct {
+	watched []watchedFile
+	wrong   usageError
+}
+
+// watchedFile is a file that may be replaced while quash runs.
+type watchedFile struct {
+	// name is what it is called in metrics, what it is in the log.
+	name, what string
+	watch      func(ctx context.Context, interval time.Duration, changed func(error))
+	stale      func() bool
+}
+
+// read reads the file of a flag. It returns nil if the flag is not set or the file is bad.
+func read[T any](fs *files, flag string, path fileName, name, what string, parse func([]byte) (T, error)) (get func() T) {
+	if path == "" {
+		return nil
+	}
+	file, err := filewatch.Load(string(path), parse)
+	return add(fs, flag, name, what, file, err)
+}
+
+func add[T any](fs *files, flag, name, what string, file *filewatch.File[T], err error) (get func() T) {
+	if err != nil {
+		fs.wrong.addf("%s %s", flag, err)
+		return nil
+	}
+	fs.watched = append(fs.watched, watchedFile{name, what, file.Watch, file.Stale})
+	return file.Get
+}
+
+// reloadInterval is how often the files are looked at.
+const reloadInterval = time.Second
+
+// watch looks at the files until ctx ends. A bad one leaves things as they were, and is
+// an error in the log.
+func (fs *files) watch(ctx context.Context, logger *slog.Logger, reloads metric.Int64Counter) {
+	for _, f := range fs.watched {
+		go f.watch(ctx, reloadInterval, func(err error) {
+			if err != nil {
+				reloads.Add(ctx, 1, reloadAttributes(f, reloadRefused))
+				logger.Error(f.what+" is not replaced", "err", err.Error())
+				return
+			}
+			reloads.Add(ctx, 1, reloadAttributes(f, reloadReplaced))
+			logger.Info(f.what + " is replaced")
+		})
+	}
+}
+
+// The results of a reload, as a metric has them.
+const (
+	reloadReplaced = "replaced"
+	reloadRefused  = "refused"
+)
+
+const attrFile = attribute.Key("quash.file")
+
+func reloadAttributes(f watchedFile, result string) metric.MeasurementOption {
+	return metric.WithAttributes(attrFile.String(f.name), attribute.String("quash.reload.result", result))
+}
+
+// observe makes metrics of the files, and of the certificate that one of them may hold.
+// The caller counts the reloads.
+func (fs *files) observe(ctx context.Context, meters metric.MeterProvider, tls *server.TLS) (reloads metric.Int64Counter, err error) {
+	meter := meters.Meter("github.com/quashdev/quash/cmd/quash")
+	reloads, reloadsErr := meter.Int64Counter("quash.reloads",
+		metric.WithUnit("{reload}"),
+		metric.WithDescription("Files that were changed while quash ran: replaced what was in use, or were refused."))
+	failing, failingErr := meter.Int64ObservableGauge("quash.reload.failing",
+		metric.WithUnit("{file}"),
+		metric.WithDescription("1 while a file cannot be used, and what it held before still is."))
+	expiry, expiryErr := meter.Int64ObservableGauge("quash.tls.certificate.expiry.timestamp",
+		metric.WithUnit("s"),
+		metric.WithDescription("When the certificate that is served expires, in Unix time."))
+	if err := errors.Join(reloadsErr, failingErr, expiryErr); err != nil {
+		return nil, fmt.Errorf("declare the metrics: %w", err)
+	}
+	for _, f := range fs.watched { // a counter that begins at 0 shows its first increase
+		reloads.Add(ctx, 0, reloadAttributes(f, reloadReplaced))
+		reloads.Add(ctx, 0, reloadAttributes(f, reloadRefused))
+	}
+	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		for _, f := range fs.watched {
+			value := int64(0)
+			if f.stale() {
+				value = 1
+			}
+			o.ObserveInt64(failing, value, metric.WithAttributes(attrFile.String(f.name)))
+		}
+		if tls != nil {
+			o.ObserveInt64(expiry, tls.Certificate().Leaf.NotAfter.Unix())
+		}
+		return nil
+	}, failing, expiry)
+	return reloads, err
+}
