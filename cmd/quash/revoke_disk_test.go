@@ -60,20 +60,6 @@ func TestRevokeListOnAFullDisk(t *testing.T) {
 	}
 }
 
-// A report for which there is no room is an error, and the next run writes it.
-func TestRevokeListReportOnAFullDisk(t *testing.T) {
-	t.Parallel()
-	revoke := "quash revoke --addr " + startAnswering(t, new(revoking).revoke) + " --file list --report disk/report; echo exit code $?"
-	out := onADisk(t, leaked(1), "head -c 9000000 /dev/zero >disk/ballast 2>/dev/null; "+revoke+"; ls -A disk; rm disk/ballast; "+revoke+"; head -2 disk/report")
-	first, second, _ := strings.Cut(out, "exit code 7\n")
-	if !strings.Contains(first, "quash: write the report, which the same command does again: write disk/.quash-report-") || !strings.Contains(first, "All tokens are dead.") {
-		t.Errorf("the first run wrote\n%s", first)
-	}
-	if !strings.HasPrefix(second, "ballast\nquash: going on") || !strings.HasSuffix(second, "exit code 0\n{\n  \"complete\": true,\n") {
-		t.Errorf("the second run wrote\n%s", second)
-	}
-}
-
 // A list may lie where nothing can be written.
 func TestRevokeListOnADiskThatIsReadOnly(t *testing.T) {
 	t.Parallel()

@@ -6,18 +6,16 @@ import (
 	"fmt"
 	"os/signal"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/quashdev/quash/client"
 	"github.com/quashdev/quash/internal/bulk"
 )
 
 // listFlags are for many tokens.
 type listFlags struct {
 	File        fileName `env:"-" placeholder:"FILE" help:"The list: a token a line, or an object of JSON with a member token; - for standard input."`
-	Concurrency int      `default:"64" env:"-" help:"How many tokens are asked about at a time."`
+	Concurrency int      `default:"64" env:"-" help:"How many tokens are asked about at a time, up to 1000."`
 	Rate        float64  `env:"-" placeholder:"N" help:"How many are asked about in a second at the most; 0 is any number."`
 	Journal     fileName `env:"-" placeholder:"FILE" help:"Where to keep what became of each line, so that the same command goes on where one ended: FILE.journal of the list otherwise. It has no tokens."`
 	Report      fileName `env:"-" placeholder:"FILE" help:"Where to write the report, as JSON, at the end."`
@@ -28,13 +26,13 @@ const (
 	stdinName = "-"
 	// shownProblems is how many lines without a token the operator is told about.
 	shownProblems = 20
-	// callsPerConnection is how many calls go over one connection, each of which is served
-	// by few threads at either end.
-	callsPerConnection = 250
+	// maxConcurrency is what quash takes on one connection by default. More would also take
+	// the room of its other callers.
+	maxConcurrency = 1000
 )
 
 func (f *listFlags) check(wrong *usageError) {
-	checkRange(wrong, "--concurrency", f.Concurrency, 1, 10_000)
+	checkRange(wrong, "--concurrency", f.Concurrency, 1, maxConcurrency)
 	if !(f.Rate >= 0) { // nor NaN
 		wrong.addf("--rate must be at least 0, and is %v", f.Rate)
 	}
@@ -57,11 +55,11 @@ func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	quash, closeAll, err := c.dialMany()
+	quash, err := c.dial(1) // the run repeats calls, and knows of all of them
 	if err != nil {
 		return err
 	}
-	defer closeAll()
+	defer func() { _ = quash.Close() }()
 
 	progress := newProgress(std.err)
 	if journal.Resumed() {
@@ -80,7 +78,7 @@ func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
 		run := bulk.New(bulk.Config{
 			Lines:       list.lines,
 			Journal:     journal,
-			Revoke:      func(ctx context.Context, token string) bulk.Answer { return answerOf(c.call(ctx, quash(), token)) },
+			Revoke:      func(ctx context.Context, token string) bulk.Answer { return answerOf(c.call(ctx, quash, token)) },
 			Concurrency: c.Concurrency,
 			Rate:        c.Rate,
 			AllRegions:  c.Consistency == bulk.AllRegions,
@@ -104,34 +102,12 @@ func sayProblems(progress *progress, lines []bulk.Line) {
 		if line.Result.Outcome != bulk.NoToken {
 			continue
 		}
-		more := ""
-		if shown++; shown == shownProblems {
-			more = "; further lines like that are in the report"
-		}
-		progress.say(fmt.Sprintf("line %d %s%s", line.Number, line.Result.Why, more))
-		if more != "" {
+		if shown++; shown > shownProblems {
+			progress.say("further lines without a token are in the report")
 			return
 		}
+		progress.say(fmt.Sprintf("line %d %s", line.Number, line.Result.Why))
 	}
-}
-
-// dialMany makes as many clients as the calls need, each with a connection of its own.
-// next returns them in turn.
-func (c *revokeCmd) dialMany() (next func() *client.Client, closeAll func(), err error) {
-	clients := make([]*client.Client, (c.Concurrency+callsPerConnection-1)/callsPerConnection)
-	for i := range clients {
-		// One attempt: the run repeats calls, and knows of all of them.
-		if clients[i], err = c.dial(1); err != nil {
-			return nil, nil, err
-		}
-	}
-	var turn atomic.Uint32
-	next = func() *client.Client { return clients[int(turn.Add(1))%len(clients)] }
-	return next, func() {
-		for _, one := range clients {
-			_ = one.Close()
-		}
-	}, nil
 }
 
 // whyIncomplete joins the reasons for which a list may not be done, "" if there is none.

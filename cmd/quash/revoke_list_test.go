@@ -1,13 +1,8 @@
 package main
 
 import (
-	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -145,116 +140,6 @@ func inUTF16(text string) string {
 	return string(b)
 }
 
-// A list may not be written over, nor what else a run needs.
-func TestRevokeListKeepsItsFiles(t *testing.T) {
-	t.Parallel()
-	var quash revoking
-	addr := startAnswering(t, quash.revoke)
-	dir := t.TempDir()
-	path := func(name string) string { return filepath.Join(dir, name) }
-	fill(t, path("list"), leaked(1)+"\n")
-	fill(t, path("empty"), "")
-	for link, to := range map[string]string{"link": "list", "here": "."} {
-		if err := os.Symlink(to, path(link)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Link(path("list"), path("twin")); err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range map[string]struct {
-		args []string
-		want string
-	}{
-		"the report is the list":              {[]string{"--file", path("list"), "--report", path("list")}, "--report is the list itself: name another file"},
-		"a link to it":                        {[]string{"--file", path("list"), "--report", path("link")}, "--report is the list itself: name another file"},
-		"a second name of it":                 {[]string{"--file", path("list"), "--report", path("twin")}, "--report is the list itself: name another file"},
-		"the list is a link":                  {[]string{"--file", path("link"), "--report", path("list")}, "--report is the list itself: name another file"},
-		"an empty list":                       {[]string{"--file", path("empty"), "--report", path("empty")}, "--report is the list itself: name another file"},
-		"the report is the journal":           {[]string{"--file", path("list"), "--report", path("list.journal")}, "--report is the journal, or its key: name another file"},
-		"it is there by another way":          {[]string{"--file", path("list"), "--report", path("here/list.journal")}, "--report is the journal, or its key: name another file"},
-		"it is the one that was named":        {[]string{"--file", path("list"), "--journal", path("j"), "--report", path("here/../j")}, "--report is the journal, or its key: name another file"},
-		"the report is the key":               {[]string{"--file", path("list"), "--report", path("list.journal.key")}, "--report is the journal, or its key: name another file"},
-		"the journal is the list":             {[]string{"--file", path("list"), "--journal", path("list")}, "--journal is the list itself: name another file"},
-		"the journal is the list, still none": {[]string{"--file", path("empty"), "--journal", path("empty")}, "--journal is the list itself: name another file"},
-	} {
-		got := revoke(t, "", append([]string{"--addr", addr}, c.args...)...)
-		if want := (ended{exitUsage, "", "quash: " + c.want + "\n"}); got != want {
-			t.Errorf("%s: it ended with %+v\nwant %+v", name, got, want)
-		}
-	}
-	if contents(t, path("list")) != leaked(1)+"\n" || contents(t, path("empty")) != "" || len(quash.tokens()) > 0 {
-		t.Error("something was done")
-	}
-}
-
-// Not even where the shell has opened it.
-func TestRevokeListKeepsItsInput(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "list")
-	fill(t, path, leaked(1))
-	for flag, want := range map[string]string{
-		"--report":  "quash: --report is the list itself: name another file\n",
-		"--journal": "quash: --journal is the list itself: name another file\n",
-	} {
-		in, err := os.Open(path)
-		must(t, err)
-		defer in.Close()
-		var stderr strings.Builder
-		code := run(t.Context(), []string{"revoke", "--file", "-", flag, path}, streams{in, io.Discard, &stderr})
-		if code != exitUsage || stderr.String() != want || contents(t, path) != leaked(1) {
-			t.Errorf("%s: exit code %d, %q", flag, code, &stderr)
-		}
-	}
-}
-
-// The files that a run leaves are for their owner only.
-func TestRevokeListFilesArePrivate(t *testing.T) {
-	t.Parallel()
-	addr := startAnswering(t, new(revoking).revoke)
-	dir := t.TempDir()
-	list, report := filepath.Join(dir, "list"), filepath.Join(dir, "report.json")
-	fill(t, list, leaked(1))
-	if got := revoke(t, "", "--addr", addr, "--file", list, "--report", report); got.code != exitOK {
-		t.Fatalf("it ended with %+v", got)
-	}
-	for _, path := range []string{report, list + ".journal", list + ".journal.key"} {
-		if info, err := os.Stat(path); err != nil || info.Mode() != fs.FileMode(0o600) {
-			t.Errorf("%s: %v, %v", path, info.Mode(), err)
-		}
-	}
-}
-
-// What was done elsewhere, or to another consistency, is not done. How it is done may
-// change from run to run.
-func TestRevokeListIsBoundToItsTerms(t *testing.T) {
-	t.Parallel()
-	var quash, other revoking
-	addr, elsewhere := startAnswering(t, quash.revoke), startAnswering(t, other.revoke)
-	list := filepath.Join(t.TempDir(), "list")
-	fill(t, list, leaked(1)+"\n"+leaked(2)+"\n")
-	begun := []string{"--addr", addr, "--file", list}
-	if got := revoke(t, "", begun...); got.code != exitOK {
-		t.Fatalf("it ended with %+v", got)
-	}
-	for _, args := range [][]string{
-		{"--addr", elsewhere, "--file", list},
-		append(slices.Clone(begun), "--consistency", "all_regions"),
-		append(slices.Clone(begun), "--allow-invalid"),
-	} {
-		if got := revoke(t, "", args...); got.code != exitFailure || !strings.Contains(got.stderr, "is that of another run (--addr "+addr+" --consistency local_region)") {
-			t.Errorf("it ended with %+v", got)
-		}
-	}
-	again := append(slices.Clone(begun), "--rate", "5", "--timeout", "2s", "--until-dead", "--concurrency", "3")
-	if got := revoke(t, "", again...); got.code != exitOK || !strings.Contains(got.stdout, "after an earlier run") {
-		t.Errorf("it ended with %+v", got)
-	}
-	if len(quash.tokens()) != 2 || len(other.tokens()) != 0 {
-		t.Errorf("%d tokens were sent, and %d elsewhere", len(quash.tokens()), len(other.tokens()))
-	}
-}
-
 // The exit code is that of the token that is worst off.
 func TestRevokeListExitCodes(t *testing.T) {
 	t.Parallel()
@@ -292,33 +177,6 @@ func TestRevokeListExitCodes(t *testing.T) {
 	}
 }
 
-// A result that cannot be written is no success, although the tokens are dead.
-func TestRevokeCannotSayWhatItDid(t *testing.T) {
-	t.Parallel()
-	addr := startAnswering(t, new(revoking).revoke)
-	for name, args := range map[string][]string{
-		"a token":            {},
-		"a token, as JSON":   {"--output", "json"},
-		"a list":             {"--file", "-"},
-		"a list, as JSON":    {"--file", "-", "--output", "json"},
-		"a list, and a file": {"--file", "-", "--report", filepath.Join(t.TempDir(), "report.json")},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-			if err != nil {
-				t.Skip(err)
-			}
-			defer full.Close()
-			var stderr strings.Builder
-			code := run(t.Context(), append([]string{"revoke", "--addr", addr}, args...), streams{strings.NewReader(leaked(1)), full, &stderr})
-			if code != exitIncomplete || !strings.Contains(stderr.String(), "no space left on device") {
-				t.Errorf("exit code %d, %q", code, &stderr)
-			}
-		})
-	}
-}
-
 // answerNamed is the error of quash's outcome table that has a reason, and says most.
 func answerNamed(t *testing.T, reason string) error {
 	t.Helper()
@@ -330,18 +188,4 @@ func answerNamed(t *testing.T, reason string) error {
 	}
 	t.Errorf("there is no reason %s", reason)
 	return nil
-}
-
-func TestWhyIncomplete(t *testing.T) {
-	t.Parallel()
-	for want, errs := range map[string][]error{
-		"":                               {nil, nil},
-		"it was interrupted":             {context.Canceled, nil},
-		"it was interrupted, and it has": {context.Canceled, nil, errors.New("it has")},
-		"open [redacted]: no such file":  {errors.New("open " + leaked(1) + ": no such file")},
-	} {
-		if got := whyIncomplete(errs...); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-	}
 }

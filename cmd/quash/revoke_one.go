@@ -65,38 +65,26 @@ type verdict struct {
 
 func newVerdict(resp *quashv1.RevokeResponse, err error) verdict {
 	answer := answerOf(resp, err)
+	v := verdict{Outcome: answer.Result().Outcome, Code: bulk.CodeName(answer.Code)}
 	failure, failed := client.Failure(err)
 	if !failed {
-		return verdict{
-			Outcome:       answer.Result().Outcome,
-			Reason:        strings.TrimPrefix(resp.GetOutcome().String(), "OUTCOME_"),
-			Code:          bulk.CodeName(answer.Code),
-			Message:       unknownOutcome(answer),
-			Consistency:   consistencyName(resp.GetConsistency()),
-			CorrelationID: resp.GetCorrelationId(),
+		v.Reason = strings.TrimPrefix(resp.GetOutcome().String(), "OUTCOME_")
+		v.Consistency = consistencyName(resp.GetConsistency())
+		v.CorrelationID = resp.GetCorrelationId()
+		if v.Outcome == bulk.Unknown {
+			v.Message = "quash reports a success that this version does not know"
 		}
+		return v
 	}
-	v := verdict{
-		Outcome:       answer.Result().Outcome,
-		State:         strings.TrimPrefix(failure.State.String(), "REVOCATION_STATE_"),
-		Code:          bulk.CodeName(failure.Code),
-		Message:       withoutTokens(messageOf(failure)),
-		Consistency:   consistencyName(failure.Consistency),
-		CorrelationID: failure.CorrelationID,
-		RetryAfter:    failure.RetryDelay.Seconds(),
-	}
+	v.State = strings.TrimPrefix(failure.State.String(), "REVOCATION_STATE_")
 	if failure.Reason != quashv1.ErrorReason_ERROR_REASON_UNSPECIFIED {
 		v.Reason = answer.Cause()
 	}
+	v.Message = withoutTokens(messageOf(failure))
+	v.Consistency = consistencyName(failure.Consistency)
+	v.CorrelationID = failure.CorrelationID
+	v.RetryAfter = failure.RetryDelay.Seconds()
 	return v
-}
-
-// unknownOutcome is for the outcomes of a quash that is newer, or none.
-func unknownOutcome(a bulk.Answer) string {
-	if a.Result().Outcome == bulk.Unknown {
-		return "quash reports a success that this version does not know"
-	}
-	return ""
 }
 
 // messageOf has the rules too that the request breaks.
@@ -126,52 +114,43 @@ func (v verdict) unwritten(err error) error {
 // text is the verdict for people: whether the token is dead, what to do, and what
 // SlashID's support would ask for.
 func (v verdict) text() string {
-	lines := []string{v.isDead(), v.whatToDo()}
+	what, do := v.sentences()
+	text := what + "\n" + do + "\n"
 	if v.CorrelationID != "" {
-		lines = append(lines, "SlashID's correlation id: "+v.CorrelationID)
+		text += "SlashID's correlation id: " + v.CorrelationID + "\n"
 	}
-	return strings.Join(lines, "\n") + "\n"
+	return text
 }
 
-func (v verdict) isDead() string {
-	switch v.Outcome {
-	case bulk.Dead:
-		if v.Reason == "ALREADY_INVALID" {
-			return "The token is dead: SlashID calls it invalid. It was expired, revoked before, or none of its tokens."
-		}
-		if v.Consistency == bulk.AllRegions {
-			return "The token is dead, in all regions."
-		}
-		return "The token is dead in SlashID's local region; the others follow."
-	case bulk.Rejected:
-		return "The token was not revoked. SlashID rejected it: it is malformed, foreign, expired or already revoked."
-	case bulk.InProgress:
-		return "The token is being revoked: SlashID has accepted that, and is not done everywhere yet."
-	case bulk.Unknown:
-		return fmt.Sprintf("It is not known whether the token is dead: %s (%s).", v.Message, cmp.Or(v.Reason, v.Code))
-	default:
-		return fmt.Sprintf("The token was NOT revoked: %s (%s).", v.Message, cmp.Or(v.Reason, v.Code))
-	}
-}
-
-func (v verdict) whatToDo() string {
-	in := ""
+func (v verdict) sentences() (what, do string) {
+	why := fmt.Sprintf("%s (%s)", v.Message, cmp.Or(v.Reason, v.Code))
+	when := ""
 	if v.RetryAfter > 0 {
-		in = fmt.Sprintf(" in %gs", v.RetryAfter)
+		when = fmt.Sprintf(" in %gs", v.RetryAfter)
 	}
 	switch v.Outcome {
 	case bulk.Dead:
-		return "Nothing is left to do."
-	case bulk.Rejected:
-		return "It cannot be used here. If it should have been alive, see that it is whole, and of the environment that this quash is for."
-	case bulk.InProgress:
-		return "Nothing is left to do: SlashID goes on by itself."
-	case bulk.Unknown:
-		return fmt.Sprintf("Repeat the command%s with --allow-invalid: that succeeds either way.", in)
-	default:
-		if v.RetryAfter == 0 && v.Code != "UNAVAILABLE" {
-			return "Repeating the command does not help until that is fixed."
+		do = "Nothing is left to do."
+		switch {
+		case v.Reason == "ALREADY_INVALID":
+			return "The token is dead: SlashID calls it invalid. It was expired, revoked before, or none of its tokens.", do
+		case v.Consistency == bulk.AllRegions:
+			return "The token is dead, in all regions.", do
 		}
-		return fmt.Sprintf("Repeat the command%s.", in)
+		return "The token is dead in SlashID's local region; the others follow.", do
+	case bulk.Rejected:
+		return "The token was not revoked. SlashID rejected it: it is malformed, foreign, expired or already revoked.",
+			"It cannot be used here. If it should have been alive, check that it is whole, and of the environment that this quash is for."
+	case bulk.InProgress:
+		return "The token is being revoked: SlashID has accepted that, and is not done everywhere yet.",
+			"Nothing is left to do: SlashID goes on by itself."
+	case bulk.Unknown:
+		return fmt.Sprintf("It is not known whether the token is dead: %s.", why),
+			fmt.Sprintf("Repeat the command%s with --allow-invalid: that succeeds either way.", when)
 	}
+	what, do = fmt.Sprintf("The token was NOT revoked: %s.", why), fmt.Sprintf("Repeat the command%s.", when)
+	if when == "" && v.Code != "UNAVAILABLE" {
+		do = "Repeating the command does not help until that is fixed."
+	}
+	return what, do
 }

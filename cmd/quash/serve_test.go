@@ -2,71 +2,46 @@ package main
 
 import (
 	"encoding/pem"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/quashdev/quash/internal/filewatch"
+	"github.com/quashdev/quash/internal/pkitest"
 )
 
-func TestReadAPIKey(t *testing.T) {
+func TestParseAPIKey(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct{ text, key, problem string }{
-		"a key":                       {"k3y", "k3y", ""},
-		"a line":                      {"k3y\n", "k3y", ""},
-		"a line of Windows":           {"k3y\r\n", "k3y", ""},
-		"space around it":             {"\n\t k3y \n\n", "k3y", ""},
-		"every printable character":   {"!\"#$%&'()*+,-./0:;<=>?@A[\\]^_`a{|}~", "!\"#$%&'()*+,-./0:;<=>?@A[\\]^_`a{|}~", ""},
-		"empty":                       {"", "", "it is empty"},
-		"blank":                       {" \t\r\n\n", "", "it is empty"},
-		"two lines":                   {"k3y\nold", "", "one key"},
-		"two words":                   {"the k3y", "", "one key"},
-		"a control character":         {"k3y\x00k3y", "", "one key"},
-		"beyond ASCII":                {"k3ÿ", "", "one key"},
-		"a byte order mark":           {"\ufeffk3y", "", "one key"},
-		"not even UTF-8":              {"k3y\xff", "", "one key"},
-		"a soft line break in a word": {"k3\u00ady", "", "one key"},
+	for text, want := range map[string]string{
+		"k3y":             "k3y",
+		"k3y\r\n":         "k3y",
+		"\n\t k3y \n\n":   "k3y",
+		"!\"#$%&'()*+/~":  "!\"#$%&'()*+/~",
+		"":                "",
+		" \t\r\n\n":       "",
+		"k3y\nold":        "",
+		"the k3y":         "",
+		"k3y\x00k3y":      "",
+		"k3ÿ":             "",
+		"\ufeffk3y":       "",
+		"k3y\xff":         "",
+		"k3\u00ady":       "",
+		"k3y\u2028second": "",
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			file := write(t, tt.text)
-			key, err := load(file, parseAPIKey)
-			if got := key.Reveal(); got != tt.key {
-				t.Errorf("the key is %q, want %q", got, tt.key)
-			}
-			switch {
-			case tt.problem == "" && err != nil:
-				t.Error(err)
-			case tt.problem != "" && (err == nil || !strings.HasPrefix(err.Error(), file+": ") || !strings.Contains(err.Error(), tt.problem)):
-				t.Errorf("%v, want %q", err, tt.problem)
-			}
-		})
+		key, err := parseAPIKey([]byte(text))
+		if got := key.Reveal(); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q is the key %q (%v), want %q", text, got, err, want)
+		}
 	}
 }
 
-// load reads a file as serve does at its start.
-func load[T any](file string, parse func([]byte) (T, error)) (value T, err error) {
-	watched, err := filewatch.Load(file, parse)
-	if err != nil {
-		return value, err
-	}
-	return watched.Get(), nil
-}
-
-// Whatever a file holds, a key made of it goes into a header as it is, and an
-// error does not depend on it.
-func FuzzReadAPIKey(f *testing.F) {
+// A key goes into a header as it is, and an error does not quote the file.
+func FuzzParseAPIKey(f *testing.F) {
 	for _, seed := range []string{"k3y", "k3y\r\n", "", " ", "two keys", "k\x00y", "k3ÿ", "\ufeffk3y", "\xff"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		file := write(t, string(text))
-		key, err := load(file, parseAPIKey)
+		key, err := parseAPIKey(text)
 		if err != nil {
-			if got := err.Error(); got != file+": it is empty" && got != file+": it must hold one key, in printable ASCII" {
+			if got := err.Error(); got != "it is empty" && got != "it must hold one key, in printable ASCII" {
 				t.Errorf("the error is %q", got)
 			}
 			return
@@ -77,52 +52,30 @@ func FuzzReadAPIKey(f *testing.F) {
 	})
 }
 
-func TestReadCertificates(t *testing.T) {
+func TestParseCertificates(t *testing.T) {
 	t.Parallel()
-	upstream := httptest.NewTLSServer(http.NotFoundHandler())
-	t.Cleanup(upstream.Close)
+	certificate := string(pkitest.NewCA("authority").PEM())
+	block, _ := pem.Decode([]byte(certificate))
+	publicKey := strings.ReplaceAll(certificate, "CERTIFICATE", "PUBLIC KEY")
 	const none = "it holds no PEM certificate"
-	certificate := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: upstream.Certificate().Raw}))
-	for name, tt := range map[string]struct {
-		text, problem string
-	}{
+	for name, tt := range map[string]struct{ text, problem string }{
 		"a certificate":                    {certificate, ""},
 		"with words around it":             {"# the company's\n" + certificate + "# that was it\n", ""},
 		"a chain":                          {certificate + certificate, ""},
-		"another kind of PEM before it":    {strings.ReplaceAll(certificate, "CERTIFICATE", "PUBLIC KEY") + certificate, ""},
+		"another kind of PEM before it":    {publicKey + certificate, ""},
 		"empty":                            {"", none},
-		"no PEM":                           {"not a certificate\n", none},
 		"a certificate cut":                {certificate[:len(certificate)/2], none},
-		"another kind of PEM":              {strings.ReplaceAll(certificate, "CERTIFICATE", "PUBLIC KEY"), none},
-		"DER":                              {string(upstream.Certificate().Raw), none},
+		"another kind of PEM":              {publicKey, none},
+		"DER":                              {string(block.Bytes), none},
 		"one that is cut after another":    {certificate + certificate[:len(certificate)/2], "one of its certificates is cut off or broken"},
 		"what is no certificate after one": {certificate + strings.ReplaceAll(certificate, "MII", "AII"), "its certificate 2 is broken: x509: malformed certificate"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			file := write(t, tt.text)
-			pool, err := load(file, parseCertificates)
-			if tt.problem != "" {
-				if err == nil || err.Error() != file+": "+tt.problem {
-					t.Errorf("the error is %v", err)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if pool == nil || pool.Equal(nil) {
-				t.Error("no certificates")
-			}
-		})
+		pool, err := parseCertificates([]byte(tt.text))
+		switch {
+		case tt.problem == "" && (err != nil || pool.Equal(nil)):
+			t.Errorf("%s: %v", name, err)
+		case tt.problem != "" && (err == nil || err.Error() != tt.problem):
+			t.Errorf("%s: the error is %v, want %s", name, err, tt.problem)
+		}
 	}
-}
-
-func write(t *testing.T, text string) (file string) {
-	t.Helper()
-	file = filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
 }
