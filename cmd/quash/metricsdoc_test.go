@@ -76,20 +76,13 @@ func scrapeOfEverything(t *testing.T) map[string]*dto.MetricFamily {
 		"tls-client-ca-file":    ca.PEM(),
 		"allowed-callers-file":  []byte("localhost"),
 	} {
-		path := filepath.Join(dir, flag)
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		args = append(args, "--"+flag, path)
+		fill(t, filepath.Join(dir, flag), string(content))
+		args = append(args, "--"+flag, filepath.Join(dir, flag))
 	}
 	quash, addrs, err := proctest.Serve("quash", nil, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(quash.Kill)
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
-		RootCAs: pkitest.Pool(ca), ServerName: "localhost", Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13,
-	}}}
+	secure := &tls.Config{RootCAs: pkitest.Pool(ca), ServerName: "localhost", Certificates: []tls.Certificate{pair}}
 	for _, call := range []struct {
 		consistency slashid.Consistency
 		status      int
@@ -99,30 +92,19 @@ func scrapeOfEverything(t *testing.T) map[string]*dto.MetricFamily {
 		{slashid.LocalRegion, http.StatusServiceUnavailable},
 		{slashid.LocalRegion, http.StatusServiceUnavailable},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+addrs.HTTP+"/token/revoke", strings.NewReader(`{"token":"a"}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set(slashid.HeaderConsistency, string(call.consistency))
-		resp, err := client.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = resp.Body.Close()
-		if resp.StatusCode != call.status {
-			t.Errorf("%s, want %d", resp.Status, call.status)
+		got, text, err := exchange(secure, []string{
+			"-H", slashid.HeaderConsistency + ": " + string(call.consistency), "POST", "https://" + addrs.HTTP + "/token/revoke", `{"token":"a"}`,
+		})
+		if must(t, err); got != call.status {
+			t.Errorf("%s, want %d", text, call.status)
 		}
 	}
-	resp, err := client.Get("http://" + addrs.Admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
+	_, scrape, err := exchange(nil, []string{"GET", "http://" + addrs.Admin + "/metrics"})
+	must(t, err)
+	_, body, _ := strings.Cut(scrape, "\n\n")
 	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := parser.TextToMetricFamilies(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
+	must(t, err)
 	return families
 }
 

@@ -114,68 +114,56 @@ func exchange(secure *tls.Config, args []string) (code int, text string, err err
 }
 
 func callRPC(ts *testscript.TestScript, neg bool, args []string) {
-	secure, args := tlsOptions(ts, args)
-	if len(args) != 2 {
-		ts.Fatalf("usage: [!] rpc [TLS OPTION]… ADDR JSON")
-	}
-	var req quashv1.RevokeRequest
-	ts.Check(protojson.Unmarshal([]byte(args[1]), &req))
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	conn, err := dial(secure, args[0])
-	ts.Check(err)
-	defer conn.Close()
-	resp, err := quashv1.NewTokenServiceClient(conn).Revoke(ctx, &req)
-	if err != nil {
-		fmt.Fprintf(ts.Stderr(), "%s: %s\n", status.Code(err), status.Convert(err).Message())
-		for _, detail := range status.Convert(err).Details() {
-			fmt.Fprintf(ts.Stderr(), "%v\n", detail)
+	overGRPC(ts, neg, args, "rpc ADDR JSON", func(ctx context.Context, conn *grpc.ClientConn, args []string) error {
+		var req quashv1.RevokeRequest
+		ts.Check(protojson.Unmarshal([]byte(args[0]), &req))
+		resp, err := quashv1.NewTokenServiceClient(conn).Revoke(ctx, &req)
+		if err != nil {
+			return err
 		}
-		if !neg {
-			ts.Fatalf("the call failed")
-		}
-		return
-	}
-	if neg {
-		ts.Fatalf("the call did not fail")
-	}
-	// protojson's spacing is random on purpose.
-	text, err := protojson.Marshal(resp)
-	ts.Check(err)
-	var compact bytes.Buffer
-	ts.Check(json.Compact(&compact, text))
-	fmt.Fprintln(ts.Stdout(), compact.String())
+		// protojson's spacing is random on purpose.
+		text, err := protojson.Marshal(resp)
+		ts.Check(err)
+		var compact bytes.Buffer
+		ts.Check(json.Compact(&compact, text))
+		fmt.Fprintln(ts.Stdout(), compact.String())
+		return nil
+	})
 }
 
 func services(ts *testscript.TestScript, neg bool, args []string) {
+	overGRPC(ts, neg, args, "services ADDR", func(ctx context.Context, conn *grpc.ClientConn, _ []string) error {
+		stream, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
+		ts.Check(err)
+		// When the call has already failed, Recv has the reason.
+		_ = stream.Send(&reflectionv1.ServerReflectionRequest{
+			MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{},
+		})
+		resp, err := stream.Recv()
+		for _, service := range resp.GetListServicesResponse().GetService() {
+			fmt.Fprintln(ts.Stdout(), service.GetName())
+		}
+		return err
+	})
+}
+
+// overGRPC makes a call, whose error goes to the script's stderr.
+func overGRPC(ts *testscript.TestScript, neg bool, args []string, usage string, call func(context.Context, *grpc.ClientConn, []string) error) {
 	secure, args := tlsOptions(ts, args)
-	if len(args) != 1 {
-		ts.Fatalf("usage: [!] services [TLS OPTION]… ADDR")
+	if len(args) != len(strings.Fields(usage))-1 {
+		ts.Fatalf("usage: [!] %s, with TLS options before ADDR", usage)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	conn, err := dial(secure, args[0])
 	ts.Check(err)
 	defer conn.Close()
-	stream, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
-	ts.Check(err)
-	// When the call has already failed, Recv has the reason.
-	_ = stream.Send(&reflectionv1.ServerReflectionRequest{
-		MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{},
-	})
-	resp, err := stream.Recv()
+	err = call(ctx, conn, args[1:])
 	if err != nil {
-		fmt.Fprintln(ts.Stderr(), status.Code(err))
-		if !neg {
-			ts.Fatalf("the call failed")
-		}
-		return
+		fmt.Fprintf(ts.Stderr(), "%s: %s\n%v\n", status.Code(err), status.Convert(err).Message(), status.Convert(err).Details())
 	}
-	if neg {
-		ts.Fatalf("the call did not fail")
-	}
-	for _, service := range resp.GetListServicesResponse().GetService() {
-		fmt.Fprintln(ts.Stdout(), service.GetName())
+	if (err != nil) != neg {
+		ts.Fatalf("the call ended with %v", err)
 	}
 }
 
