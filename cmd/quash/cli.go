@@ -47,23 +47,25 @@ type streams struct {
 
 // usageError is what is wrong with a command line or the environment. The flags' checks
 // collect their problems in one, so that all of them are reported at once.
-type usageError []string
+type usageError struct{ problems []string }
 
-func (e usageError) Error() string { return strings.Join(e, "\n") }
+func (e *usageError) Error() string { return strings.Join(e.problems, "\n") }
 
 // err is nil if nothing is wrong.
-func (e usageError) err() error {
-	if len(e) == 0 {
+func (e *usageError) err() error {
+	if len(e.problems) == 0 {
 		return nil
 	}
 	return e
 }
 
 func (e *usageError) addf(format string, args ...any) {
-	*e = append(*e, fmt.Sprintf(format, args...))
+	e.problems = append(e.problems, fmt.Sprintf(format, args...))
 }
 
-func usageErrorf(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
+func usageErrorf(format string, args ...any) error {
+	return &usageError{[]string{fmt.Sprintf(format, args...)}}
+}
 
 func checkAtLeast[T int | time.Duration](wrong *usageError, flag string, value, least T) {
 	if value < least {
@@ -84,7 +86,7 @@ func run(ctx context.Context, args []string, std streams) int {
 	}
 	command, err := newParser(std).Parse(args)
 	if err != nil {
-		return complain(std.err, usageError{advise(err, args)})
+		return complain(std.err, usageErrorf("%s", advise(err, args)))
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	return complain(std.err, command.Run(std, newConfigz(command)))
@@ -122,7 +124,7 @@ func complain(stderr io.Writer, err error) int {
 	for line := range strings.Lines(withoutTokens(err.Error())) {
 		fmt.Fprintln(stderr, "quash:", strings.TrimSuffix(line, "\n"))
 	}
-	if _, usage := errors.AsType[usageError](err); usage {
+	if _, usage := errors.AsType[*usageError](err); usage {
 		return exitUsage
 	}
 	if coded, ok := errors.AsType[*codedError](err); ok {
@@ -134,11 +136,11 @@ func complain(stderr io.Writer, err error) int {
 // advise completes kong's message with the variable that is at fault, which kong leaves
 // out where a value is none of an enum, and with where to look.
 func advise(err error, args []string) string {
-	text, command := err.Error(), "quash"
+	text, command := err.Error(), []string{"quash"}
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context != nil {
 		for _, element := range parse.Context.Path {
 			if element.Command != nil {
-				command += " " + element.Command.Name
+				command = append(command, element.Command.Name)
 			}
 		}
 		for _, flag := range parse.Context.Flags() {
@@ -147,8 +149,8 @@ func advise(err error, args []string) string {
 			}
 		}
 	}
-	text = fmt.Sprintf("%s; see %s --help", text, command)
-	if strings.HasPrefix(command, "quash revoke") {
+	text = fmt.Sprintf("%s; see %s --help", text, strings.Join(command, " "))
+	if slices.Contains(command, "revoke") {
 		return withoutArguments(text, args)
 	}
 	return text

@@ -9,7 +9,7 @@ import (
 
 func TestComplain(t *testing.T) {
 	t.Parallel()
-	usage := usageError{"--a is wrong", "--b is worse"}
+	usage := &usageError{[]string{"--a is wrong", "--b is worse"}}
 	for name, tt := range map[string]struct {
 		err  error
 		code int

@@ -147,10 +147,11 @@ func (v verdict) sentences() (what, do string) {
 	case bulk.Unknown:
 		return fmt.Sprintf("It is not known whether the token is dead: %s.", why),
 			fmt.Sprintf("Repeat the command%s with --allow-invalid: that succeeds either way.", when)
+	default:
+		what, do = fmt.Sprintf("The token was NOT revoked: %s.", why), fmt.Sprintf("Repeat the command%s.", when)
+		if when == "" && v.Code != "UNAVAILABLE" {
+			do = "Repeating the command does not help until that is fixed."
+		}
+		return what, do
 	}
-	what, do = fmt.Sprintf("The token was NOT revoked: %s.", why), fmt.Sprintf("Repeat the command%s.", when)
-	if when == "" && v.Code != "UNAVAILABLE" {
-		do = "Repeating the command does not help until that is fixed."
-	}
-	return what, do
 }

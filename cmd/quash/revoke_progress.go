@@ -87,19 +87,19 @@ func (p *progress) show(line string) {
 // progressLine is what there is to say, the most important first. perSecond is how many
 // calls were answered in a second of late.
 func progressLine(s bulk.Progress, now time.Time, perSecond float64) string {
-	line := fmt.Sprintf("%d of %d tokens", s.Settled, s.Tokens)
+	parts := []string{fmt.Sprintf("%d of %d tokens", s.Settled, s.Tokens)}
 	if !s.Outage.IsZero() {
-		line += fmt.Sprintf(", nothing gets through for %s", now.Sub(s.Outage).Round(time.Second))
+		parts = append(parts, fmt.Sprintf("nothing gets through for %s", now.Sub(s.Outage).Round(time.Second)))
 	}
-	line += fmt.Sprintf(", %d dead", s.Outcomes[bulk.Dead])
+	parts = append(parts, fmt.Sprintf("%d dead", s.Outcomes[bulk.Dead]))
 	for _, outcome := range []bulk.Outcome{bulk.NotApplied, bulk.Unknown, bulk.InProgress, bulk.Rejected, bulk.NoToken} {
 		if n := s.Outcomes[outcome]; n > 0 {
-			line += fmt.Sprintf(", %d %s", n, strings.ReplaceAll(string(outcome), "_", " "))
+			parts = append(parts, fmt.Sprintf("%d %s", n, strings.ReplaceAll(string(outcome), "_", " ")))
 		}
 	}
 	if s.Outage.IsZero() && perSecond > 0 {
 		left := float64(s.Tokens-s.Settled) / perSecond * float64(time.Second)
-		line += fmt.Sprintf(", %s left", time.Duration(left).Round(time.Second))
+		parts = append(parts, fmt.Sprintf("%s left", time.Duration(left).Round(time.Second)))
 	}
-	return line + fmt.Sprintf(", %.0f/s", perSecond)
+	return strings.Join(append(parts, fmt.Sprintf("%.0f/s", perSecond)), ", ")
 }
