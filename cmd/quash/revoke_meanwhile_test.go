@@ -4,29 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-
-	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
-
-// heldQuash is a quash that holds the first call until it is released.
-type heldQuash struct {
-	revoking
-
-	reached, released chan struct{}
-}
-
-func newHeldQuash() *heldQuash {
-	return &heldQuash{reached: make(chan struct{}, 1), released: make(chan struct{})}
-}
-
-func (h *heldQuash) revoke(req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
-	select {
-	case h.reached <- struct{}{}:
-		<-h.released
-	default:
-	}
-	return h.revoking.revoke(req)
-}
 
 // A list of which a part may not have been read is not done. The same command does the
 // rest.
@@ -54,16 +32,17 @@ func TestRevokeListThatIsChangedMeanwhile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			quash := newHeldQuash()
+			quash := newHaltingQuash(t)
+			halted := quash.haltAfter(0)
 			addr := startAnswering(t, quash.revoke)
 			path := filepath.Join(t.TempDir(), "list")
 			fill(t, path, lines)
 			args := []string{"--addr", addr, "--file", path}
 			ends := make(chan ended)
 			go func() { ends <- revoke(t, "", args...) }()
-			<-quash.reached
+			<-halted
 			c.change(t, path)
-			close(quash.released)
+			quash.resume()
 			got := <-ends
 			if c.complete && got.code != exitOK ||
 				!c.complete && (got.code != exitIncomplete || got.stderr != "quash: the list was changed after it was read\n") {
@@ -74,29 +53,7 @@ func TestRevokeListThatIsChangedMeanwhile(t *testing.T) {
 					t.Errorf("the same command ended with %+v", got)
 				}
 			}
-			if sent := len(quash.tokens()); sent != c.sent {
-				t.Errorf("%d tokens were sent, want %d", sent, c.sent)
-			}
+			quash.check(t, c.sent, 0)
 		})
-	}
-}
-
-func TestRevokeListTwiceAtOnce(t *testing.T) {
-	t.Parallel()
-	quash := newHeldQuash()
-	addr := startAnswering(t, quash.revoke)
-	path := filepath.Join(t.TempDir(), "list")
-	fill(t, path, leaked(1))
-	args := []string{"--addr", addr, "--file", path}
-	ends := make(chan ended)
-	go func() { ends <- revoke(t, "", args...) }()
-	<-quash.reached
-	want := ended{exitFailure, "", "quash: the journal " + path + ".journal cannot be used: another run has it open: wait for that to end, or name another journal\n"}
-	if got := revoke(t, "", args...); got != want {
-		t.Errorf("the second one ended with %+v\nwant %+v", got, want)
-	}
-	close(quash.released)
-	if got := <-ends; got.code != exitOK {
-		t.Errorf("the first one ended with %+v", got)
 	}
 }
