@@ -25,7 +25,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
-	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -165,20 +164,6 @@ func overGRPC(ts *testscript.TestScript, neg bool, args []string, usage string, 
 	if (err != nil) != neg {
 		ts.Fatalf("the call ended with %v", err)
 	}
-}
-
-// awaitGRPC waits until a server answers over gRPC, in plaintext. That it serves
-// is logged a moment before it does.
-func awaitGRPC(addr string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	conn, err := dial(nil, addr)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	_, err = healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{}, grpc.WaitForReady(true))
-	return err
 }
 
 // dial speaks plaintext where secure is nil.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
@@ -74,17 +73,4 @@ func tlsOptions(ts *testscript.TestScript, args []string) (cfg *tls.Config, rest
 		cfg = next
 	}
 	return cfg, args
-}
-
-// awaitTLS waits until a server takes part in a handshake. Whether it lets anybody
-// in is another matter.
-func awaitTLS(addr string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	dialer := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}}
-	conn, err := dialer.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return err
-	}
-	return conn.Close()
 }
