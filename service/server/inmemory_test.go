@@ -65,8 +65,8 @@ func serveInMemory(t *testing.T, margin time.Duration, upstream service.Upstream
 		certificate := selfSigned(t)
 		cfg.TLS = &TLS{Certificate: func() *tls.Certificate { return certificate }}
 	}
-	arriving := newArrivals(cfg.Limits)
-	handler, err := newREST(t.Context(), cfg, arriving, observer)
+	pending := newPending(cfg.Limits)
+	handler, err := newREST(t.Context(), cfg, pending, observer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func serveInMemory(t *testing.T, margin time.Duration, upstream service.Upstream
 	overREST := newHTTPServer(letGo(handler, &ready, cfg.Limits.ConnectionAge), cfg.Limits, cfg.Logger)
 	restTLS := cfg.TLS
 	cfg.TLS = nil
-	overGRPC, _ := newGRPC(t.Context(), cfg, arriving, observer)
+	overGRPC, _ := newGRPC(t.Context(), cfg, pending, observer)
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = overGRPC.Serve(m.grpc) })
 	serving.Go(func() { _ = restTLS.serveHTTP(overREST, m.rest) })

@@ -21,7 +21,7 @@ func TestCallsInProcessAreToldOf(t *testing.T) {
 		svc := &takingASecond{}
 		var told onlyEnds
 		c := newInProcess(svc, pushback, &told)
-		ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("slashid-sdkversion", "1.2.3"))
+		ctx := metadata.NewOutgoingContext(t.Context(), metadata.Pairs("slashid-sdkversion", "1.2.3"))
 		_, err := c.Revoke(ctx, &quashv1.RevokeRequest{})
 		if err == nil || !errors.Is(told.end.Error, err) {
 			t.Errorf("ended with %v, and was told to with %v", err, told.end.Error)

@@ -71,15 +71,15 @@ type endingStream struct {
 
 func (s endingStream) Context() context.Context { return s.ctx }
 
-// RecvMsg ends the arrival of the stream with its first message; for calls that is
-// what arrived does. grpc-go's own does not hear of the end of ctx: reflection would
+// RecvMsg marks the stream as read with its first message; for calls the interceptor
+// read does. grpc-go's own does not hear of the end of ctx: reflection would
 // wait for its client's next question to the end of the shutdown.
 func (s endingStream) RecvMsg(m any) error {
 	received := make(chan error, 1)
 	go func() { received <- s.ServerStream.RecvMsg(m) }()
 	select {
 	case err := <-received:
-		arrivalOver(s.ctx)
+		markRead(s.ctx)
 		return err
 	case <-s.ctx.Done():
 		return status.FromContextError(s.ctx.Err()).Err()

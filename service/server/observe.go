@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -63,7 +64,7 @@ func newObserver(ctx context.Context, t *telemetry.Telemetry, logger *slog.Logge
 	}
 	o := &observer{logger, revocations, map[callLabels][]metric.AddOption{}, calls}
 	for _, labels := range service.AllLabels() {
-		for _, door := range []string{doorGRPC, doorNative, doorDropIn} {
+		for _, door := range []string{endpointGRPC, endpointNative, endpointDropIn} {
 			l := callLabels{labels, door}
 			o.labels[l] = l.options()
 			revocations.Add(ctx, 0, o.labels[l]...)
@@ -120,7 +121,7 @@ func (o *observer) log(ctx context.Context, level slog.Level, message string, at
 }
 
 func (o *observer) count(ctx context.Context, labels service.Labels) {
-	l := callLabels{labels, doorOf(ctx)}
+	l := callLabels{labels, endpointOf(ctx)}
 	options, ok := o.labels[l]
 	if !ok { // AllLabels would have to leave it out
 		options = l.options()
@@ -133,7 +134,7 @@ func (o *observer) count(ctx context.Context, labels service.Labels) {
 
 // callerAttrs say by which door a call came, and from whom.
 func callerAttrs(ctx context.Context) []slog.Attr {
-	attrs := []slog.Attr{slog.String("door", doorOf(ctx))}
+	attrs := []slog.Attr{slog.String("door", endpointOf(ctx))}
 	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
 		attrs = append(attrs, slog.String("peer", p.Addr.String()))
 	}
@@ -143,25 +144,36 @@ func callerAttrs(ctx context.Context) []slog.Attr {
 	return attrs
 }
 
-// The names of the doors. Those of REST are theirs; a call that names none came over
-// gRPC.
+// The names of the endpoints. A call that names none came over gRPC.
 const (
-	doorGRPC   = "grpc"
-	doorNative = "native"
-	doorDropIn = "drop_in"
+	endpointGRPC   = "grpc"
+	endpointNative = "native"
+	endpointDropIn = "drop_in"
 )
 
-type doorKey struct{}
+type endpointKey struct{}
 
-func withDoor(ctx context.Context, name string) context.Context {
-	return context.WithValue(ctx, doorKey{}, name)
+func withEndpoint(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, endpointKey{}, name)
 }
 
-func doorOf(ctx context.Context) string {
-	if name, ok := ctx.Value(doorKey{}).(string); ok {
+func endpointOf(ctx context.Context) string {
+	if name, ok := ctx.Value(endpointKey{}).(string); ok {
 		return name
 	}
-	return doorGRPC
+	return endpointGRPC
+}
+
+type begunKey struct{}
+
+// withBegun notes when a REST request began.
+func withBegun(ctx context.Context, begun time.Time) context.Context {
+	return context.WithValue(ctx, begunKey{}, begun)
+}
+
+func begunAt(ctx context.Context) time.Time {
+	begun, _ := ctx.Value(begunKey{}).(time.Time)
+	return begun
 }
 
 // overGRPC observes the calls over gRPC: as any other, and those that never get to an
@@ -180,21 +192,18 @@ func (g overGRPC) HandleRPC(ctx context.Context, event stats.RPCStats) {
 	if !ok {
 		return
 	}
-	r, ok := ctx.Value(arrivalKey{}).(*arrival)
-	if !ok || !r.revokes || r.arrived.Load() {
+	call, ok := ctx.Value(pendingKey{}).(*pendingCall)
+	if !ok || call.read.Load() || call.method != quashv1.TokenService_Revoke_FullMethodName {
 		return
 	}
-	err := r.errorUnread(status.Code(end.Error))
+	err := errorUnread(status.Code(end.Error))
 	err.TookSince(end.BeginTime)
 	g.observer.failed(ctx, err)
 }
 
-// errorUnread is what became of a call that was never read. Its caller has been told by
-// grpc-go, which knows no more than the code.
-func (r *arrival) errorUnread(code codes.Code) *service.Error {
-	if r.crowdedOut.Load() {
-		return service.Overloaded()
-	}
+// errorUnread is the outcome of a call whose message was not read. grpc-go has answered
+// the caller, with a code alone.
+func errorUnread(code codes.Code) *service.Error {
 	if code == codes.Canceled || code == codes.DeadlineExceeded {
 		return service.CallerGone()
 	}

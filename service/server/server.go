@@ -117,8 +117,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	arriving := newArrivals(cfg.Limits)
-	rest, err := newREST(ctx, cfg, arriving, observer)
+	pending := newPending(cfg.Limits)
+	rest, err := newREST(ctx, cfg, pending, observer)
 	if err != nil {
 		return nil, err
 	}
@@ -138,13 +138,13 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		s.Close()
 		return nil, errors.Join(failures...)
 	}
-	if err := s.observeListeners(cfg.Telemetry.Meters, arriving); err != nil {
+	if err := s.observeListeners(cfg.Telemetry.Meters, pending); err != nil {
 		s.Close()
 		return nil, err
 	}
 	streams, endStreams := context.WithCancel(context.Background())
 	s.endStreams = endStreams
-	s.grpc, s.health = newGRPC(streams, cfg, arriving, observer) //nolint:contextcheck // the server's life
+	s.grpc, s.health = newGRPC(streams, cfg, pending, observer) //nolint:contextcheck // the server's life
 	s.rest = newHTTPServer(letGo(rest, &s.ready, cfg.Limits.ConnectionAge), cfg.Limits, cfg.Logger)
 	admin := newAdmin(&s.ready, cfg.Build, cfg.Telemetry.Metrics, s.serveConfigz, &logLevel{level: cfg.LogLevel, log: cfg.Logger})
 	s.admin = newHTTPServer(admin, cfg.Limits, cfg.Logger)
