@@ -17,7 +17,7 @@ func withDocs(_ *service.Config, cfg *server.Config) { cfg.Docs = true }
 // ask sends a request without a body.
 func (f *facade) ask(t *testing.T, method, path string, header http.Header) (*http.Response, []byte) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, f.url(path), nil)
+	req, err := http.NewRequestWithContext(t.Context(), method, f.URL+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestBrowsersGetAConnectionForEachRequest(t *testing.T) {
 		header       http.Header
 		closes       bool
 	}{
-		"a call of a page":      {http.MethodPost, dropInPath, http.Header{"Origin": {f.url("")}}, true},
+		"a call of a page":      {http.MethodPost, dropInPath, http.Header{"Origin": {f.URL}}, true},
 		"a preflight":           {http.MethodOptions, dropInPath, http.Header{"Origin": {"https://app.example.com"}}, true},
 		"the page":              {http.MethodGet, "/docs", nil, true},
 		"the document":          {http.MethodGet, "/openapi.json", nil, true},

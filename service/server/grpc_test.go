@@ -17,7 +17,7 @@ import (
 func TestHealthPerService(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, revokesAll)
-	health := healthv1.NewHealthClient(f.conn)
+	health := healthv1.NewHealthClient(f.Conn)
 	for _, name := range []string{"", "quash.v1.TokenService"} {
 		resp, err := health.Check(t.Context(), &healthv1.HealthCheckRequest{Service: name})
 		if err != nil || resp.GetStatus() != healthv1.HealthCheckResponse_SERVING {
@@ -34,7 +34,7 @@ func TestReflectionNeedsItsFlag(t *testing.T) {
 	t.Parallel()
 	for _, enabled := range []bool{false, true} {
 		f := startFacade(t, revokesAll, func(_ *service.Config, cfg *server.Config) { cfg.Reflection = enabled })
-		stream, err := reflectionv1.NewServerReflectionClient(f.conn).ServerReflectionInfo(t.Context())
+		stream, err := reflectionv1.NewServerReflectionClient(f.Conn).ServerReflectionInfo(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,7 +84,7 @@ func TestNoSuchMethod(t *testing.T) {
 		"/quash.v1.TokenService/header.claims.signature", "/header.claims.signature/Revoke",
 		"/quash.v1.TokenService/Revoke/header.claims.signature", "/quash.v1.TokenService/Revoke?token=header.claims.signature",
 	} {
-		err := f.conn.Invoke(t.Context(), method, &quashv1.RevokeRequest{}, &quashv1.RevokeResponse{})
+		err := f.Conn.Invoke(t.Context(), method, &quashv1.RevokeRequest{}, &quashv1.RevokeResponse{})
 		if got, want := status.Convert(err).Message(), "there is no such method; /quash.v1.TokenService/Revoke is one"; status.Code(err) != codes.Unimplemented || got != want {
 			t.Errorf("%s: %v, want Unimplemented: %s", method, err, want)
 		}

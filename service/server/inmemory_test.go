@@ -2,13 +2,9 @@ package server
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"sync"
@@ -20,7 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 
-	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/pkitest"
 	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/slashid"
@@ -39,7 +35,7 @@ var slowly = upstreamtest.Func(func(ctx context.Context, req slashid.Request) sl
 	return revokesAll(ctx, req)
 })
 
-// inMemory is a façade that is served over pipes, so that it runs in fake time.
+// inMemory is a quash that is served over pipes, so that it runs in fake time.
 type inMemory struct {
 	grpc   *bufconn.Listener
 	rest   pipeListener
@@ -62,8 +58,8 @@ func serveInMemory(t *testing.T, margin time.Duration, upstream service.Upstream
 		t.Fatal(err)
 	}
 	if secure {
-		certificate := selfSigned(t)
-		cfg.TLS = &TLS{Certificate: func() *tls.Certificate { return certificate }}
+		certificate := pkitest.SelfSigned(&x509.Certificate{})
+		cfg.TLS = &TLS{Certificate: func() *tls.Certificate { return &certificate }}
 	}
 	pending := newPending(cfg.Limits)
 	handler, err := newREST(t.Context(), cfg, pending, observer)
@@ -167,24 +163,3 @@ func (l pipeListener) Close() error {
 }
 
 func (l pipeListener) Addr() net.Addr { return new(net.UnixAddr) }
-
-func selfSigned(t *testing.T) *tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
-
-// dialInMemory serves upstream's façade over pipes, and returns a client of it.
-// Call it within a synctest bubble.
-func dialInMemory(t *testing.T, margin time.Duration, upstream service.Upstream, options ...grpc.DialOption) quashv1.TokenServiceClient {
-	t.Helper()
-	return quashv1.NewTokenServiceClient(serveInMemory(t, margin, upstream, DefaultLimits, false).dialGRPC(t, options...))
-}

@@ -111,7 +111,7 @@ func TestStreamIsNotPending(t *testing.T) {
 }
 
 // Beyond the limit new requests are refused, over gRPC and REST together, and the caller
-// learns that nothing was done. Those that are pending come through.
+// learns that nothing was done. Pending requests are served.
 func TestTooManyPending(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{nativePath, dropInPath} {
