@@ -22,7 +22,7 @@ import (
 )
 
 // AllowedCallers is a list of the identities that may call. The zero value allows
-// nobody.
+// no caller.
 type AllowedCallers struct {
 	exact    map[string]bool
 	prefixes []string

@@ -3,14 +3,13 @@
 //	server.go         New binds everything, Run serves until told to stop
 //	listen.go         TCP listeners
 //	connections.go    how many connections they accept
-//	tls.go            what a listener proves itself with, and whom it lets in
-//	allowedcallers.go who of those may call
+//	tls.go            a listener's certificate, and which clients it accepts
+//	allowedcallers.go which of those may call
 //	limits.go         how much a client can make the server hold, and how long
 //	pending.go        requests that have begun and are not read yet
-//	letgo.go          connections that should take no more calls
-//	unused.go         connections that have had no request yet
+//	drain.go          connections that are closed during shutdown, or when they are old
 //	interceptors.go   the one chain that every call runs through
-//	observe.go        what the log and the metrics are told of each call
+//	observe.go        the log line and the metrics of each call
 //	tracing.go        its span
 //	metrics.go        what is measured of the listeners
 //	grpc.go           the gRPC server: TokenService, health, reflection
@@ -22,8 +21,7 @@
 //	openapi.go        /openapi.json, which describes both
 //	docs.go           /docs, the page to read that and to try it; explorer/ has its files
 //	cors.go           pages of which other origins may call
-//	browsers.go       why each request of a browser has a connection of its own
-//	errorlog.go       what net/http has to say, and what of it is told
+//	errorlog.go       which errors of net/http and TLS are logged
 //	admin.go          the pages for operators: liveness, readiness, build info, profiles
 //	configz.go        how the server runs
 //	loglevel.go       what it logs

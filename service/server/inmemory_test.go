@@ -68,7 +68,7 @@ func serveInMemory(t *testing.T, margin time.Duration, upstream service.Upstream
 	}
 	var ready atomic.Bool
 	ready.Store(true)
-	overREST := newHTTPServer(letGo(handler, &ready, cfg.Limits.ConnectionAge), cfg.Limits, cfg.Logger)
+	overREST := newHTTPServer(closeOnDrain(handler, &ready, cfg.Limits.ConnectionAge), cfg.Limits, cfg.Logger)
 	restTLS := cfg.TLS
 	cfg.TLS = nil
 	overGRPC, _ := newGRPC(t.Context(), cfg, pending, observer)

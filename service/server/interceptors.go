@@ -15,7 +15,7 @@ import (
 	"github.com/quashdev/quash/service"
 )
 
-// interceptors is the chain of every unary call, from whichever door, outermost
+// interceptors is the chain of every unary call, from whichever endpoint, outermost
 // first.
 func interceptors(cfg Config, observer *observer) grpc.UnaryServerInterceptor {
 	innermost := recovery(cfg.Logger)
@@ -101,7 +101,7 @@ func atMostStreams(n int) grpc.StreamServerInterceptor {
 	}
 }
 
-// unwatched tells those who may not watch health so with UNIMPLEMENTED. grpc-go's
+// unwatched refuses to watch health with UNIMPLEMENTED. grpc-go's
 // clients that watch by themselves then do without, and their calls hear what is wrong.
 // After any other code they hold back all calls, as if quash were ill (gRFC A17).
 func unwatched(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
@@ -127,7 +127,7 @@ func pushback(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grp
 		if delay, ok := own.Pushback(); ok {
 			ms = delay.Milliseconds()
 		}
-		// It fails where there is no call to give it to, and nobody to be told.
+		// It fails over REST, which has no trailers.
 		_ = grpc.SetTrailer(ctx, metadata.Pairs(pushbackTrailer, strconv.FormatInt(ms, 10)))
 	}
 	return resp, err

@@ -40,8 +40,7 @@ type Limits struct {
 	PingInterval time.Duration
 }
 
-// DefaultLimits is the one place that says what the limits are unless somebody
-// says otherwise.
+// DefaultLimits is the one place that says what the limits are by default.
 var DefaultLimits = Limits{
 	Connections:          10_000,
 	StreamsPerConnection: 1_000,
@@ -83,7 +82,7 @@ const (
 	// adminConnections is far more than probes, scrapes and engineers make.
 	adminConnections = 1000
 	// profilesAtOnce is how many profiles are taken at a time: each costs something,
-	// and may take as long as whoever asks for it likes.
+	// and may take as long as the client likes.
 	profilesAtOnce = 4
 	// receiveWindow is how much of a request HTTP/2 lets a client send ahead. It is
 	// the protocol's own; left to itself grpc-go lets it grow to 16 MiB.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -24,9 +23,9 @@ import (
 // meterName is the scope of this package's metrics.
 const meterName = "github.com/quashdev/quash/service/server"
 
-const attrDoor = attribute.Key("quash.door")
+const attrEndpoint = attribute.Key("quash.door")
 
-// observer tells the log, the metrics and the trace what callers are told.
+// observer reports to the log, the metrics and the trace what callers were answered.
 type observer struct {
 	logger      *slog.Logger
 	revocations metric.Int64Counter
@@ -36,15 +35,15 @@ type observer struct {
 	calls *tracing
 }
 
-// callLabels are how a call ended, and at which door.
+// callLabels are how a call ended, and at which endpoint.
 type callLabels struct {
 	service.Labels
 
-	door string
+	endpoint string
 }
 
 func (l callLabels) attributes() []attribute.KeyValue {
-	return append(l.Attributes(), attrDoor.String(l.door))
+	return append(l.Attributes(), attrEndpoint.String(l.endpoint))
 }
 
 func (l callLabels) options() []metric.AddOption {
@@ -64,8 +63,8 @@ func newObserver(ctx context.Context, t *telemetry.Telemetry, logger *slog.Logge
 	}
 	o := &observer{logger, revocations, map[callLabels][]metric.AddOption{}, calls}
 	for _, labels := range service.AllLabels() {
-		for _, door := range []string{endpointGRPC, endpointNative, endpointDropIn} {
-			l := callLabels{labels, door}
+		for _, endpoint := range []string{endpointGRPC, endpointNative, endpointDropIn} {
+			l := callLabels{labels, endpoint}
 			o.labels[l] = l.options()
 			revocations.Add(ctx, 0, o.labels[l]...)
 		}
@@ -113,7 +112,7 @@ func (o *observer) failed(ctx context.Context, err *service.Error) {
 	o.log(ctx, err.LogLevel(), "revocation failed", err.Attrs)
 }
 
-// log writes a line about a call. attrs is what it tells besides who called.
+// log writes a line about a call. attrs are its attributes, except those of the caller.
 func (o *observer) log(ctx context.Context, level slog.Level, message string, attrs func() []slog.Attr) {
 	if o.logger.Enabled(ctx, level) {
 		o.logger.LogAttrs(ctx, level, message, append(callerAttrs(ctx), attrs()...)...)
@@ -132,7 +131,7 @@ func (o *observer) count(ctx context.Context, labels service.Labels) {
 	}
 }
 
-// callerAttrs say by which door a call came, and from whom.
+// callerAttrs are the endpoint of a call, and who called.
 func callerAttrs(ctx context.Context) []slog.Attr {
 	attrs := []slog.Attr{slog.String("door", endpointOf(ctx))}
 	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
@@ -164,21 +163,9 @@ func endpointOf(ctx context.Context) string {
 	return endpointGRPC
 }
 
-type begunKey struct{}
-
-// withBegun notes when a REST request began.
-func withBegun(ctx context.Context, begun time.Time) context.Context {
-	return context.WithValue(ctx, begunKey{}, begun)
-}
-
-func begunAt(ctx context.Context) time.Time {
-	begun, _ := ctx.Value(begunKey{}).(time.Time)
-	return begun
-}
-
 // overGRPC observes the calls over gRPC: as any other, and those that never get to an
 // interceptor, because their message is too large, no message, or does not come. Two
-// handlers would be told of each step of a call twice.
+// stats handlers would get each event of a call twice.
 type overGRPC struct {
 	*tracing
 

@@ -116,12 +116,12 @@ func newREST(ctx context.Context, cfg Config, pending *pending, observer *observ
 	})
 	return recoverREST(cfg.Logger, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		r = r.WithContext(withBegun(r.Context(), time.Now()))
+		r = r.WithContext(context.WithValue(r.Context(), begunKey{}, time.Now()))
 		// readBody ends it. Without a body net/http would wait for the rest of one.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(cfg.Limits.TransferTimeout))
 		p, isPage := pages[r.URL.Path]
 		if isPage || r.Header.Get("Origin") != "" {
-			letBrowserGo(w, r)
+			disableKeepAlive(w, r)
 		}
 		if !isPage {
 			api(w, r)
@@ -131,6 +131,18 @@ func newREST(ctx context.Context, cfg Config, pending *pending, observer *observ
 			native.answer(w, r, refused)
 		}
 	}), nil
+}
+
+// disableKeepAlive makes an answer over HTTP/1.1 the last on its connection.
+//
+// Browsers may take a 408 on a connection that they have used before for a complaint
+// about their idleness, and Chromium does: it sends the request a second time by itself.
+// The answer to that is that the token is already invalid, and the page never sees the
+// 408 which says that the revocation goes on.
+func disableKeepAlive(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 // recoverREST logs a panic without its value, which net/http would print. It is
@@ -239,6 +251,9 @@ func (e *endpoint) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *re
 	})}
 }
 
+// begunKey is for the time at which a request began.
+type begunKey struct{}
+
 // refuse answers a request that is not going to be a call.
 func (e *endpoint) refuse(w http.ResponseWriter, r *http.Request, refused *refusal) {
 	e.answer(w, r, refused)
@@ -246,7 +261,8 @@ func (e *endpoint) refuse(w http.ResponseWriter, r *http.Request, refused *refus
 }
 
 func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, refused *refusal) {
-	refused.err.TookSince(begunAt(r.Context()))
+	begun, _ := r.Context().Value(begunKey{}).(time.Time)
+	refused.err.TookSince(begun)
 	e.writeStatus(w, refused.httpStatus, refused.err.GRPCStatus())
 }
 
@@ -325,9 +341,9 @@ func newHTTPServer(h http.Handler, limits Limits, logger *slog.Logger) *http.Ser
 			PingTimeout:                   pingTimeout,
 			WriteByteTimeout:              limits.TransferTimeout,
 		},
-		ConnContext: withConnection,
+		ConnContext: withConnBegun,
 		ErrorLog:    newHTTPErrorLog(logger),
 	}
-	closeUnusedAtShutdown(s)
+	closeNewConnsOnShutdown(s)
 	return s
 }
