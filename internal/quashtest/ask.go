@@ -178,6 +178,6 @@ func answerOf(st *status.Status) Answer {
 			answer.Attempts = int(d.GetAttempts())
 		}
 	}
-	answer.Text = fmt.Sprintf("%s %s %s", code.Code(st.Code()), reason, state)
+	answer.Text = fmt.Sprintf("%s %s %s", code.Code(st.Proto().GetCode()), reason, state)
 	return answer
 }

@@ -199,14 +199,14 @@ func callerCertificate(ctx context.Context) *x509.Certificate {
 	return info.State.VerifiedChains[0][0]
 }
 
-// withCaller returns the context of a REST request, with its caller where gRPC has it. The
+// withCaller returns a context with the caller of a REST request where gRPC has it. The
 // connection is the only source: no header says who calls.
-func withCaller(r *http.Request) context.Context {
+func withCaller(ctx context.Context, r *http.Request) context.Context {
 	caller := &peer.Peer{Addr: remoteAddr(r.RemoteAddr)}
 	if r.TLS != nil {
 		caller.AuthInfo = credentials.TLSInfo{State: *r.TLS}
 	}
-	return peer.NewContext(r.Context(), caller)
+	return peer.NewContext(ctx, caller)
 }
 
 // remoteAddr is an address as net/http has it.

@@ -106,7 +106,8 @@ func newREST(ctx context.Context, cfg Config, pending *pending, observer *observ
 	native := endpoints[nativePath]
 	api := withCORS(cfg.CORSAllowedOrigins, func(w http.ResponseWriter, r *http.Request) {
 		if e, ok := endpoints[r.URL.Path]; ok {
-			e.serve(w, r.WithContext(withEndpoint(withCaller(r), e.name)))
+			ctx := withEndpoint(withCaller(r.Context(), r), e.name)
+			e.serve(w, r.WithContext(ctx))
 			return
 		}
 		native.answer(w, r, &refusal{http.StatusNotFound, service.InvalidRequest(service.Violation{
