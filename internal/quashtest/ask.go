@@ -38,7 +38,7 @@ var Endpoints = []string{GRPC, Native, DropIn}
 // after the status of a success.
 type Answers map[string]string
 
-// Failure returns how the endpoints tell an error.
+// Failure returns what the endpoints say of an error.
 func Failure(code, reason, state string, native, dropIn int) Answers {
 	return Answers{
 		GRPC:   fmt.Sprintf("%s %s %s", code, reason, state),

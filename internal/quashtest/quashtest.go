@@ -2,7 +2,7 @@
 // loopback.
 //
 //	quashtest.go  runs one, in front of a sandbox of SlashID or of another upstream
-//	ask.go        calls it at any of its endpoints, and tells the answers apart
+//	ask.go        calls any of its endpoints, and names the answers
 package quashtest
 
 import (

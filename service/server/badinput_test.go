@@ -191,7 +191,7 @@ var badInputCases = []struct {
 		want:   quashtest.Unavailable, attempts: 3,
 	},
 	{name: "no HTTP at all, quoting the token", answer: raw(badInputToken+"\n", badInputToken), want: quashtest.Lost, attempts: 3},
-	{name: "a header line that is none, quoting the token", answer: raw("HTTP/1.1 204 No Content\n"+badInputToken+"\n", ""), want: quashtest.Lost, attempts: 3},
+	{name: "a malformed header line, quoting the token", answer: raw("HTTP/1.1 204 No Content\n"+badInputToken+"\n", ""), want: quashtest.Lost, attempts: 3},
 	{
 		name:   "408 with NUL bytes in the envelope",
 		answer: answerOf("HTTP/1.1 408 Request Timeout\n"+jsonHead, strings.Replace(envelope408, "later", "la\x00ter", 1)),

@@ -17,7 +17,7 @@ import (
 )
 
 // With a margin the answer is given before the caller's clock ends the call: 200 callers
-// whose deadlines pass while SlashID is silent are all told what is known.
+// whose deadlines pass while SlashID is silent all get the details of what is known.
 func TestDetailsArriveBeforeTheDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -10,7 +10,7 @@ func TestHTTPErrorLog(t *testing.T) {
 	t.Parallel()
 	for message, want := range map[string]struct {
 		level string
-		told  bool
+		shown bool
 	}{
 		"http: TLS handshake error from [::1]:1: tls: header.claims.signature":                  {"INFO", false},
 		"http: Accept error: accept tcp: too many open files; retrying in 5ms":                  {"WARN", true},
@@ -24,11 +24,11 @@ func TestHTTPErrorLog(t *testing.T) {
 		if strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), "level="+want.level+" ") {
 			t.Errorf("%s: %q is not one line at %s", message, &out, want.level)
 		}
-		if got := strings.Contains(out.String(), `msg="`+message+`"`); got != want.told {
-			t.Errorf("%s: told: %t, want %t: %s", message, got, want.told, &out)
+		if got := strings.Contains(out.String(), `msg="`+message+`"`); got != want.shown {
+			t.Errorf("%s: shown: %t, want %t: %s", message, got, want.shown, &out)
 		}
-		if !want.told && !strings.Contains(out.String(), "withheld") {
-			t.Errorf("%s: nobody learns of it: %s", message, &out)
+		if !want.shown && !strings.Contains(out.String(), "withheld") {
+			t.Errorf("%s: it is not logged that a text was suppressed: %s", message, &out)
 		}
 	}
 }

@@ -296,7 +296,7 @@ func (l startedListener) Accept() (net.Conn, error) {
 	return &startedConn{conn, started, sync.OnceFunc(func() { close(started) })}, nil
 }
 
-// startedConn tells when the server has begun to write to it. Its first frame must be
+// startedConn signals when the server has begun to write to it. Its first frame must be
 // the first on the connection, and may come later than a call.
 type startedConn struct {
 	net.Conn
