@@ -1,14 +1,59 @@
 package server
 
 import (
+	"errors"
 	"io"
 	"net"
 	"testing"
+	"testing/synctest"
 )
 
-// Beyond the number of connections others wait, and are served when one is closed. An
-// answer can be ended while the client still sends.
+// crowd is a listener to which clients always connect.
+type crowd struct{ net.Listener }
+
+func (crowd) Accept() (net.Conn, error) { return new(net.TCPConn), nil }
+
+func (crowd) Close() error { return nil }
+
+// Beyond the number of connections others wait, and are accepted when one is closed.
 func TestConnectionLimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := limitConnections(crowd{}, 2)
+		accepted, failed := make(chan net.Conn, 5), make(chan error, 5)
+		expect := func(want int) {
+			t.Helper()
+			synctest.Wait()
+			if got := len(accepted); got != want || l.open.Load() != 2 {
+				t.Errorf("%d connections are accepted, want %d; %d are open", got, want, l.open.Load())
+			}
+		}
+		for range cap(accepted) {
+			go func() {
+				conn, err := l.Accept()
+				if err != nil {
+					failed <- err
+					return
+				}
+				accepted <- conn
+			}()
+		}
+		expect(2)
+		first := <-accepted
+		_ = first.Close()
+		_ = first.Close() // makes no room for another
+		expect(2)
+		_ = l.Close()
+		for range 2 {
+			if err := <-failed; !errors.Is(err, net.ErrClosed) {
+				t.Errorf("once the listener is closed: %v", err)
+			}
+		}
+	})
+}
+
+// An answer can be ended while the client still sends.
+func TestConnectionsEndAnswers(t *testing.T) {
 	t.Parallel()
 	inner, err := Listen(t.Context(), "--addr", "127.0.0.1:0")
 	if err != nil {
@@ -16,50 +61,20 @@ func TestConnectionLimit(t *testing.T) {
 	}
 	l := limitConnections(inner, 1)
 	t.Cleanup(func() { _ = l.Close() })
-	dial := func() net.Conn {
-		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-		return conn
-	}
-	accepted := make(chan net.Conn)
-	accept := func() {
-		conn, err := l.Accept()
-		if err != nil {
-			close(accepted)
-			return
-		}
-		if l.open.Load() > 1 {
-			t.Error("a second connection is accepted while the only one allowed is open")
-		}
-		accepted <- conn
-	}
-	client := dial()
-	go accept()
-	first := <-accepted
-	dial()
-	go accept()
-	if _, err := io.WriteString(first, "no"); err != nil {
+	client, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := first.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+	t.Cleanup(func() { _ = client.Close() })
+	conn, err := l.Accept()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := io.ReadAll(client); err != nil || string(got) != "no" {
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(client); err != nil || len(got) != 0 {
 		t.Errorf("%q, %v", got, err)
 	}
-	_ = first.Close()
-	_ = first.Close() // makes no room for a third
-	second := <-accepted
-	if got := l.open.Load(); got != 1 {
-		t.Errorf("%d connections are open, want 1", got)
-	}
-	go accept()
-	_ = l.Close()
-	if _, ok := <-accepted; ok {
-		t.Error("a third connection is accepted after the listener was closed")
-	}
-	_ = second.Close()
 }

@@ -110,6 +110,24 @@ func TestStreamIsNotPending(t *testing.T) {
 	})
 }
 
+// Beyond the limit a stream is refused with the code after which clients do without it.
+func TestTooManyStreams(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := serveInMemory(t, 0, revokesAll, Limits{StreamsPerConnection: 2 * streamsAtOnce}, false)
+		health := healthv1.NewHealthClient(m.dialGRPC(t))
+		for n := range streamsAtOnce + 1 {
+			stream, err := health.Watch(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := stream.Recv(); status.Code(err) == codes.OK != (n < streamsAtOnce) || err != nil && status.Code(err) != codes.Unimplemented {
+				t.Fatalf("stream %d: %v", n, err)
+			}
+		}
+	})
+}
+
 // Beyond the limit new requests are refused, over gRPC and REST together, and the caller
 // learns that nothing was done. Pending requests are served.
 func TestTooManyPending(t *testing.T) {

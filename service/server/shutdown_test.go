@@ -40,7 +40,7 @@ func (f *facade) begin(ctx context.Context, endpoint string) <-chan string {
 func TestShutdownOrder(t *testing.T) {
 	t.Parallel()
 	upstream := newHeldUpstream()
-	f := startFacade(t, upstream)
+	f := startFacade(t, upstream, func(_ *service.Config, cfg *server.Config) { cfg.DrainDelay = 2 * time.Second })
 	watch, err := healthv1.NewHealthClient(f.Conn).Watch(t.Context(), &healthv1.HealthCheckRequest{Service: "quash.v1.TokenService"})
 	if err != nil {
 		t.Fatal(err)
@@ -64,6 +64,10 @@ func TestShutdownOrder(t *testing.T) {
 
 	// It says at once that no more calls should come, on every channel there is.
 	expect(healthv1.HealthCheckResponse_NOT_SERVING, http.StatusServiceUnavailable)
+	// Calls are still served, and callers leave their connections.
+	if resp, _ := f.request(t, http.MethodGet, f.URL, nil, nil); resp.StatusCode != http.StatusNotFound || !resp.Close {
+		t.Errorf("a call before the end of DrainDelay: %s, closes the connection: %t", resp.Status, resp.Close)
+	}
 	// The watch would hold up the shutdown for ever, so it is ended.
 	if _, err := watch.Recv(); status.Code(err) != codes.Canceled {
 		t.Errorf("the watch: %v", err)
@@ -149,7 +153,8 @@ func TestShutdownAtOnce(t *testing.T) {
 func TestShutdownClosesUnusedConnections(t *testing.T) {
 	t.Parallel()
 	upstream := newHeldUpstream()
-	f := startFacade(t, upstream)
+	// Less than the five seconds that net/http would wait: the call is cut off then.
+	f := startFacade(t, upstream, func(_ *service.Config, cfg *server.Config) { cfg.DrainTimeout = 4 * time.Second })
 	unused, err := net.Dial("tcp", f.httpAddr())
 	if err != nil {
 		t.Fatal(err)

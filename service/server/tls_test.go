@@ -425,8 +425,7 @@ func TestClientAuthorityIsReplaced(t *testing.T) {
 			t.Parallel()
 			own, dropped, added := pkitest.NewCA("authority"), pkitest.NewCA("authority"), pkitest.NewCA("authority")
 			r := startReplaceable(t, revokesAll, own, dropped, version)
-			sessions := tls.NewLRUClientSessionCache(10)
-			resuming := func(cfg *tls.Config) { cfg.MaxVersion, cfg.ClientSessionCache = version, sessions }
+			resuming := func(cfg *tls.Config) { cfg.MaxVersion, cfg.ClientSessionCache = version, noSessions{t} }
 			open := newCaller(t, r.facade, pkitest.Pool(own), withURI(dropped, billing), resuming)
 			open.expect(t, "at first", served)
 			r.clients.Store(pkitest.Pool(added))
@@ -434,6 +433,17 @@ func TestClientAuthorityIsReplaced(t *testing.T) {
 			newCaller(t, r.facade, pkitest.Pool(own), withURI(dropped, billing), resuming).expect(t, "by the authority that was dropped", noHandshake)
 			newCaller(t, r.facade, pkitest.Pool(own), withURI(added, billing), nil).expect(t, "by the one that was added", served)
 		})
+	}
+}
+
+// noSessions is the cache of a client that must get no session to resume.
+type noSessions struct{ t *testing.T }
+
+func (noSessions) Get(string) (*tls.ClientSessionState, bool) { return nil, false }
+
+func (c noSessions) Put(_ string, session *tls.ClientSessionState) {
+	if session != nil {
+		c.t.Error("the server has given out a session to resume")
 	}
 }
 
