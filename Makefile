@@ -1,10 +1,13 @@
-# Everything is run through Go: building and testing need nothing else, and the
-# tools below are fetched, at these versions, when a target first wants them.
-BUF           := go run github.com/bufbuild/buf/cmd/buf@v1.75.0
-GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-GOVULNCHECK   := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+# Everything is run through Go: building and testing need nothing else. The tools below
+# are built when a target first needs them. The module tools/NAME pins the version and
+# the checksums of NAME and of what it is made of; `go get -modfile=tools/NAME/go.mod -tool`
+# updates it.
+TOOL          := go tool -modfile=$(CURDIR)/tools
+BUF           := $(TOOL)/buf/go.mod buf
+GOLANGCI_LINT := $(TOOL)/golangci-lint/go.mod golangci-lint
+GOVULNCHECK   := $(TOOL)/govulncheck/go.mod govulncheck
 # The SBOM names its tool by checksum: built like this, that is the same everywhere.
-CYCLONEDX     := CGO_ENABLED=0 go run -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+CYCLONEDX     := CGO_ENABLED=0 GOFLAGS=-trimpath $(TOOL)/cyclonedx-gomod/go.mod cyclonedx-gomod
 
 # A package for go install. The latest that its module has is an old one.
 GHZ           := github.com/bojand/ghz/cmd/ghz@v0.121.0
@@ -16,19 +19,15 @@ AGAINST ?= main
 GOVULNDB ?= https://vuln.go.dev
 # How long `make soak` takes.
 DURATION ?= 30m
-# What to tell the harness of `make bench`: -only small -baseline path/to/another/quash, say.
-BENCH ?= -update
+# Flags of `make bench`: -only cost, say, or -quick, which print their tables only.
+BENCH ?= -page docs/performance.md
 
 # The packages with a test for each document that is made from their code; with -update
 # it writes the document.
-DOCUMENTED := ./service/server ./cmd/quash ./internal/operations
+DOCUMENTED := ./service/server ./cmd/quash
 
 # Modules of their own: what they need is not to be needed by quash, or by its importers.
-NESTED := deploy bench/compare
-
-# Programs of callers, in other languages than Go. npm's packages have scripts that run
-# when they are installed, which nothing here needs.
-EXAMPLES := examples/node examples/slashid-sdk
+NESTED := deploy bench tools test/e2e
 
 IMPORTS     := .build/proto-imports
 DESCRIPTORS := examples/node/quash.json
@@ -36,7 +35,7 @@ TWICE       := .build/twice
 
 .PHONY: help
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: dev
 dev: ## Run quash in front of an embedded sandbox of SlashID, on loopback.
@@ -51,49 +50,42 @@ race: ## Run the tests with the race detector, in random order.
 	go test -race -shuffle=on ./...
 
 .PHONY: chart
-chart: ## Test the Helm chart: lint, render, decode strictly, serve with what it renders.
+chart: ## Test the Helm chart, the alerts and the dashboard; the alert cases where promtool is installed.
 	cd deploy && go test ./...
 
+.PHONY: e2e
+e2e: ## Test the built binary from outside: leaks, attacks, restarts, browser, telemetry.
+	cd test/e2e && go test -count=1 ./... # go does not know that the tests depend on the binary
+
 .PHONY: examples
-examples: export QUASH := $(CURDIR)/bin/quash
-examples: build ## Test the examples, and the commands of docs/callers.md, with Node and npm.
-	@for program in node npm curl; do command -v $$program >/dev/null && continue; \
-		echo "examples: needs $$program; Debian: apt-get install nodejs npm curl" >&2; exit 1; \
-	done
-	@set -ex; for example in $(EXAMPLES); do \
-		(cd $$example && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error); \
-	done
-	cd examples && node --test
+examples: ## Test the examples, and the commands of docs/callers.md, with Node and npm.
+	cd test/e2e && go test -run '^TestExamples$$' -count=1 -npm
+
+# Built and not run by `go run`, which would leave it running when make is killed.
+.PHONY: .build/quash-bench
+.build/quash-bench:
+	@go build -C bench -o $(CURDIR)/.build/quash-bench .
 
 .PHONY: soak
-soak: ## Run mixed load and faults for DURATION (30m), and fail on anything that grows.
-	go run ./bench/soak -duration $(DURATION) -out .build/soak
+soak: .build/quash-bench ## Run mixed load and faults for DURATION (30m), and fail on growth and wrong answers.
+	.build/quash-bench soak -duration $(DURATION)
 
 .PHONY: bench
-bench: build ## Compare quash with others that do its work, into .build/bench and docs/performance.md.
-	go build -C bench/compare -o $(CURDIR)/.build/compare .
-	.build/compare $(BENCH)
+bench: build .build/quash-bench ## Compare quash with others that do its work; writes docs/performance.md.
+	.build/quash-bench compare $(BENCH)
 
 .PHONY: bench-test
-bench-test: ## Test the harness of `make bench`, with the race detector.
-	cd bench/compare && go test -race -shuffle=on ./...
-
-.PHONY: alerts
-alerts: ## Try the alert rules on recorded series, where promtool is installed.
-	go test ./internal/operations -count=1 -cases -v -run 'Rules|Alerts|PromQL'
-
-.PHONY: dashboard
-dashboard: ## Ask a Prometheus (Debian's) that scrapes a quash under load all that dashboard and alerts ask.
-	go run ./bench/dashboard
+bench-test: ## Test what decides whether soak, load and bench pass, with the race detector.
+	cd bench && go test -race -shuffle=on ./...
 
 .PHONY: load
-load: ## Have ghz make CALLS (20000) calls, CONCURRENCY (64) at a time, and fail unless each was OK and true.
-	go run ./bench/load -ghz $(GHZ) $(if $(CALLS),-calls $(CALLS)) $(if $(CONCURRENCY),-concurrency $(CONCURRENCY)) \
-		$(if $(CONSISTENCY),-consistency $(CONSISTENCY)) $(if $(LAG),-lag $(LAG)) $(if $(P99),-p99 $(P99))
+load: .build/quash-bench ## Have ghz make CALLS (20000) calls, CONCURRENCY (64) at a time, and fail unless all tokens are dead.
+	.build/quash-bench load -ghz $(GHZ) $(if $(CALLS),-calls $(CALLS)) $(if $(CONCURRENCY),-concurrency $(CONCURRENCY)) \
+		$(if $(CONSISTENCY),-consistency $(CONSISTENCY))
 
 .PHONY: bench-bulk
-bench-bulk: ## Compare quash revoke with ghz, CALLS (100000) tokens each, ROUNDS (3) times by turns.
-	go run ./bench/load -ghz $(GHZ) -calls $(or $(CALLS),100000) -bulk $(or $(ROUNDS),3)
+bench-bulk: .build/quash-bench ## Compare quash revoke with ghz, CALLS (100000) tokens each, ROUNDS (3) times by turns.
+	.build/quash-bench load -ghz $(GHZ) -calls $(or $(CALLS),100000) -bulk $(or $(ROUNDS),3)
 
 .PHONY: build
 build: ## Build bin/quash.
@@ -122,7 +114,7 @@ generate: $(IMPORTS) ## Generate gen/ from proto/, and the descriptors of the No
 	@rm -rf .build/gen
 	$(BUF) generate proto --output .build/gen
 	@rm -rf gen && mv .build/gen/gen gen
-	go run ./proto/descriptors $(DESCRIPTORS)
+	go -C tools run ./descriptors $(CURDIR)/$(DESCRIPTORS)
 
 .PHONY: docs
 docs: ## Write the documents that are made from code.
@@ -130,10 +122,11 @@ docs: ## Write the documents that are made from code.
 
 .PHONY: openapi
 openapi: ## Check openapi.json with public tools, out of npm: a linter, and the generator of a client.
-	go test ./cmd/quash -run '^TestPublicTools$$' -count=1 -v -npm
+	cd test/e2e && go test -run '^TestOpenAPITools$$' -count=1 -v -npm
 
 .PHONY: generated
 generated: generate ## Fail unless what `make generate` makes is what is committed.
+	go -C tools test ./...
 	@git diff --exit-code -- gen $(DESCRIPTORS)
 	@test -z "$$(git ls-files --others --exclude-standard -- gen $(DESCRIPTORS))"
 
@@ -141,7 +134,7 @@ generated: generate ## Fail unless what `make generate` makes is what is committ
 .PHONY: $(IMPORTS)
 $(IMPORTS):
 	@rm -rf $@
-	@go run ./proto/imports $@
+	@go -C tools run ./imports $(CURDIR)/$@
 
 .PHONY: breaking
 breaking: $(IMPORTS) ## Fail if the protos break what callers of AGAINST (main) rely on.

@@ -14,7 +14,7 @@ import (
 )
 
 // serviceConfig is gRPC's own configuration of a client. It has no retry policy: what
-// gRPC repeats by itself it does not tell of, and then nobody can say any more what
+// gRPC repeats by itself it does not report, and then the client could not say what
 // became of the token.
 const serviceConfig = `{
 	"loadBalancingConfig": [{"round_robin": {}}],

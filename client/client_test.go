@@ -1,19 +1,22 @@
 package client_test
 
 import (
+	"context"
+	"net"
+	"os/exec"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/quashdev/quash/client"
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
@@ -26,13 +29,17 @@ const (
 	alreadyInvalid = quashv1.Outcome_OUTCOME_ALREADY_INVALID
 	notApplied     = quashv1.RevocationState_REVOCATION_STATE_NOT_APPLIED
 	unknown        = quashv1.RevocationState_REVOCATION_STATE_UNKNOWN
-	inProgress     = quashv1.RevocationState_REVOCATION_STATE_IN_PROGRESS
 )
 
-// newClient returns a client in plaintext until the test ends.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// plaintext is for clients of a quash without TLS.
+var plaintext = client.WithInsecure()
+
+// newClient returns a client until the test ends.
 func newClient(t *testing.T, target string, opts ...client.Option) *client.Client {
 	t.Helper()
-	c, err := client.New(target, append([]client.Option{client.WithInsecure()}, opts...)...)
+	c, err := client.New(target, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,18 +47,19 @@ func newClient(t *testing.T, target string, opts ...client.Option) *client.Clien
 	return c
 }
 
-// to is for the client of all of the addresses, as a name resolves to many.
-func to(addrs ...string) (target string, opt client.Option) {
+// newClientOf returns a client of a name that resolves to all of the addresses.
+func newClientOf(t *testing.T, addrs ...string) *client.Client {
+	t.Helper()
 	r := manual.NewBuilderWithScheme("test")
 	var state resolver.State
 	for _, addr := range addrs {
 		state.Addresses = append(state.Addresses, resolver.Address{Addr: addr})
 	}
 	r.InitialState(state)
-	return "test:///quash", client.WithDialOptions(grpc.WithResolvers(r))
+	return newClient(t, "test:///quash", plaintext, client.WithDialOptions(grpc.WithResolvers(r)))
 }
 
-// mustRevoke returns which instance has revoked the token.
+// mustRevoke returns the address of the instance that has revoked the token.
 func mustRevoke(t *testing.T, c *client.Client, req *quashv1.RevokeRequest, want quashv1.Outcome) (by string) {
 	t.Helper()
 	var p peer.Peer
@@ -66,9 +74,9 @@ func mustRevoke(t *testing.T, c *client.Client, req *quashv1.RevokeRequest, want
 }
 
 // mustFail returns what the error of a call says.
-func mustFail(t *testing.T, c *client.Client, req *quashv1.RevokeRequest) *client.FailureInfo {
+func mustFail(ctx context.Context, t *testing.T, c *client.Client, req *quashv1.RevokeRequest) *client.FailureInfo {
 	t.Helper()
-	resp, err := c.Revoke(t.Context(), req)
+	resp, err := c.Revoke(ctx, req)
 	failure, ok := client.Failure(err)
 	if !ok {
 		t.Fatalf("answered with %v, %v", resp, err)
@@ -79,11 +87,11 @@ func mustFail(t *testing.T, c *client.Client, req *quashv1.RevokeRequest) *clien
 func TestRevoke(t *testing.T) {
 	t.Parallel()
 	quash := quashtest.Start(t)
-	c := newClient(t, quash.Addr)
+	c := newClient(t, quash.Addr, plaintext)
 	req := &quashv1.RevokeRequest{Token: quash.Mint()}
 	mustRevoke(t, c, req, revoked)
 
-	failure := mustFail(t, c, req)
+	failure := mustFail(t.Context(), t, c, req)
 	if failure.Reason != quashv1.ErrorReason_ERROR_REASON_TOKEN_REJECTED ||
 		failure.State != notApplied || failure.CorrelationID == "" || failure.UpstreamStatus != 400 {
 		t.Errorf("%+v", failure)
@@ -93,56 +101,24 @@ func TestRevoke(t *testing.T) {
 	mustRevoke(t, c, req, alreadyInvalid)
 }
 
-func TestInvalidRequest(t *testing.T) {
-	t.Parallel()
-	c := newClient(t, quashtest.Start(t).Addr)
-	failure := mustFail(t, c, &quashv1.RevokeRequest{Timeout: durationpb.New(time.Hour)})
-	if failure.Reason != quashv1.ErrorReason_ERROR_REASON_INVALID_REQUEST || failure.State != notApplied || len(failure.Violations) != 2 {
-		t.Errorf("%+v", failure)
-	}
-}
-
-func TestInProgress(t *testing.T) {
-	t.Parallel()
-	quash := quashtest.Start(t)
-	if err := quash.Sandbox.SetRegion("ap-south", sandbox.RegionSettings{Partitioned: true}); err != nil {
-		t.Fatal(err)
-	}
-	failure := mustFail(t, newClient(t, quash.Addr), &quashv1.RevokeRequest{
-		Token:       quash.Mint(),
-		Consistency: quashv1.Consistency_CONSISTENCY_ALL_REGIONS,
-		Timeout:     durationpb.New(time.Second),
-	})
-	if failure.Code != codes.DeadlineExceeded || failure.State != inProgress || failure.Retryable || failure.Timeout != time.Second {
-		t.Errorf("%+v", failure)
-	}
-}
-
 // SlashID revokes the token and says that it is unavailable, however often quash asks.
 // The client asks quash again, and now the token is invalid: by this very call.
-func TestRepetitionAfterARevocationThatNobodyKnowsOf(t *testing.T) {
+func TestRetryAfterARevocationWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	quash := quashtest.Start(t)
-	if err := quash.Sandbox.Script(sandbox.Fault{Apply: true, Status: 503}, sandbox.Fault{Status: 503, Count: 2}); err != nil {
-		t.Fatal(err)
+	script := func() {
+		t.Helper()
+		if err := quash.Sandbox.Script(sandbox.Fault{Apply: true, Status: 503}, sandbox.Fault{Status: 503, Count: 2}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	mustRevoke(t, newClient(t, quash.Addr), &quashv1.RevokeRequest{Token: quash.Mint()}, alreadyInvalid)
+	script()
+	mustRevoke(t, newClient(t, quash.Addr, plaintext), &quashv1.RevokeRequest{Token: quash.Mint()}, alreadyInvalid)
 
-	if err := quash.Sandbox.Script(sandbox.Fault{Apply: true, Status: 503}, sandbox.Fault{Status: 503, Count: 2}); err != nil {
-		t.Fatal(err)
-	}
-	once := newClient(t, quash.Addr, client.WithAttempts(1))
-	failure := mustFail(t, once, &quashv1.RevokeRequest{Token: quash.Mint()})
+	script()
+	once := newClient(t, quash.Addr, plaintext, client.WithAttempts(1))
+	failure := mustFail(t.Context(), t, once, &quashv1.RevokeRequest{Token: quash.Mint()})
 	if failure.State != unknown || failure.Attempts != 3 || !failure.Retryable || failure.RetryDelay != time.Second {
-		t.Errorf("%+v", failure)
-	}
-}
-
-func TestRequestsThatAreTooLargeAreNotSent(t *testing.T) {
-	t.Parallel()
-	c := newClient(t, quashtest.Start(t).Addr)
-	failure := mustFail(t, c, &quashv1.RevokeRequest{Token: strings.Repeat("a", 100<<10)})
-	if failure.Code != codes.ResourceExhausted || failure.State != notApplied || failure.Retryable {
 		t.Errorf("%+v", failure)
 	}
 }
@@ -151,8 +127,7 @@ func TestCallsAreSpreadOverAllInstances(t *testing.T) {
 	t.Parallel()
 	quash := quashtest.Start(t)
 	other := quashtest.InFrontOf(t, quash.Sandbox)
-	target, opt := to(quash.Addr, other.Addr)
-	c := newClient(t, target, opt)
+	c := newClientOf(t, quash.Addr, other.Addr)
 	by := map[string]int{}
 	for len(by) < 2 { // until both are connected
 		by[mustRevoke(t, c, &quashv1.RevokeRequest{Token: quash.Mint()}, revoked)]++
@@ -166,53 +141,11 @@ func TestCallsAreSpreadOverAllInstances(t *testing.T) {
 	}
 }
 
-// No call of a client notices that an instance shuts down.
-func TestInstancesThatShutDown(t *testing.T) {
+func TestInstancesThatAreNotServingAreLeftOut(t *testing.T) {
 	t.Parallel()
-	quash := quashtest.Start(t)
-	leaving := quashtest.InFrontOf(t, quash.Sandbox)
-	target, opt := to(quash.Addr, leaving.Addr)
-	c := newClient(t, target, opt)
-	for mustRevoke(t, c, &quashv1.RevokeRequest{Token: quash.Mint()}, revoked) != leaving.Addr {
-		continue
-	}
-	var tokens, dead atomic.Int64
-	gone := make(chan struct{})
-	var calls sync.WaitGroup
-	for range 4 {
-		calls.Go(func() {
-			for over := false; !over; {
-				select {
-				case <-gone:
-					over = true // after one more call
-				default:
-				}
-				token := quash.Mint()
-				tokens.Add(1)
-				resp, err := c.Revoke(t.Context(), &quashv1.RevokeRequest{Token: token})
-				if err != nil || resp.GetOutcome() != revoked {
-					t.Errorf("%v, %v", resp, err)
-				}
-				if in, err := quash.Sandbox.Revoked(token); err == nil && in["us-east"] {
-					dead.Add(1)
-				}
-			}
-		})
-	}
-	leaving.Stop()
-	close(gone)
-	calls.Wait()
-	if tokens, dead := tokens.Load(), dead.Load(); dead != tokens {
-		t.Errorf("%d of %d tokens are dead", dead, tokens)
-	}
-}
-
-func TestHealth(t *testing.T) {
-	t.Parallel()
-	healthy, unhealthy := startFake(t), startFake(t)
+	healthy, unhealthy := startFake(t, nil), startFake(t, nil)
 	unhealthy.health.SetServingStatus(quashv1.TokenService_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_NOT_SERVING)
-	target, opt := to(unhealthy.addr, healthy.addr)
-	c := newClient(t, target, opt)
+	c := newClientOf(t, unhealthy.addr, healthy.addr)
 	for range 10 {
 		if by := mustRevoke(t, c, &quashv1.RevokeRequest{}, revoked); by != healthy.addr {
 			t.Errorf("%s was called, which is not serving", by)
@@ -224,31 +157,146 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// What has not been sent is NOT_APPLIED, and what has been sent is UNKNOWN, where quash
+// does not answer.
+func TestErrorsThatAreNotOfQuash(t *testing.T) {
+	t.Parallel()
+	closed := listen(t)
+	closed.Close()
+	for name, tt := range map[string]struct {
+		addr   string
+		during func(c *client.Client, f *fake, leave func()) // once the call has arrived; nil: before it
+		token  string
+		code   codes.Code
+		state  quashv1.RevocationState
+	}{
+		"no listener":         {addr: closed.Addr().String(), code: codes.DeadlineExceeded, state: notApplied},
+		"too large a request": {token: strings.Repeat("a", 100<<10), code: codes.ResourceExhausted, state: notApplied},
+		"the caller leaves":   {during: func(_ *client.Client, _ *fake, leave func()) { leave() }, code: codes.Canceled, state: unknown},
+		"connection lost":     {during: func(_ *client.Client, f *fake, _ func()) { f.server.Stop() }, code: codes.Unavailable, state: unknown},
+		"client closed":       {during: func(c *client.Client, _ *fake, _ func()) { c.Close() }, code: codes.Canceled, state: unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			arrived := make(chan struct{}, 1)
+			f := startFake(t, func(ctx context.Context) error {
+				arrived <- struct{}{}
+				<-ctx.Done()
+				return ctx.Err()
+			})
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			if tt.addr == "" {
+				tt.addr = f.addr
+			} else {
+				ctx, leave = context.WithTimeout(ctx, 200*time.Millisecond)
+				defer leave()
+			}
+			c := newClient(t, tt.addr, plaintext, client.WithAttempts(1))
+			if tt.during != nil {
+				go func() {
+					<-arrived
+					tt.during(c, f, leave)
+				}()
+			}
+			failure := mustFail(ctx, t, c, &quashv1.RevokeRequest{Token: tt.token})
+			if failure.Code != tt.code || failure.State != tt.state || failure.Retryable != (tt.code == codes.Unavailable) {
+				t.Errorf("%+v", failure)
+			}
+		})
+	}
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
+	withFiles := func(files client.TLSFiles) []client.Option { return []client.Option{client.WithTLS(files)} }
+	for name, tt := range map[string]struct {
 		target string
 		opts   []client.Option
 		want   string
 	}{
-		"no target":             {want: "target"},
-		"a scheme of nobody's":  {target: "a\x00b", want: "target"},
-		"plaintext, and TLS":    {"host:1", []client.Option{client.WithInsecure(), client.WithTLS(client.TLSFiles{})}, "WithInsecure and WithTLS"},
-		"no such authorities":   {"host:1", []client.Option{client.WithTLS(client.TLSFiles{CAFile: "none.crt"})}, "none.crt"},
-		"no authority in there": {"host:1", []client.Option{client.WithTLS(client.TLSFiles{CAFile: "doc.go"})}, "doc.go: no certificate"},
-		"a certificate alone":   {"host:1", []client.Option{client.WithTLS(client.TLSFiles{CertFile: "doc.go"})}, "key"},
-		"no pair":               {"host:1", []client.Option{client.WithTLS(client.TLSFiles{CertFile: "doc.go", KeyFile: "tls.go"})}, "doc.go and tls.go"},
+		"no target":               {want: "target"},
+		"a target that is no URI": {target: "a\x00b", want: "target"},
+		"plaintext and TLS":       {"host:1", append(withFiles(client.TLSFiles{}), plaintext), "WithInsecure and WithTLS"},
+		"no such authorities":     {"host:1", withFiles(client.TLSFiles{CAFile: "none.crt"}), "none.crt"},
+		"no authority in there":   {"host:1", withFiles(client.TLSFiles{CAFile: "doc.go"}), "doc.go: no certificate"},
+		"a certificate alone":     {"host:1", withFiles(client.TLSFiles{CertFile: "doc.go"}), "key"},
+		"no pair":                 {"host:1", withFiles(client.TLSFiles{CertFile: "doc.go", KeyFile: "tls.go"}), "doc.go and tls.go"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c, err := client.New(test.target, test.opts...)
-			if err == nil {
-				_ = c.Close()
-				t.Fatal("taken")
-			}
-			if !strings.Contains(err.Error(), test.want) {
-				t.Errorf("%v: nothing of %q", err, test.want)
-			}
-		})
+		c, err := client.New(tt.target, tt.opts...)
+		if err == nil {
+			_ = c.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
 	}
+}
+
+// Of quash, a caller's program links the stub alone, and so nothing that is for servers.
+func TestDependencies(t *testing.T) {
+	t.Parallel()
+	output, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const own = "github.com/quashdev/quash/"
+	for path := range strings.FieldsSeq(string(output)) {
+		if strings.HasPrefix(path, own) && path != own+"client" && path != own+"gen/quash/v1" {
+			t.Errorf("%s is linked", path)
+		}
+	}
+}
+
+// fake is a server for what a quash never does.
+type fake struct {
+	quashv1.UnimplementedTokenServiceServer
+
+	addr   string
+	server *grpc.Server
+	health *health.Server
+	revoke func(ctx context.Context) error
+}
+
+func (f *fake) Revoke(ctx context.Context, _ *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
+	if f.revoke != nil {
+		if err := f.revoke(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return &quashv1.RevokeResponse{Outcome: revoked}, nil
+}
+
+// startFake serves until the test ends. revoke answers; nil is success.
+func startFake(t *testing.T, revoke func(ctx context.Context) error) *fake {
+	t.Helper()
+	l := listen(t)
+	f := &fake{addr: l.Addr().String(), server: grpc.NewServer(), health: health.NewServer(), revoke: revoke}
+	f.health.SetServingStatus(quashv1.TokenService_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
+	healthv1.RegisterHealthServer(f.server, f.health)
+	quashv1.RegisterTokenServiceServer(f.server, f)
+	served := make(chan error, 1)
+	go func() { served <- f.server.Serve(l) }()
+	t.Cleanup(func() {
+		f.server.Stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+// incoming returns the values of a header of the call.
+func incoming(ctx context.Context, name string) string {
+	return strings.Join(metadata.ValueFromIncomingContext(ctx, name), ",")
 }

@@ -5,7 +5,7 @@
 //	…
 //	resp, err := c.Revoke(ctx, &quashv1.RevokeRequest{Token: token})
 //
-// Unless it is told otherwise a client
+// By default a client
 //   - speaks TLS with an authority that the system trusts;
 //   - spreads calls over all addresses of the target, and leaves out instances that say
 //     that they are not serving, which takes a stream of health on each connection;
@@ -20,10 +20,10 @@
 // Where each part lives:
 //
 //	client.go    New, and the connection
-//	options.go   what can be chosen otherwise
+//	options.go   what can be changed
 //	tls.go       certificates that are read again
 //	revoke.go    a call: its deadline, its attempts, its answer
-//	throttle.go  how many attempts may be repetitions
-//	sent.go      whether an attempt went out
+//	throttle.go  the share of repetitions
+//	sent.go      whether an attempt was sent
 //	failure.go   what an error says
 package client

@@ -1,11 +1,9 @@
 package client_test
 
 import (
-	"crypto/x509"
 	"log"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -29,26 +27,21 @@ func startQuash(configure ...func(*server.Config)) *exampleQuash {
 	return quash
 }
 
-// startQuashWithTLS returns a quash with the certificate of quash.example.org, and a directory with the
-// files that its callers need.
+// startQuashWithTLS returns a quash with the certificate of quash.example.org, and the
+// directory of the files that its callers need.
 func startQuashWithTLS() (*exampleQuash, string) {
 	dir, err := os.MkdirTemp("", "quash-example-")
 	if err != nil {
 		log.Fatal(err)
 	}
-	ca := newAuthority()
-	cert, key := pkitest.PEM(ca.ca.Issue(&x509.Certificate{}))
-	for file, text := range map[string][]byte{"ca.crt": ca.ca.PEM(), "tls.crt": cert, "tls.key": key} {
-		if err := os.WriteFile(filepath.Join(dir, file), text, 0o600); err != nil {
-			log.Fatal(err)
-		}
-	}
-	quash := startQuash(ca.serve)
+	ca := pkitest.NewCA("authority")
+	quash := startQuash(withTLS(ca))
 	quash.Cleanup(func() { _ = os.RemoveAll(dir) })
+	newFiles(quash, dir, ca)
 	return quash, dir
 }
 
-// limitRate has SlashID ask for a pause from now on.
+// limitRate has SlashID answer 429 from now on.
 func (q *exampleQuash) limitRate(pause time.Duration) {
 	seconds := strconv.Itoa(int(pause.Seconds()))
 	err := q.Sandbox.Script(sandbox.Fault{Status: http.StatusTooManyRequests, Headers: map[string]string{"Retry-After": seconds}, Count: 10})
@@ -57,7 +50,7 @@ func (q *exampleQuash) limitRate(pause time.Duration) {
 	}
 }
 
-// Stop ends what the example has begun.
+// Stop stops quash and its sandbox.
 func (q *exampleQuash) Stop() {
 	for _, cleanup := range slices.Backward(q.cleanups) {
 		cleanup()

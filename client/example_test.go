@@ -64,8 +64,8 @@ func Example_allRegions() {
 }
 
 // Make sure that a token is dead, whatever it was before. With AllowInvalid a call may be
-// repeated as often as one likes, by a job that was interrupted for instance.
-func Example_whateverItWas() {
+// repeated any number of times, by a job that was interrupted for instance.
+func Example_allowInvalid() {
 	quash := startQuash()
 	defer quash.Stop()
 	ctx, token := context.Background(), quash.Mint()
@@ -112,7 +112,7 @@ func ExampleFailure() {
 	case quashv1.RevocationState_REVOCATION_STATE_IN_PROGRESS:
 		fmt.Println("SlashID goes on with it:", failure.Reason)
 	default: // UNKNOWN
-		fmt.Println("nobody knows: repeat it with AllowInvalid:", failure.Reason)
+		fmt.Println("it may be dead: repeat it with AllowInvalid:", failure.Reason)
 	}
 	if failure.Retryable {
 		fmt.Println("to be repeated in", failure.RetryDelay)
@@ -122,7 +122,7 @@ func ExampleFailure() {
 	// to be repeated in 1m0s
 }
 
-// Call a quash that wants to know its callers. The files may be replaced while the
+// Call a quash that demands a client certificate. The files may be replaced while the
 // program runs.
 func ExampleWithTLS() {
 	quash, dir := startQuashWithTLS()

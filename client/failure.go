@@ -25,7 +25,7 @@ type FailureInfo struct {
 	// not quash's, but was made on the way to it, and where quash is newer than the client
 	// and has a reason that the client does not know.
 	Reason quashv1.ErrorReason
-	// State says whether the token is dead, as far as this call saw to that. It is never
+	// State says whether the token is dead by this call. It is never
 	// REVOCATION_STATE_UNSPECIFIED, and covers all that the client and quash did in the
 	// course of the call.
 	State quashv1.RevocationState
@@ -80,7 +80,7 @@ func Failure(err error) (*FailureInfo, bool) {
 	return f, true
 }
 
-// read is Failure of a status. Where nobody has said a state it is unspecified.
+// read is Failure of a status. The state is unspecified where the status has none.
 func read(st *status.Status) *FailureInfo {
 	f := &FailureInfo{
 		Code:    st.Code(),

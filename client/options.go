@@ -16,7 +16,7 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// Option is something that New is to do otherwise.
+// Option changes a default of New.
 type Option func(*settings)
 
 type settings struct {
@@ -51,7 +51,7 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 	return withTelemetry(otelgrpc.WithMeterProvider(p))
 }
 
-// WithPropagator has p tell quash of the trace, and not OpenTelemetry's global propagator.
+// WithPropagator passes the trace to quash with p, and not with OpenTelemetry's global propagator.
 func WithPropagator(p propagation.TextMapPropagator) Option {
 	return withTelemetry(otelgrpc.WithPropagators(p))
 }

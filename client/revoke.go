@@ -25,7 +25,7 @@ const (
 	// defaultAttempts is how often a call asks quash at the most.
 	defaultAttempts = 3
 	// The back-off before attempt n+1 is drawn evenly from 0 to backoffBase·2ⁿ⁻¹, at most
-	// backoffMax. What quash asks for is waited besides.
+	// backoffMax. The delay that quash asks for comes on top.
 	backoffBase = 100 * time.Millisecond
 	backoffMax  = 2 * time.Second
 	// leastLeft is what an attempt needs to do better than the answer that there is.
@@ -86,8 +86,8 @@ func (r *revoking) intercept(ctx context.Context, method string, req, reply any,
 	}
 }
 
-// withDeadline gives a call a deadline that has none. Without one it would wait for a
-// quash that does not exist for ever.
+// withDeadline gives a call a deadline if it has none. Without one it would wait forever
+// for a quash that does not exist.
 func withDeadline(ctx context.Context, req *quashv1.RevokeRequest) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}
@@ -97,8 +97,8 @@ func withDeadline(ctx context.Context, req *quashv1.RevokeRequest) (context.Cont
 }
 
 // settle returns what err says, and err with the state of the whole call. An error that
-// was made on the way to quash has no state: nobody knows it then, except that what was
-// not sent did nothing.
+// was made on the way to quash has no state: it is UNKNOWN, or NOT_APPLIED if nothing was
+// sent.
 func (a *attempt) settle(err error, ambiguous bool) (*FailureInfo, error) {
 	failure := read(status.Convert(err))
 	state := failure.State

@@ -18,10 +18,11 @@ import (
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/service"
+	"github.com/quashdev/quash/service/server"
 )
 
-// said is a quash's answer: an error of its own.
-func said(code codes.Code, reason string, state quashv1.RevocationState, retryAfter ...time.Duration) error {
+// refused is an error of quash's own.
+func refused(code codes.Code, reason string, state quashv1.RevocationState, retryAfter ...time.Duration) error {
 	details := []protoadapt.MessageV1{
 		&errdetails.ErrorInfo{Reason: reason, Domain: service.ErrorDomain},
 		protoadapt.MessageV1Of(&quashv1.RevokeFailure{State: state, Attempts: 1}),
@@ -29,7 +30,7 @@ func said(code codes.Code, reason string, state quashv1.RevocationState, retryAf
 	for _, delay := range retryAfter {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(delay)})
 	}
-	st, err := status.New(code, "what quash says").WithDetails(details...)
+	st, err := status.New(code, "text").WithDetails(details...)
 	if err != nil {
 		panic(err)
 	}
@@ -37,10 +38,10 @@ func said(code codes.Code, reason string, state quashv1.RevocationState, retryAf
 }
 
 func unavailable(state quashv1.RevocationState) error {
-	return said(codes.Unavailable, "UPSTREAM_UNAVAILABLE", state, time.Second)
+	return refused(codes.Unavailable, "UPSTREAM_UNAVAILABLE", state, time.Second)
 }
 
-// lost and unreachable are gRPC's own errors: after the request has left, and before.
+// errLost and errUnreachable are gRPC's own errors: after the request has left, and before.
 var (
 	errLost        = status.Error(codes.Unavailable, "connection lost")
 	errUnreachable = status.Error(codes.Unavailable, "no connection")
@@ -77,108 +78,86 @@ func (s *script) run(ctx context.Context, r *revoking, req *quashv1.RevokeReques
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	const inProgress = quashv1.RevocationState_REVOCATION_STATE_IN_PROGRESS
-	for name, test := range map[string]struct {
+	circuitOpen := func(delay time.Duration) error {
+		return refused(codes.Unavailable, "UPSTREAM_CIRCUIT_OPEN", stateNotApplied, delay)
+	}
+	const no, yes = false, true
+	for _, tt := range []struct {
+		name    string
 		answers []error
-		// What the caller is told; the state does not count for OK.
-		code  codes.Code
-		state quashv1.RevocationState
+		code    codes.Code
+		state   quashv1.RevocationState // where the code is not OK
 		// allowInvalid of each attempt.
 		want []bool
 	}{
-		"success": {
-			answers: []error{nil},
-			want:    []bool{false},
+		{"success", []error{nil}, codes.OK, 0, []bool{no}},
+		{
+			"a rejected token",
+			[]error{refused(codes.InvalidArgument, "TOKEN_REJECTED", stateNotApplied)},
+			codes.InvalidArgument, stateNotApplied,
+			[]bool{no},
 		},
-		"a rejected token": {
-			answers: []error{said(codes.InvalidArgument, "TOKEN_REJECTED", stateNotApplied)},
-			code:    codes.InvalidArgument,
-			state:   stateNotApplied,
-			want:    []bool{false},
+		{"unavailable, NOT_APPLIED", []error{unavailable(stateNotApplied), nil}, codes.OK, 0, []bool{no, no}},
+		{"unavailable, UNKNOWN", []error{unavailable(stateUnknown), nil}, codes.OK, 0, []bool{no, yes}},
+		{"the connection is lost", []error{errLost, nil}, codes.OK, 0, []bool{no, yes}},
+		{"no connection", []error{errUnreachable, nil}, codes.OK, 0, []bool{no, no}},
+		{
+			"UNKNOWN since the first attempt",
+			[]error{errLost, unavailable(stateNotApplied), circuitOpen(time.Second)},
+			codes.Unavailable, stateUnknown,
+			[]bool{no, yes, yes},
 		},
-		"unavailable, and nothing was done": {
-			answers: []error{unavailable(stateNotApplied), nil},
-			want:    []bool{false, false},
+		{
+			"IN_PROGRESS after UNKNOWN",
+			[]error{errLost, refused(codes.DeadlineExceeded, "CONSISTENCY_TIMEOUT", inProgress)},
+			codes.DeadlineExceeded, inProgress,
+			[]bool{no, yes},
 		},
-		"unavailable, and nobody knows": {
-			answers: []error{unavailable(stateUnknown), nil},
-			want:    []bool{false, true},
+		{
+			"never more than three",
+			[]error{errUnreachable, errUnreachable, errUnreachable},
+			codes.Unavailable, stateNotApplied,
+			[]bool{no, no, no},
 		},
-		"the connection is lost": {
-			answers: []error{errLost, nil},
-			want:    []bool{false, true},
+		{
+			"quash says that a repetition is of no use",
+			[]error{refused(codes.Unavailable, "UPSTREAM_UNAVAILABLE", stateUnknown)},
+			codes.Unavailable, stateUnknown,
+			[]bool{no},
 		},
-		"no connection": {
-			answers: []error{errUnreachable, nil},
-			want:    []bool{false, false},
+		{
+			"only UNAVAILABLE is repeated",
+			[]error{refused(codes.ResourceExhausted, "UPSTREAM_RATE_LIMITED", stateNotApplied, time.Second)},
+			codes.ResourceExhausted, stateNotApplied,
+			[]bool{no},
 		},
-		"nobody has known since the first attempt": {
-			answers: []error{errLost, unavailable(stateNotApplied), said(codes.Unavailable, "UPSTREAM_CIRCUIT_OPEN", stateNotApplied, time.Second)},
-			code:    codes.Unavailable,
-			state:   stateUnknown,
-			want:    []bool{false, true, true},
-		},
-		"it may have been done, and is in progress": {
-			answers: []error{errLost, said(codes.DeadlineExceeded, "CONSISTENCY_TIMEOUT", inProgress)},
-			code:    codes.DeadlineExceeded,
-			state:   inProgress,
-			want:    []bool{false, true},
-		},
-		"never more than three": {
-			answers: []error{errUnreachable, errUnreachable, errUnreachable},
-			code:    codes.Unavailable,
-			state:   stateNotApplied,
-			want:    []bool{false, false, false},
-		},
-		"quash sees no use in a repetition": {
-			answers: []error{said(codes.Unavailable, "UPSTREAM_UNAVAILABLE", stateUnknown)},
-			code:    codes.Unavailable,
-			state:   stateUnknown,
-			want:    []bool{false},
-		},
-		"only what is unavailable is repeated": {
-			answers: []error{said(codes.ResourceExhausted, "UPSTREAM_RATE_LIMITED", stateNotApplied, time.Second)},
-			code:    codes.ResourceExhausted,
-			state:   stateNotApplied,
-			want:    []bool{false},
-		},
-		"the delay is longer than the deadline": {
-			answers: []error{said(codes.Unavailable, "UPSTREAM_CIRCUIT_OPEN", stateNotApplied, time.Minute)},
-			code:    codes.Unavailable,
-			state:   stateNotApplied,
-			want:    []bool{false},
-		},
-		"the delay is as long as there are": {
-			answers: []error{said(codes.Unavailable, "UPSTREAM_CIRCUIT_OPEN", stateNotApplied, math.MaxInt64)},
-			code:    codes.Unavailable,
-			state:   stateNotApplied,
-			want:    []bool{false},
-		},
-		"no time left, and it was sent": {
-			answers: []error{status.Error(codes.DeadlineExceeded, "out of time")},
-			code:    codes.DeadlineExceeded,
-			state:   stateUnknown,
-			want:    []bool{false},
+		{"a delay beyond the deadline", []error{circuitOpen(time.Minute)}, codes.Unavailable, stateNotApplied, []bool{no}},
+		{"the longest delay there is", []error{circuitOpen(math.MaxInt64)}, codes.Unavailable, stateNotApplied, []bool{no}},
+		{
+			"no time left, and it was sent",
+			[]error{status.Error(codes.DeadlineExceeded, "out of time")},
+			codes.DeadlineExceeded, stateUnknown,
+			[]bool{no},
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := &script{answers: test.answers}
+				s := &script{answers: tt.answers}
 				req := &quashv1.RevokeRequest{Token: "t"}
 				err := s.run(t.Context(), newRevoking(0), req)
-				if got := status.Code(err); got != test.code {
-					t.Errorf("code %v, want %v", got, test.code)
+				if got := status.Code(err); got != tt.code {
+					t.Errorf("code %v, want %v", got, tt.code)
 				}
-				if failure, ok := Failure(err); ok && failure.State != test.state {
-					t.Errorf("state %v, want %v", failure.State, test.state)
+				if failure, ok := Failure(err); ok && failure.State != tt.state {
+					t.Errorf("state %v, want %v", failure.State, tt.state)
 				}
-				if len(s.asked) != len(test.want) {
-					t.Fatalf("%d attempts, want %d", len(s.asked), len(test.want))
+				var allowInvalid []bool
+				for _, a := range s.asked {
+					allowInvalid = append(allowInvalid, a.allowInvalid)
 				}
-				for i, a := range s.asked {
-					if a.allowInvalid != test.want[i] {
-						t.Errorf("attempt %d: allow_invalid %v, want %v", i+1, a.allowInvalid, test.want[i])
-					}
+				if !slices.Equal(allowInvalid, tt.want) {
+					t.Errorf("allow_invalid by attempt: %v, want %v", allowInvalid, tt.want)
 				}
 				if req.GetAllowInvalid() {
 					t.Error("the caller's own request was changed")
@@ -191,15 +170,16 @@ func TestAttempts(t *testing.T) {
 func TestDelaysAreObeyed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
+		delays := []time.Duration{4 * time.Second, time.Second}
 		s := &script{answers: []error{
-			said(codes.Unavailable, "UPSTREAM_CIRCUIT_OPEN", stateNotApplied, 4*time.Second),
-			unavailable(stateNotApplied),
+			refused(codes.Unavailable, "UPSTREAM_CIRCUIT_OPEN", stateNotApplied, delays[0]),
+			refused(codes.Unavailable, "UPSTREAM_UNAVAILABLE", stateNotApplied, delays[1]),
 			nil,
 		}}
 		if err := s.run(t.Context(), newRevoking(0), &quashv1.RevokeRequest{}); err != nil {
 			t.Fatal(err)
 		}
-		for i, delay := range []time.Duration{4 * time.Second, time.Second} {
+		for i, delay := range delays {
 			got := s.asked[i+1].after - s.asked[i].after
 			if most := delay + backoffBase<<i; got < delay || got > most {
 				t.Errorf("attempt %d came after %v, want %v to %v", i+2, got, delay, most)
@@ -210,49 +190,52 @@ func TestDelaysAreObeyed(t *testing.T) {
 
 func TestDeadlines(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		callers, timeout, want time.Duration
-	}{
+	for name, tt := range map[string]struct{ own, timeout, want time.Duration }{
 		"neither":                   {want: 35 * time.Second},
 		"a timeout":                 {timeout: 2 * time.Second, want: 7 * time.Second},
-		"the longest timeout":       {timeout: 120 * time.Second, want: 125 * time.Second},
 		"one that quash refuses":    {timeout: time.Hour, want: 125 * time.Second},
-		"a negative one, likewise":  {timeout: -time.Hour, want: 5 * time.Second},
-		"the caller's own deadline": {callers: 3 * time.Second, timeout: time.Minute, want: 3 * time.Second},
+		"a negative one":            {timeout: -time.Hour, want: 5 * time.Second},
+		"the caller's own deadline": {own: 3 * time.Second, timeout: time.Minute, want: 3 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				ctx := t.Context()
-				if test.callers != 0 {
+				if tt.own != 0 {
 					var cancel context.CancelFunc
-					ctx, cancel = context.WithTimeout(ctx, test.callers)
+					ctx, cancel = context.WithTimeout(ctx, tt.own)
 					defer cancel()
 				}
 				req := &quashv1.RevokeRequest{}
-				if test.timeout != 0 {
-					req.Timeout = durationpb.New(test.timeout)
+				if tt.timeout != 0 {
+					req.Timeout = durationpb.New(tt.timeout)
 				}
 				s := &script{answers: []error{nil}}
 				if err := s.run(ctx, newRevoking(0), req); err != nil {
 					t.Fatal(err)
 				}
-				if got := s.asked[0].left; got != test.want {
-					t.Errorf("%v left, want %v", got, test.want)
+				if got := s.asked[0].left; got != tt.want {
+					t.Errorf("%v to the deadline, want %v", got, tt.want)
 				}
 			})
 		})
 	}
 }
 
-// Quash's answer is due after any timeout that it accepts, and before the deadline.
-func TestDeadlinesLeaveTimeForTheAnswer(t *testing.T) {
+// The client has no package of the server's, so it repeats some of its numbers.
+func TestClientAgreesWithQuash(t *testing.T) {
 	t.Parallel()
-	if got := maxTimeout + answerGrace; got < service.LongestCall {
-		t.Errorf("a call may take %v, and has %v", service.LongestCall, got)
-	}
-	if maxTimeout != service.MaxTimeout || defaultTimeout != service.DefaultTimeout || errorDomain != service.ErrorDomain {
-		t.Error("quash has other values")
+	limits := server.DefaultLimits
+	for what, ok := range map[string]bool{
+		"an answer is due before the deadline":          maxTimeout+answerGrace >= service.LongestCall,
+		"timeouts":                                      maxTimeout == service.MaxTimeout && defaultTimeout == service.DefaultTimeout,
+		"the domain of errors":                          errorDomain == service.ErrorDomain,
+		"pings are rarer than quash disconnects for":    pingAfter >= 2*limits.PingInterval,
+		"what the client refuses, quash refuses anyway": maxRequestBytes >= limits.RequestBytes,
+	} {
+		if !ok {
+			t.Error(what)
+		}
 	}
 }
 
@@ -262,42 +245,11 @@ func TestCallersThatLeaveDuringADelay(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(500*time.Millisecond, cancel)
 		s := &script{answers: []error{unavailable(stateUnknown)}}
-		err := s.run(ctx, newRevoking(0), &quashv1.RevokeRequest{})
-		failure, _ := Failure(err)
-		if failure.Code != codes.Canceled || failure.State != stateUnknown {
-			t.Errorf("%v, %v", failure.Code, failure.State)
-		}
-		if took := time.Since(s.begun); took != 500*time.Millisecond {
-			t.Errorf("the caller waited for %v", took)
+		failure, _ := Failure(s.run(ctx, newRevoking(0), &quashv1.RevokeRequest{}))
+		if took := time.Since(s.begun); failure.Code != codes.Canceled || failure.State != stateUnknown || took != 500*time.Millisecond {
+			t.Errorf("%v, %v after %v", failure.Code, failure.State, took)
 		}
 	})
-}
-
-// A caller may want far more attempts than the back-off could double for.
-func TestManyAttempts(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		const failures = throttleMax/2 - 1
-		s := &script{answers: append(slices.Repeat([]error{errUnreachable}, failures), nil)}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		if err := s.run(ctx, newRevoking(throttleMax), &quashv1.RevokeRequest{}); err != nil {
-			t.Fatal(err)
-		}
-		for i := range failures {
-			if got := s.asked[i+1].after - s.asked[i].after; got > backoffMax {
-				t.Errorf("attempt %d came after %v, want at most %v", i+2, got, backoffMax)
-			}
-		}
-	})
-}
-
-func TestWithoutRepetitions(t *testing.T) {
-	t.Parallel()
-	s := &script{answers: []error{errUnreachable}}
-	if err := s.run(t.Context(), newRevoking(1), &quashv1.RevokeRequest{}); status.Code(err) != codes.Unavailable {
-		t.Error(err)
-	}
 }
 
 // What an interceptor of the caller's returns can be found in what comes out.
@@ -305,12 +257,8 @@ func TestCausesStay(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("no credentials")
 	s := &script{answers: []error{cause}}
-	err := s.run(t.Context(), newRevoking(0), &quashv1.RevokeRequest{})
-	if !errors.Is(err, cause) || err.Error() != cause.Error() {
+	if err := s.run(t.Context(), newRevoking(0), &quashv1.RevokeRequest{}); !errors.Is(err, cause) || err.Error() != cause.Error() {
 		t.Errorf("%v is not %v", err, cause)
-	}
-	if _, ok := Failure(err); !ok {
-		t.Error("it has no state")
 	}
 }
 

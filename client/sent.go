@@ -16,8 +16,8 @@ type attempt struct {
 type attemptKey struct{}
 
 // sent learns from gRPC's statistics whether the request of an attempt has left. The
-// error does not say: a connection that is lost and one that never was both end in
-// UNAVAILABLE, and time runs out in either.
+// error does not say: a connection that is lost and one that was never made both end in
+// UNAVAILABLE or DEADLINE_EXCEEDED.
 type sent struct{}
 
 // HandleRPC implements stats.Handler.
@@ -26,12 +26,7 @@ func (sent) HandleRPC(ctx context.Context, event stats.RPCStats) {
 	if !ok {
 		return
 	}
-	switch event.(type) {
-	case *stats.Begin:
-		// The first, or one of those that gRPC repeats because the server has said that
-		// it did not look at the one before.
-		a.sent.Store(false)
-	case *stats.OutPayload:
+	if _, ok := event.(*stats.OutPayload); ok {
 		a.sent.Store(true)
 	}
 }

@@ -13,13 +13,13 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// TLSFiles are what TLS is spoken with, as files in PEM.
+// TLSFiles are the certificates and the key for TLS, as files in PEM.
 type TLSFiles struct {
 	// CAFile has the authorities that vouch for quash. Empty means those that the
 	// system trusts.
 	CAFile string
-	// CertFile and KeyFile are what the client proves itself with, where quash wants to
-	// know its callers; both or neither.
+	// CertFile and KeyFile are the certificate of the client and its key, where quash
+	// demands one; both or neither.
 	CertFile, KeyFile string
 	// ServerName is what quash's certificate must be for. Empty means the host of the
 	// target.
@@ -53,7 +53,7 @@ func (f TLSFiles) load() (*tls.Config, error) {
 }
 
 // reloading are credentials that read their files for each handshake. Handshakes are
-// rare, so nobody need watch the files.
+// rare, so the files need no watching.
 type reloading struct {
 	credentials.TransportCredentials // for what does not depend on the files
 

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
 // startDev runs `quash dev` until the test ends. $QUASH is the binary, which `make examples`
-// builds.
+// sets.
 export async function startDev(t) {
   if (!process.env.QUASH) throw new Error("QUASH is to be the path of a quash: use make examples");
   const anyPort = ["grpc", "http", "admin", "sandbox"].flatMap((name) => [`--${name}-addr`, "127.0.0.1:0"]);

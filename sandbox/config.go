@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -50,26 +51,18 @@ type Config struct {
 var regionName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 func (c Config) withDefaults() Config {
+	c.Regions = slices.Clone(c.Regions)
 	if len(c.Regions) == 0 {
 		c.Regions = []string{"us-east", "eu-west", "ap-south"}
 	}
-	c.Regions = slices.Clone(c.Regions)
-	if c.APIKey == "" {
-		c.APIKey = DefaultAPIKey
-	}
-	if c.TokenLifetime == 0 {
-		c.TokenLifetime = DefaultTokenLifetime
-	}
-	if c.Issuer == "" {
-		c.Issuer = DefaultIssuer
-	}
-	if c.OrgID == "" {
-		c.OrgID = DefaultOrgID
-	}
+	c.APIKey = cmp.Or(c.APIKey, DefaultAPIKey)
+	c.TokenLifetime = cmp.Or(c.TokenLifetime, DefaultTokenLifetime)
+	c.Issuer = cmp.Or(c.Issuer, DefaultIssuer)
+	c.OrgID = cmp.Or(c.OrgID, DefaultOrgID)
 	return c
 }
 
-// validate reports every problem at once, so that a user mends them in one go.
+// validate reports every problem at once, so that a user fixes them in one go.
 func (c Config) validate() error {
 	var problems []error
 	for i, name := range c.Regions {

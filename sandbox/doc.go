@@ -4,15 +4,17 @@
 //
 // Where each part lives:
 //
-//	config, sandbox, routes    settings, the handler and its life, its endpoints
-//	server, revoked            for tests: one line to listen, questions, waiting
-//	token, uuid                minting and recognising ES256 JWTs
-//	ledger                     what is revoked where, and how it gets there
-//	fault                      scripted answers to POST /token/revoke
-//	revoke, consistency, auth  POST /token/revoke, its two headers, its credentials
-//	validate, mint, jwks       the other SlashID endpoints
-//	control_*                  the endpoints under /_sandbox/, for people and tests
-//	answer, body               the error envelope; reading JSON
+//	config.go   settings and their defaults
+//	sandbox.go  New, Close
+//	server.go   Start, which listens for the time of a test
+//	revoked.go  for tests: is a token revoked, and waiting until it is
+//	token.go    minting and recognising ES256 JWTs
+//	ledger.go   what is revoked where, and how it gets there
+//	fault.go    scripted answers to POST /token/revoke
+//	http.go     the routes, bodies, the error envelope
+//	revoke.go   POST /token/revoke and its headers
+//	slashid.go  credentials, and the other SlashID endpoints
+//	control.go  the endpoints under /_sandbox/, for people and tests
 //
 // A Sandbox keeps no state outside itself: keys, revocations and faults end with
 // it, and the tokens of one Sandbox are foreign to every other.

@@ -9,9 +9,10 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // A Fault is what happens to the next Count calls of POST /token/revoke instead
@@ -86,31 +87,14 @@ func (f Fault) validate() error {
 	check(answers || f.Body == "", "a body needs a status")
 	check(f.Body == "" || f.Status != http.StatusNoContent && f.Status != http.StatusNotModified, "an answer with status %d has no body", f.Status)
 	for _, name := range slices.Sorted(maps.Keys(f.Headers)) {
-		check(isHeaderName(name), "%q is not a header name", name)
-		check(!strings.ContainsAny(f.Headers[name], "\r\n\x00"), "the value of header %q holds a line break or a NUL", name)
+		check(httpguts.ValidHeaderFieldName(name), "%q is not a header name", name)
+		check(httpguts.ValidHeaderFieldValue(f.Headers[name]), "the value of header %q has a control character", name)
 	}
 	return errors.Join(problems...)
 }
 
-// isHeaderName reports whether s is a token of RFC 9110, section 5.6.2. net/http
-// would drop any other name without a word.
-func isHeaderName(s string) bool {
-	if s == "" {
-		return false
-	}
-	for _, c := range s {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case strings.ContainsRune("!#$%&'*+-.^_`|~", c):
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// scripted reports whether f ends the call by itself.
-func (f Fault) scripted() bool { return f.Reset || f.Status != 0 }
+// endsCall reports whether the emulator has no part in the answer.
+func (f Fault) endsCall() bool { return f.Reset || f.Status != 0 }
 
 // end ends the call as f says.
 func (f Fault) end(w http.ResponseWriter) {
@@ -183,11 +167,7 @@ func (q *faultQueue) next() Fault {
 func (q *faultQueue) remaining() []Fault {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	faults := slices.Clone(q.queue)
-	for i := range faults {
-		faults[i].Headers = maps.Clone(faults[i].Headers)
-	}
-	return faults
+	return slices.Clone(q.queue)
 }
 
 func (q *faultQueue) clear() {

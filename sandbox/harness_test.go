@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,12 +56,17 @@ func serve(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
+// call serves one request without credentials.
+func call(tb testing.TB, s *Sandbox, method, url, body string) *httptest.ResponseRecorder {
+	return serve(s, newRequest(tb.Context(), method, url, body))
+}
+
 func revoke(ctx context.Context, s *Sandbox, token string, header ...string) *httptest.ResponseRecorder {
 	return serve(s, revokeRequest(ctx, token, header...))
 }
 
-// wantStatus also holds an answer to what is true of each of its kind: the
-// correlation id, the envelope of a refusal, the emptiness of 204.
+// wantStatus also checks what is true of every answer: the correlation id, the
+// envelope of a refusal, the emptiness of 204.
 func wantStatus(tb testing.TB, w *httptest.ResponseRecorder, status int) {
 	tb.Helper()
 	if w.Code != status {
@@ -72,24 +78,15 @@ func wantStatus(tb testing.TB, w *httptest.ResponseRecorder, status int) {
 	if status == http.StatusNoContent && w.Body.Len() > 0 {
 		tb.Errorf("204 with a body: %s", w.Body)
 	}
-	if status >= 400 {
-		wantEnvelope(tb, w)
-	}
-}
-
-func wantEnvelope(tb testing.TB, w *httptest.ResponseRecorder) {
-	tb.Helper()
-	if got := w.Header().Get("Content-Type"); got != "application/json" {
-		tb.Errorf("Content-Type is %q", got)
+	if status < 400 {
+		return
 	}
 	var e envelope
 	dec := json.NewDecoder(strings.NewReader(w.Body.String()))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&e); err != nil {
-		tb.Fatalf("the body is no envelope: %v: %s", err, w.Body)
-	}
-	if len(e.Errors) != 1 || e.Errors[0].HTTPCode != w.Code || e.Errors[0].Message == "" {
-		tb.Errorf("envelope %+v does not describe status %d", e, w.Code)
+	if err := dec.Decode(&e); err != nil || w.Header().Get("Content-Type") != "application/json" ||
+		len(e.Errors) != 1 || e.Errors[0].HTTPCode != status || e.Errors[0].Message == "" {
+		tb.Errorf("%d without SlashID's envelope: %v: %s", status, err, w.Body)
 	}
 }
 
@@ -100,16 +97,23 @@ func wantRevoked(tb testing.TB, s *Sandbox, token string, regions ...string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	want := make(map[string]bool)
-	for name := range got {
-		want[name] = false
-	}
-	for _, name := range regions {
-		want[name] = true
-	}
 	for name, revoked := range got {
-		if revoked != want[name] {
-			tb.Errorf("revoked in %s: %t, want %t", name, revoked, want[name])
+		if want := slices.Contains(regions, name); revoked != want {
+			tb.Errorf("revoked in %s: %t, want %t", name, revoked, want)
 		}
+	}
+}
+
+func setRegion(tb testing.TB, s *Sandbox, name string, settings RegionSettings) {
+	tb.Helper()
+	if err := s.SetRegion(name, settings); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func script(tb testing.TB, s *Sandbox, faults ...Fault) {
+	tb.Helper()
+	if err := s.Script(faults...); err != nil {
+		tb.Fatal(err)
 	}
 }

@@ -31,12 +31,8 @@ type Region struct {
 	Local bool // the region that answers; the first one configured
 }
 
-var (
-	// ErrUnknownRegion is returned for a name that is not among the regions.
-	ErrUnknownRegion = errors.New("sandbox: unknown region")
-
-	errAlreadyRevoked = errors.New("sandbox: already revoked in the local region")
-)
+// ErrUnknownRegion is returned for a name that is not among the regions.
+var ErrUnknownRegion = errors.New("sandbox: unknown region")
 
 // Regions returns every region, the local one first.
 func (s *Sandbox) Regions() []Region { return s.ledger.list() }
@@ -118,7 +114,7 @@ func newLedger(names []string, lag time.Duration) *ledger {
 }
 
 // accept begins the revocation of a token, or joins it while the local region has
-// yet to apply it. The error is errAlreadyRevoked or [ErrClosed].
+// yet to apply it. The error is errTokenRevoked or [ErrClosed].
 func (l *ledger) accept(jti string, expiresAt time.Time) (*entry, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,11 +123,11 @@ func (l *ledger) accept(jti string, expiresAt time.Time) (*entry, error) {
 	}
 	e := l.entry(jti, expiresAt)
 	if !e.revokedAt[local].IsZero() {
-		return nil, errAlreadyRevoked
+		return nil, errTokenRevoked
 	}
 	if e.acceptedAt.IsZero() {
 		e.acceptedAt = time.Now()
-		l.send(local, e, e.acceptedAt)
+		l.regions[local].send(e, e.acceptedAt)
 		l.advance(local)
 	}
 	return e, nil
@@ -279,11 +275,8 @@ func (l *ledger) sweep(now time.Time) {
 	l.sweepAt = max(minSweep, 2*len(l.entries))
 }
 
-// send puts e on its way to region i. It is applied by advance.
-func (l *ledger) send(i int, e *entry, now time.Time) {
-	r := l.regions[i]
-	r.queue = append(r.queue, arrival{e, now})
-}
+// send puts e on its way to the region. advance applies it.
+func (r *region) send(e *entry, now time.Time) { r.queue = append(r.queue, arrival{e, now}) }
 
 // advance applies what is due in region i, and sets the region's timer for the
 // rest. What the local region applies sets out for the remote ones.
@@ -315,8 +308,8 @@ func (l *ledger) apply(i int, e *entry, now time.Time) {
 	e.revokedAt[i] = now
 	if i == local {
 		close(e.locally)
-		for remote := local + 1; remote < len(l.regions); remote++ {
-			l.send(remote, e, now)
+		for _, remote := range l.regions[local+1:] {
+			remote.send(e, now)
 		}
 	}
 	e.missing--

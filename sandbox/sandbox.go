@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path"
 	"sync"
-
-	"github.com/google/uuid"
 )
 
 // ErrClosed is what waiting for a revocation, or changing a region, returns once
@@ -61,22 +58,4 @@ func (s *Sandbox) Close() {
 		close(s.closed)
 		s.ledger.close()
 	})
-}
-
-// ServeHTTP answers one call. Every answer carries a slashid-correlation-id, and
-// every refusal SlashID's error envelope.
-func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set(correlationIDHeader, uuid.NewString())
-	select {
-	case <-s.closed:
-		writeError(w, ErrClosed)
-		return
-	default:
-	}
-	// ServeMux redirects an unclean path, with a body that is not the envelope.
-	if path.Clean(r.URL.Path) != r.URL.Path {
-		writeError(w, errUnknownPath)
-		return
-	}
-	s.routes.ServeHTTP(w, r)
 }

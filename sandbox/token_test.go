@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -52,19 +53,6 @@ func TestMintedClaims(t *testing.T) {
 			t.Error(diff)
 		}
 	})
-}
-
-func TestMintedHeader(t *testing.T) {
-	t.Parallel()
-	s := newSandbox(t, Config{})
-	parsed, err := jwt.ParseSigned(mint(t, s, MintOptions{}), []jose.SignatureAlgorithm{jose.ES256})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := parsed.Headers[0]
-	if h.KeyID != s.authority.public.KeyID || h.ExtraHeaders[jose.HeaderType] != "JWT" {
-		t.Errorf("header %+v", h)
-	}
 }
 
 func TestContainerHoldsAUserToken(t *testing.T) {
@@ -134,7 +122,7 @@ func TestEveryClaimIsReserved(t *testing.T) {
 	t.Parallel()
 	for field := range reflect.TypeFor[claims]().Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if !reservedClaim(name) {
+		if !slices.Contains(reservedClaims, name) {
 			t.Errorf("%s is not reserved", name)
 		}
 	}
@@ -195,11 +183,4 @@ func TestCustomClaimMakesNoContainer(t *testing.T) {
 	}
 	wantRevoked(t, s, token, "us-east", "eu-west", "ap-south")
 	wantRevoked(t, s, victim)
-}
-
-func BenchmarkMint(b *testing.B) {
-	s := newSandbox(b, Config{})
-	for b.Loop() {
-		mint(b, s, MintOptions{})
-	}
 }

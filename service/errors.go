@@ -17,16 +17,14 @@ import (
 // ErrorDomain is the domain of every google.rpc.ErrorInfo that quash sends.
 const ErrorDomain = "quash"
 
-// Error is the error of every call that did not succeed. What callers see of it
-// is its Status; the cause, which is for whoever runs quash, is reached only by
-// unwrapping.
+// Error is the error of every call that did not succeed. Callers see its status. The
+// cause is for the operator, and is reached only by unwrapping.
 type Error struct {
 	row     *row
-	failure *quashv1.RevokeFailure
+	state   quashv1.RevocationState
+	summary Summary
 	// violations go with invalidRequest.
-	violations []*errdetails.BadRequest_FieldViolation
-	// correlationID is SlashID's id for the last request, or empty.
-	correlationID string
+	violations []Violation
 	// retryDelay is what RetryInfo says, when the row has one.
 	retryDelay time.Duration
 	cause      error
@@ -45,17 +43,12 @@ type Violation struct {
 // InvalidRequest is the error for a request that breaks rules of the API.
 func InvalidRequest(violations ...Violation) *Error {
 	e := newError(invalidRequest)
-	for _, v := range violations {
-		e.violations = append(e.violations, &errdetails.BadRequest_FieldViolation{
-			Field:       v.Field,
-			Description: v.Description,
-		})
-	}
+	e.violations = violations
 	return e
 }
 
-// CallerNotAllowed is the error for a caller that may not call. The cause says who
-// it is, for the log.
+// CallerNotAllowed is the error for a caller that may not call. The cause says which
+// caller it is, for the log.
 func CallerNotAllowed(cause error) *Error {
 	e := newError(callerNotAllowed)
 	e.cause = cause
@@ -68,12 +61,11 @@ func Overloaded() *Error { return newError(overloaded) }
 // CallerGone is the error for a call that was given up before it had arrived whole.
 func CallerGone() *Error {
 	e := newError(callerCancelled)
-	e.failure.State = stateNotApplied
+	e.state = stateNotApplied
 	return e
 }
 
-// Internal is the error for a defect of quash's own. Callers are told nothing of
-// the cause.
+// Internal is the error for a defect of quash's own. Callers learn nothing of the cause.
 func Internal(cause error) *Error {
 	e := newError(internalDefect)
 	e.cause = cause
@@ -81,19 +73,13 @@ func Internal(cause error) *Error {
 }
 
 // TookSince says when the work on the call began, for RevokeFailure.elapsed.
-func (e *Error) TookSince(begun time.Time) {
-	e.failure.Elapsed = durationpb.New(time.Since(begun))
-}
+func (e *Error) TookSince(begun time.Time) { e.summary.Elapsed = time.Since(begun) }
 
 // newError returns the error that the outcome table has for o, to which the
 // caller adds what it knows.
 func newError(o outcome) *Error {
 	row := &outcomes[o]
-	return &Error{
-		row:        row,
-		failure:    &quashv1.RevokeFailure{State: row.state},
-		retryDelay: row.retryDelay,
-	}
+	return &Error{row: row, state: row.state, retryDelay: row.retryDelay}
 }
 
 // Error implements error. The text is the public one.
@@ -106,13 +92,19 @@ func (e *Error) Unwrap() error { return e.cause }
 func (e *Error) GRPCStatus() *status.Status {
 	details := []protoadapt.MessageV1{
 		protoadapt.MessageV1Of(&errdetails.ErrorInfo{Reason: e.Reason(), Domain: ErrorDomain}),
-		protoadapt.MessageV1Of(e.failure),
+		protoadapt.MessageV1Of(e.failure()),
 	}
 	if len(e.violations) > 0 {
-		details = append(details, &errdetails.BadRequest{FieldViolations: e.violations})
+		bad := &errdetails.BadRequest{}
+		for _, v := range e.violations {
+			bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{
+				Field: v.Field, Description: v.Description,
+			})
+		}
+		details = append(details, bad)
 	}
-	if e.correlationID != "" {
-		details = append(details, &errdetails.RequestInfo{RequestId: e.correlationID})
+	if id := e.summary.CorrelationID; id != "" {
+		details = append(details, &errdetails.RequestInfo{RequestId: id})
 	}
 	if delay, ok := e.Pushback(); ok {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(delay)})
@@ -126,18 +118,31 @@ func (e *Error) GRPCStatus() *status.Status {
 	return detailed
 }
 
+// failure is what the error's details say of the revocation.
+func (e *Error) failure() *quashv1.RevokeFailure {
+	failure := &quashv1.RevokeFailure{
+		State:          e.state,
+		Consistency:    e.summary.Consistency,
+		Attempts:       int32(e.summary.Attempts),       //nolint:gosec // at most maxAttempts
+		UpstreamStatus: int32(e.summary.UpstreamStatus), //nolint:gosec // three digits
+	}
+	if e.summary.Attempts > 0 {
+		failure.Timeout = durationpb.New(e.summary.Timeout)
+	}
+	if e.summary.Elapsed > 0 {
+		failure.Elapsed = durationpb.New(e.summary.Elapsed)
+	}
+	return failure
+}
+
 // Code is the status code.
 func (e *Error) Code() codes.Code { return e.row.code }
 
 // Reason is the name of the ErrorReason, without its prefix.
-func (e *Error) Reason() string {
-	return reasonName(e.row.reason)
-}
+func (e *Error) Reason() string { return reasonName(e.row.reason) }
 
 // State is the name of the RevocationState, without its prefix.
-func (e *Error) State() string {
-	return stateName(e.failure.GetState())
-}
+func (e *Error) State() string { return stateName(e.state) }
 
 func reasonName(r quashv1.ErrorReason) string {
 	return strings.TrimPrefix(r.String(), "ERROR_REASON_")
@@ -154,14 +159,15 @@ func consistencyName(c quashv1.Consistency) string {
 // OutcomeName is the name of an outcome, without its prefix.
 func OutcomeName(o quashv1.Outcome) string { return strings.TrimPrefix(o.String(), "OUTCOME_") }
 
-// Pushback is what a retrying caller is told to wait: RetryInfo's delay, in whole
+// Pushback is how long a retrying caller should wait: RetryInfo's delay, in whole
 // seconds, as every way to say it can, the header Retry-After too. It reports false for
 // an error that a repetition of the call cannot help.
 func (e *Error) Pushback() (time.Duration, bool) {
 	return (e.retryDelay + time.Second - 1).Truncate(time.Second), e.row.retryDelay > 0
 }
 
-// LogLevel tells what somebody has to do about from what callers bring about.
+// LogLevel is Info for what callers bring about, and Warn for what the operator may
+// have to act on.
 func (e *Error) LogLevel() slog.Level {
 	switch e.Code() {
 	case codes.InvalidArgument, codes.Canceled, codes.Unauthenticated, codes.PermissionDenied:
@@ -171,26 +177,15 @@ func (e *Error) LogLevel() slog.Level {
 	}
 }
 
-// Attrs are the error's attributes for a log. They tell the cause, and no token.
+// Attrs are the error's attributes for a log. They hold the cause, and no token.
 func (e *Error) Attrs() []slog.Attr {
 	attrs := append([]slog.Attr{
 		slog.String("code", e.Code().String()),
 		slog.String("reason", e.Reason()),
 		slog.String("state", e.State()),
-	}, e.summary().Attrs()...)
+	}, e.summary.Attrs()...)
 	if e.cause != nil {
 		attrs = append(attrs, slog.String("cause", e.cause.Error()))
 	}
 	return attrs
-}
-
-func (e *Error) summary() Summary {
-	return Summary{
-		Consistency:    e.failure.GetConsistency(),
-		Timeout:        e.failure.GetTimeout().AsDuration(),
-		Attempts:       int(e.failure.GetAttempts()),
-		UpstreamStatus: int(e.failure.GetUpstreamStatus()),
-		CorrelationID:  e.correlationID,
-		Elapsed:        e.failure.GetElapsed().AsDuration(),
-	}
 }

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"context"
 	"sync"
 	"time"
 )
@@ -78,16 +77,6 @@ func (f *inFlight) closeIfDrained() {
 	case <-f.drained:
 	default:
 		close(f.drained)
-	}
-}
-
-// wait returns when none are left after drain, or with ctx's error.
-func (f *inFlight) wait(ctx context.Context) error {
-	select {
-	case <-f.drained:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -39,7 +39,7 @@ const (
 	internalDefect
 )
 
-// row is what callers are told about an outcome.
+// row is what callers learn of an outcome.
 type row struct {
 	// when and do are for docs/outcomes.md: what happened, and what to do.
 	when, do string
@@ -73,7 +73,7 @@ const (
 )
 
 // outcomes is the outcome table: every way for a call to end, and the one place
-// that says what callers are told then.
+// that says what callers learn then.
 var outcomes = [...]row{
 	revoked: {
 		when:    "204",
@@ -97,7 +97,7 @@ var outcomes = [...]row{
 	},
 	ownCredentialRejected: {
 		when:   "401 or 403 for quash's own key",
-		do:     "Whoever runs quash must replace its key. Then repeat.",
+		do:     "The operator must replace quash's key. Then repeat.",
 		code:   codes.Internal,
 		reason: quashv1.ErrorReason_ERROR_REASON_UPSTREAM_CREDENTIAL_REJECTED,
 		state:  stateNotApplied,
@@ -105,7 +105,7 @@ var outcomes = [...]row{
 	},
 	callerUnauthenticated: {
 		when:   "401 for forwarded credentials",
-		do:     "Mend the credentials, then repeat.",
+		do:     "Fix the credentials, then repeat.",
 		code:   codes.Unauthenticated,
 		reason: quashv1.ErrorReason_ERROR_REASON_CALLER_CREDENTIAL_REJECTED,
 		state:  stateNotApplied,
@@ -114,7 +114,7 @@ var outcomes = [...]row{
 	},
 	callerForbidden: {
 		when:   "403 for forwarded credentials",
-		do:     "Mend the credentials, then repeat.",
+		do:     "Fix the credentials, then repeat.",
 		code:   codes.PermissionDenied,
 		reason: quashv1.ErrorReason_ERROR_REASON_CALLER_CREDENTIAL_REJECTED,
 		state:  stateNotApplied,
@@ -163,7 +163,7 @@ var outcomes = [...]row{
 	},
 	upstreamUnexpected: {
 		when:   "any other status, redirects included, and 400 without the envelope",
-		do:     "Have a look at what stands between quash and SlashID. Then repeat with `allow_invalid`.",
+		do:     "Check what stands between quash and SlashID. Then repeat with `allow_invalid`.",
 		code:   codes.Internal,
 		reason: quashv1.ErrorReason_ERROR_REASON_UPSTREAM_UNEXPECTED_RESPONSE,
 		state:  stateUnknown,
@@ -246,8 +246,8 @@ var outcomes = [...]row{
 		retryDelay: time.Second,
 	},
 	callerNotAllowed: {
-		when:   "the caller's certificate is for nobody on the list of allowed callers",
-		do:     "Whoever runs quash must put the caller on the list. Then repeat.",
+		when:   "the caller's certificate is not on the list of allowed callers",
+		do:     "The operator must put the caller on the list. Then repeat.",
 		code:   codes.PermissionDenied,
 		reason: quashv1.ErrorReason_ERROR_REASON_CALLER_NOT_ALLOWED,
 		state:  stateNotApplied,
@@ -255,7 +255,7 @@ var outcomes = [...]row{
 	},
 	invalidRequest: {
 		when:   "the request breaks a rule",
-		do:     "Mend the request.",
+		do:     "Fix the request.",
 		code:   codes.InvalidArgument,
 		reason: quashv1.ErrorReason_ERROR_REASON_INVALID_REQUEST,
 		state:  stateNotApplied,
@@ -263,7 +263,7 @@ var outcomes = [...]row{
 	},
 	internalDefect: {
 		when:   "a defect of quash's own",
-		do:     "Repeat with `allow_invalid`, and tell whoever runs quash.",
+		do:     "Repeat with `allow_invalid`, and report it to the operator of quash.",
 		code:   codes.Internal,
 		reason: quashv1.ErrorReason_ERROR_REASON_INTERNAL,
 		state:  stateUnknown,

@@ -10,10 +10,8 @@ import (
 const (
 	// maxAttempts is how often one call asks SlashID at the most.
 	maxAttempts = 3
-	// The back-off before attempt n+1 is drawn evenly from 0 to
-	// min(backoffBase·2ⁿ⁻¹, backoffMax).
+	// The back-off before attempt n+1 is drawn evenly from 0 to backoffBase·2ⁿ⁻¹.
 	backoffBase = 100 * time.Millisecond
-	backoffMax  = 2 * time.Second
 
 	// At most this share of what is in progress may be repetitions, so that an
 	// upstream that is slow to fail is not asked three times as much; below the floor
@@ -36,8 +34,7 @@ const (
 // backoff is the delay after so many attempts: full jitter, which spreads the
 // calls that failed together.
 func backoff(attempts int) time.Duration {
-	limit := min(backoffBase<<(attempts-1), backoffMax)
-	return rand.N(limit + 1) //nolint:gosec // not a secret
+	return rand.N(backoffBase<<(attempts-1) + 1) //nolint:gosec // not a secret
 }
 
 func newBreaker(rest time.Duration) circuitbreaker.CircuitBreaker[any] {
@@ -49,7 +46,7 @@ func newBreaker(rest time.Duration) circuitbreaker.CircuitBreaker[any] {
 		Build()
 }
 
-// reportToBreaker tells the breaker how an attempt ended.
+// reportToBreaker reports to the breaker how an attempt ended.
 //
 // Only what speaks for an upstream that is down counts as a failure. An answer never
 // does unless it says so itself, and neither does a caller's impatience: attempts that

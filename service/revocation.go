@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/service/slashid"
@@ -27,8 +26,6 @@ var (
 type revocation struct {
 	svc   *TokenService
 	cmd   command
-	creds slashid.Credentials
-	own   bool // whether creds are quash's own
 	begun time.Time
 	due   time.Time // by when the caller must have its answer
 
@@ -42,12 +39,13 @@ type revocation struct {
 	cause   error
 	// maybeApplied is whether an attempt was sent that may have been applied.
 	maybeApplied bool
-	// left: the caller has been answered before the revocation ended. withdrawn: it has
-	// been told that nothing was done, so nothing must be.
-	left, withdrawn bool
+	// A caller may be answered before the revocation ends. If something was sent, the
+	// revocation goes on in the background. If not, it is withdrawn: its caller has read
+	// that nothing was done, so nothing must be.
+	background, withdrawn bool
 }
 
-// answer is what a caller is told, one of the two.
+// answer is what a caller gets, one of the two.
 type answer struct {
 	resp *quashv1.RevokeResponse
 	err  *Error
@@ -65,12 +63,12 @@ func (r *revocation) start(ctx context.Context) {
 	}()
 }
 
-// end sets the answer, and reports whether it is too late to tell the caller.
+// end sets the answer, and reports whether it is too late for the caller.
 func (r *revocation) end(a answer) (_ answer, late bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answer = &a
-	return a, r.left && !r.withdrawn
+	return a, r.background
 }
 
 // run asks SlashID until there is an answer that another attempt would not improve, or
@@ -82,17 +80,11 @@ func (r *revocation) run(ctx context.Context) (a answer) {
 			a = answer{err: Internal(nil)}
 		}
 	}()
-	switch {
-	case ctx.Err() != nil: // a moment ago its caller was there
-		return answer{err: r.error(callerCancelled)}
-	case !time.Now().Before(r.due): // and there was time left
-		return answer{err: r.error(deadlineTooShort)}
-	}
 	if !r.svc.breaker.TryAcquirePermit() {
 		return answer{err: r.circuitOpen()}
 	}
-	last := r.attempt(ctx)
-	for r.waitToRetry(ctx, last) && r.acquireRetry() {
+	last := r.attempt(ctx, false)
+	for n := 1; n < maxAttempts && r.waitToRetry(ctx, last, n) && r.acquireRetry(); n++ {
 		last = r.retry(ctx, last)
 	}
 	return r.conclude(last)
@@ -109,8 +101,14 @@ type attempted struct {
 	ambiguous bool
 }
 
-// attempt asks SlashID once. The breaker has permitted it.
-func (r *revocation) attempt(ctx context.Context) attempted {
+// mayHaveApplied reports whether the token may be revoked by now.
+func (a attempted) mayHaveApplied() bool {
+	return a.ambiguous || a.Sent && outcomes[a.outcome].state != stateNotApplied
+}
+
+// attempt asks SlashID once. The breaker has permitted it. ambiguous is whether earlier
+// attempts of the call may have been applied.
+func (r *revocation) attempt(ctx context.Context, ambiguous bool) attempted {
 	begun := time.Now()
 	timeout := timeoutWithin(r.due.Sub(begun), r.cmd.timeout)
 	r.mu.Lock()
@@ -121,7 +119,7 @@ func (r *revocation) attempt(ctx context.Context) attempted {
 	ended := internalDefect // of an attempt that panics
 	defer func() {
 		r.svc.reportToBreaker(ended)
-		r.svc.metrics.attempt(ctx, ended, r.cmd.consistency, time.Since(begun))
+		r.svc.metrics.recordAttempt(ctx, ended, r.cmd.consistency, time.Since(begun))
 	}()
 	// There is no other attempt after one that got no answer in time.
 	limit := time.AfterFunc(timeout+r.svc.cfg.AnswerGrace, func() { r.cancel(errNoAnswer) })
@@ -131,7 +129,7 @@ func (r *revocation) attempt(ctx context.Context) attempted {
 		Consistency:   upstreamConsistency(r.cmd.consistency),
 		Timeout:       timeout,
 		SDKVersion:    r.cmd.sdkVersion,
-		Credentials:   r.creds,
+		Credentials:   r.cmd.credentials,
 		BeforeSend:    r.beforeSend,
 		NewConnection: r.svc.breaker.IsHalfOpen(),
 	})
@@ -140,43 +138,33 @@ func (r *revocation) attempt(ctx context.Context) attempted {
 	}
 	cause := context.Cause(ctx)
 	ended = outcomeOf(result, cause)
+	a := attempted{Result: result, outcome: ended, ended: time.Now(), ambiguous: ambiguous || result.Resent}
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.maybeApplied = a.mayHaveApplied()
 	r.summary.UpstreamStatus = cmp.Or(result.Status, r.summary.UpstreamStatus)
 	r.summary.CorrelationID = cmp.Or(result.CorrelationID, r.summary.CorrelationID)
 	r.cause = nil
 	if result.Status == 0 {
 		r.cause = cmp.Or(cause, result.Err) // that the context ended says less than why
 	}
-	return attempted{Result: result, outcome: ended, ended: time.Now(), ambiguous: result.Resent}
+	return a
 }
 
 // retry makes another attempt, after one that came to last.
 func (r *revocation) retry(ctx context.Context, last attempted) attempted {
 	defer r.svc.inFlight.releaseRetry()
-	next := r.attempt(ctx)
-	next.ambiguous = next.ambiguous || last.mayHaveApplied()
-	return next
+	return r.attempt(ctx, last.mayHaveApplied())
 }
 
-// mayHaveApplied reports whether the token may be revoked, though the attempt does not
-// say so.
-func (a attempted) mayHaveApplied() bool {
-	return a.ambiguous || a.Sent && outcomes[a.outcome].state == stateUnknown
-}
-
-// waitToRetry waits until it is time for another attempt. It reports false if there is to
-// be none.
-func (r *revocation) waitToRetry(ctx context.Context, last attempted) bool {
-	attempts := r.attempts()
+// waitToRetry waits until it is time for another attempt, after so many. It reports false
+// if there is to be none.
+func (r *revocation) waitToRetry(ctx context.Context, last attempted, attempts int) bool {
 	delay := last.RetryAfter + backoff(attempts)
-	if !outcomes[last.outcome].retried || attempts == maxAttempts || delay >= time.Until(r.due) || r.svc.breaker.IsOpen() {
+	if !outcomes[last.outcome].retried || delay >= time.Until(r.due) || r.svc.breaker.IsOpen() {
 		return false
 	}
-	r.mu.Lock()
-	r.maybeApplied = last.mayHaveApplied()
-	r.mu.Unlock()
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
@@ -200,12 +188,6 @@ func (r *revocation) acquireRetry() bool {
 	return true
 }
 
-func (r *revocation) attempts() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.summary.Attempts
-}
-
 // beforeSend is slashid.Request.BeforeSend: the moment from which the attempt may be
 // applied.
 func (r *revocation) beforeSend() bool {
@@ -218,7 +200,7 @@ func (r *revocation) beforeSend() bool {
 	return true
 }
 
-// wait returns what to tell the caller: the answer, if it comes in time.
+// wait returns what the caller gets: the answer, if it comes in time.
 func (r *revocation) wait(ctx context.Context) answer {
 	due := time.NewTimer(time.Until(r.due))
 	defer due.Stop()
@@ -243,9 +225,11 @@ func (r *revocation) leave(o outcome) answer {
 		return *r.answer
 	}
 	err := r.errorLocked(o)
-	r.left, r.withdrawn = true, !r.maybeApplied
-	if r.withdrawn {
-		err.failure.State = stateNotApplied
+	if r.maybeApplied {
+		r.background = true
+	} else {
+		r.withdrawn = true
+		err.state = stateNotApplied
 		r.cancel(errWithdrawn)
 	}
 	return answer{err: err}
@@ -254,12 +238,12 @@ func (r *revocation) leave(o outcome) answer {
 func (r *revocation) inBackground() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.left && !r.withdrawn
+	return r.background
 }
 
 // conclude is what the outcome table says of the call as a whole, after its last attempt.
 func (r *revocation) conclude(last attempted) answer {
-	o := last.outcome.ofCall(r.own, r.cmd.allowInvalid || last.ambiguous)
+	o := last.outcome.ofCall(r.cmd.ownCredentials, r.cmd.allowInvalid || last.ambiguous)
 	row := &outcomes[o]
 	if row.code == codes.OK {
 		resp := &quashv1.RevokeResponse{Outcome: row.outcome, CorrelationId: r.currentSummary().CorrelationID}
@@ -273,10 +257,10 @@ func (r *revocation) conclude(last attempted) answer {
 		err.retryDelay = max(last.RetryAfter-time.Since(last.ended), time.Second)
 	}
 	if row.state == stateUnknown && !last.Sent {
-		err.failure.State = stateNotApplied
+		err.state = stateNotApplied
 	}
-	if err.failure.GetState() == stateNotApplied && last.ambiguous {
-		err.failure.State = stateUnknown
+	if err.state == stateNotApplied && last.ambiguous {
+		err.state = stateUnknown
 	}
 	return answer{err: err}
 }
@@ -299,22 +283,15 @@ func (r *revocation) error(o outcome) *Error {
 
 func (r *revocation) errorLocked(o outcome) *Error {
 	err := newError(o)
-	err.correlationID = r.summary.CorrelationID
-	err.cause = r.cause
-	err.failure.Consistency = r.cmd.consistency
-	if r.summary.Attempts > 0 {
-		err.failure.Timeout = durationpb.New(r.summary.Timeout)
-	}
-	err.failure.Attempts = int32(r.summary.Attempts)             //nolint:gosec // at most maxAttempts
-	err.failure.UpstreamStatus = int32(r.summary.UpstreamStatus) //nolint:gosec // three digits
+	err.summary, err.cause = r.summary, r.cause
 	return err
 }
 
-// currentSummary is what the log is told of the call.
+// currentSummary is what the log says of the call.
 func (r *revocation) currentSummary() Summary {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	summary := r.summary
-	summary.Consistency, summary.Elapsed = r.cmd.consistency, time.Since(r.begun)
+	summary.Elapsed = time.Since(r.begun)
 	return summary
 }

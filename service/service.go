@@ -85,10 +85,7 @@ func New(cfg Config) (*TokenService, error) {
 		inFlight:  newInFlight(cfg.MaxInFlight),
 		breaker:   newBreaker(cfg.BreakerRest),
 	}
-	s.metrics, err = newMetrics(cfg.Meter, s)
-	if err != nil {
-		return nil, err
-	}
+	s.metrics = newMetrics(cfg.Meter, s)
 	return s, nil
 }
 
@@ -98,8 +95,10 @@ func (s *TokenService) Drain() { s.inFlight.drain() }
 // Wait returns once no revocation is in progress any more, after Drain. Those that still
 // are when ctx ends are cut off, and the error says how many.
 func (s *TokenService) Wait(ctx context.Context) error {
-	if s.inFlight.wait(ctx) == nil {
+	select {
+	case <-s.inFlight.drained:
 		return nil
+	case <-ctx.Done():
 	}
 	n := s.inFlight.cancel(errShutdown)
 	<-s.inFlight.drained
@@ -122,19 +121,21 @@ func (s *TokenService) Revoke(ctx context.Context, req *quashv1.RevokeRequest) (
 		a.err.TookSince(begun)
 		return nil, a.err
 	}
-	r.currentSummary().tell(ctx)
+	if summary, ok := ctx.Value(summaryKey{}).(*Summary); ok {
+		*summary = r.currentSummary()
+	}
 	return a.resp, nil
 }
 
 // admit starts the revocation that a request asks for, or says why not.
 func (s *TokenService) admit(ctx context.Context, req *quashv1.RevokeRequest, begun time.Time) (*revocation, *Error) {
-	cmd, violations := readCommand(ctx, s.validator, req)
-	creds, own, bad := s.credentials(ctx)
-	if violations = append(violations, bad...); len(violations) > 0 {
+	cmd, violations := s.readCommand(ctx, req)
+	if len(violations) > 0 {
 		return nil, InvalidRequest(violations...)
 	}
 	r := &revocation{
-		svc: s, cmd: cmd, creds: creds, own: own, begun: begun, due: s.due(ctx, cmd, begun), done: make(chan struct{}),
+		svc: s, cmd: cmd, begun: begun, due: s.due(ctx, cmd, begun), done: make(chan struct{}),
+		summary: Summary{Consistency: cmd.consistency},
 	}
 	if !begun.Before(r.due) {
 		return nil, r.error(deadlineTooShort)

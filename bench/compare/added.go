@@ -1,150 +1,110 @@
-package main
+package compare
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
+	"os"
+	"strings"
 	"time"
+
+	"github.com/quashdev/quash/bench/measure"
 )
 
-// direct calls the upstream itself, as a Go program does.
-type direct struct {
-	transport *http.Transport
-	url       string
-}
-
-func (s *setup) openDirect(u *upstream) (caller, error) {
-	transport, err := childConfig{ca: s.certFile}.newTransport()
-	return &direct{transport, u.url + dropInPath}, err
-}
-
-func (d *direct) call(ctx context.Context, _ int, token string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url, bytes.NewReader([]byte(`{"token":"`+token+`"}`)))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := d.transport.RoundTrip(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusNoContent {
-		return fmt.Errorf("it answers %s", resp.Status)
-	}
-	return nil
-}
-
-// Close closes the connections.
-func (d *direct) Close() error {
-	d.transport.CloseIdleConnections()
-	return nil
-}
-
-// way is how a call gets to an upstream: by itself, or through a quash.
-type way struct {
-	name     string
+// path is how a call gets to an upstream: directly, or through quash over gRPC.
+type path struct {
+	through  string
 	upstream protocol
 }
 
-const directName = "direct, net/http"
+const direct = "direct, net/http"
 
-// delays are those of one way, in one round.
-type delays struct {
-	p50, p99 time.Duration
-	late     time.Duration // 99 of 100 calls began at most so long after they were due
-}
+// latency is that of a path, in one round.
+type latency struct{ p50, p99 time.Duration }
 
-// addition is what the calls that begin at fixed times took.
-type addition struct {
-	ways   []way
-	delays map[way][]delays // a round each
-}
+const (
+	openRate    = 1000 // calls a second
+	mostAdded50 = 300 * time.Microsecond
+	mostAdded99 = 2 * time.Millisecond
+)
 
 // measureAdded compares calls through quash with calls to the upstream itself.
-func measureAdded(ctx context.Context, s *setup, p pace) (*addition, error) {
-	upstreams, stop, err := s.startUpstreams(ctx)
+func measureAdded(ctx context.Context, e *env) (string, error) {
+	upstreams, stop, err := e.startUpstreams()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer stop()
-	a := &addition{delays: map[way][]delays{}}
-	for _, speaks := range protocols {
-		a.ways = append(a.ways, way{directName, speaks})
-		for _, b := range s.quash {
-			a.ways = append(a.ways, way{b.name, speaks})
-		}
+	paths := []path{{direct, http1}, {quash.name, http1}, {direct, http2}, {quash.name, http2}}
+	all, err := rounds(ctx, e.pace.rounds, paths, func(p path) (latency, error) {
+		return e.measureLatency(ctx, p.through, upstreams[p.upstream].url)
+	})
+	if err != nil {
+		return "", err
 	}
-	for round := range p.rounds {
-		for i := range a.ways {
-			w := a.ways[(i+round)%len(a.ways)]
-			d, err := s.measureWay(ctx, w, upstreams[w.upstream], p)
-			if err != nil {
-				return nil, fmt.Errorf("%s, upstream %s: %w", w.name, w.upstream, err)
-			}
-			a.delays[w] = append(a.delays[w], d)
-			s.sayf("round %d of %d: %d calls/s, %s, upstream %s: p50 %s, p99 %s", round+1, p.rounds, openRate, w.name, w.upstream, d.p50, d.p99)
+	t := measure.NewTable("path", "upstream", "p50 ms", "p99 ms", "added to p50", "", "added to p99", "")
+	for _, p := range paths {
+		p50, p99 := func(l latency) time.Duration { return l.p50 }, func(l latency) time.Duration { return l.p99 }
+		cells := []string{p.through, string(p.upstream), millis(measure.Median(all[p], p50)), millis(measure.Median(all[p], p99)), "", "", "", ""}
+		if p.through != direct {
+			base := all[path{direct, p.upstream}]
+			added50, added99 := added(all[p], base, p50), added(all[p], base, p99)
+			cells[4], cells[5] = millis(added50), measure.Verdict(added50, mostAdded50)
+			cells[6], cells[7] = millis(added99), measure.Verdict(added99, mostAdded99)
 		}
+		t.Add(cells...)
 	}
-	return a, nil
+	return fmt.Sprintf("### Added latency\n%d calls a second begin at fixed times, whether or not others have an answer, and count from when they were\n"+
+		"due. Medians; what is added is the median of the differences in each round.\n\n%s\nTargets: %s and %s ms.\n",
+		openRate, t, millis(mostAdded50), millis(mostAdded99)), nil
 }
 
-func (s *setup) measureWay(ctx context.Context, w way, u *upstream, p pace) (d delays, err error) {
-	c, stop, err := s.openWay(ctx, w, u)
+// added is the median of what a figure has grown by in each round.
+func added(of, base []latency, figure func(latency) time.Duration) time.Duration {
+	differences := make([]time.Duration, len(of))
+	for round := range of {
+		differences[round] = figure(of[round]) - figure(base[round])
+	}
+	return measure.Percentile(differences, 50)
+}
+
+func (e *env) measureLatency(ctx context.Context, through, upstreamURL string) (l latency, err error) {
+	client, stop, err := e.dialPath(ctx, through, upstreamURL)
 	if err != nil {
-		return d, err
+		return l, err
 	}
 	defer stop()
-	defer func() { err = errors.Join(err, c.Close()) }()
-	if _, err := openLoop(ctx, c, s.tokens, p.warmUp()); err != nil {
-		return d, err
+	calls := func(d time.Duration) int { return int(d.Seconds() * openRate) }
+	openLoop(ctx, client, e.tokens, calls(e.pace.lasts/3), openRate, patience) // the warm-up
+	results := openLoop(ctx, client, e.tokens, calls(e.pace.lasts), openRate, patience)
+	if n, err := failures(results); n > 0 {
+		return l, err
 	}
-	a, err := openLoop(ctx, c, s.tokens, p.lasts)
-	return delays{percentile(a.latencies, 50), percentile(a.latencies, 99), percentile(a.late, 99)}, err
+	latencies := make([]time.Duration, len(results))
+	for i, r := range results {
+		latencies[i] = r.took
+	}
+	return latency{measure.Percentile(latencies, 50), measure.Percentile(latencies, 99)}, nil
 }
 
-// openWay starts what a way needs. stop ends that.
-func (s *setup) openWay(ctx context.Context, w way, u *upstream) (c caller, stop func(), err error) {
-	b, through := s.build(w.name)
-	if !through {
-		c, err = s.openDirect(u)
-		return c, func() {}, err
+// dialPath returns a caller, and what ends it and all that it needs.
+func (e *env) dialPath(ctx context.Context, through, upstreamURL string) (client caller, stop func(), err error) {
+	if through == direct {
+		authority, err := os.ReadFile(e.certFile)
+		client := callREST(newTransport(authority), upstreamURL+dropInPath, 204)
+		return client, client.close, err
 	}
-	q, err := s.startQuash(ctx, b, u)
+	s, err := quash.run(ctx, e, upstreamURL)
 	if err != nil {
-		return nil, nil, err
+		return client, nil, err
 	}
-	if c, err = openGRPC(ctx, q.addrs, channels); err != nil {
-		q.stop()
+	client, err = overGRPC.dial(s.Addrs, channels)
+	if err != nil {
+		s.stop()
+		return client, nil, err
 	}
-	return c, q.stop, err
+	return client, func() { client.close(); s.stop() }, nil
 }
 
-// added returns what a quash adds to calling the upstream itself: that of each round, and
-// of those the one in the middle.
-func (a *addition) added(w way, of func(delays) time.Duration) time.Duration {
-	differences := make([]time.Duration, len(a.delays[w]))
-	for round, d := range a.delays[w] {
-		differences[round] = of(d) - of(a.delays[way{directName, w.upstream}][round])
-	}
-	return median(differences)
-}
-
-// mostLate is how late calls may begin for the load to have been what it should be.
-const mostLate = time.Millisecond
-
-// behind returns in how many rounds the calls of a way began later than that.
-func (a *addition) behind(w way) (rounds int) {
-	for _, d := range a.delays[w] {
-		if d.late > mostLate {
-			rounds++
-		}
-	}
-	return rounds
+func (l latency) String() string {
+	return strings.Join([]string{"p50", millis(l.p50), "p99", millis(l.p99), "ms"}, " ")
 }

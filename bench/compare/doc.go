@@ -1,36 +1,18 @@
-// Command compare measures quash beside others that do its work, in front of the same
-// stub of SlashID, in one run: see docs/performance.md.
+// Package compare measures quash next to others that do its work, or a part of it: the
+// same calls, in the same rounds, in front of the same stub of SlashID.
 //
-//	main.go        from the command line to the exit code
-//	run.go         the parts of a run, one after the other
-//	setup.go       what a run has from its beginning to its end
-//	process.go     a process that serves: started, found, ended
-//	proc.go        what a process has used, out of /proc
-//	child.go       this binary as one of the small processes, which are:
-//	stub.go        the upstream
-//	nothing.go     grpc-go doing nothing
-//	textbook.go    the façade that one writes in half an hour
-//	proxy.go       httputil.ReverseProxy
-//	nginx.go       nginx, where it is installed
-//	quash.go       quash, with everything on
-//	collector.go   where quash's spans go
-//	contenders.go  who is compared
-//	tokens.go      what calls are made with
-//	callers.go     the calls, over gRPC or REST
-//	closedloop.go  one call after another
-//	openloop.go    calls at fixed times
-//	competition.go what calls cost that are answered at once, by who makes them
-//	inflight.go    what calls cost that wait
-//	added.go       what quash adds to a call's time
-//	ready.go       how soon it is there
-//	machine.go     where the figures come from
-//	stats.go       medians and percentiles
-//	verdict.go     the bars, and whether they are met
-//	report.go      tables of it all
-//	markdown.go    how tables and figures are written
-//	plots.go       what is drawn of it
-//	figure.go      how
-//	write.go       where it all goes
+//	compare.go    the command: its flags, the parts of a run, the page
+//	cost.go       part cost: CPU time, calls/s and latency of calls answered at once
+//	inflight.go   part inflight: many calls that wait, and the memory that they take
+//	added.go      part added: the latency that quash adds at a fixed rate
+//	recovery.go   part recovery: upstreams that misbehave
+//	ready.go      part ready: time until ready, size of the binary
+//	env.go        what all measurements share; rounds
+//	upstream.go   the stub of SlashID
+//	callers.go    calls over gRPC and REST
+//	loops.go      closed loop and open loop
+//	contender.go  who is compared, and how one is started
+//	quash.go nothing.go textbook.go proxy.go nginx.go   a contender each
 //
-// It reads /proc, so it runs on Linux.
-package main
+// To add a contender, write its file and name it in the list in contender.go.
+package compare

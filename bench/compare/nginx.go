@@ -1,107 +1,112 @@
-package main
+package compare
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/quashdev/quash/internal/proctest"
 )
 
-// nginxConfig is that of a plain proxy that keeps its connections. Of HTTP/2 to an
-// upstream Debian's nginx knows nothing: over TLS it speaks HTTP/1.1.
-const nginxConfig = `
-daemon off;
-worker_processes auto;
-pid %[1]s/nginx.pid;
-error_log /dev/null crit;
-events { worker_connections 16384; }
-http {
-	access_log off;
-	client_body_temp_path %[1]s/body;
-	proxy_temp_path %[1]s/proxy;
-	fastcgi_temp_path %[1]s/fastcgi;
-	uwsgi_temp_path %[1]s/uwsgi;
-	scgi_temp_path %[1]s/scgi;
-	upstream slashid {
-		server %[3]s;
-		keepalive 1024;
-		keepalive_requests 1000000000;
-	}
-	server {
-		listen %[2]s;
-		keepalive_requests 1000000000;
-		location / {
-			proxy_pass %[4]s://slashid;
-			proxy_http_version 1.1;
-			proxy_set_header Connection "";
-			proxy_ssl_protocols TLSv1.2 TLSv1.3;
-			proxy_ssl_verify on;
-			proxy_ssl_trusted_certificate %[5]s;
-			proxy_ssl_name %[6]s;
-		}
-	}
+// nginx is a plain proxy that keeps its connections, with a worker for each core. To an
+// upstream Debian's nginx does not speak HTTP/2: over TLS it speaks HTTP/1.1.
+var nginx = contender{
+	name:       "nginx",
+	transports: []transport{dropIn},
+	start: func(ctx context.Context, e *env, upstreamURL string) (*server, error) {
+		scheme, addr, _ := strings.Cut(upstreamURL, "://")
+		return startNginx(ctx, e, fmt.Sprintf(`
+			upstream slashid {
+				server %s;
+				keepalive 1024;
+				keepalive_requests 1000000000;
+			}
+			server {
+				listen ADDR;
+				keepalive_requests 1000000000;
+				location / {
+					proxy_pass %s://slashid;
+					proxy_http_version 1.1;
+					proxy_set_header Connection "";
+					proxy_ssl_protocols TLSv1.2 TLSv1.3;
+					proxy_ssl_verify on;
+					proxy_ssl_trusted_certificate %s;
+					proxy_ssl_name localhost;
+				}
+			}`, addr, scheme, e.certFile))
+	},
 }
-`
 
-// startNginx starts nginx with a listener that is there already, as it hands one to
-// another of itself when it is upgraded. So nothing needs to be awaited.
-func startNginx(ctx context.Context, s *setup, u *upstream) (*process, error) {
-	listener, err := listen(ctx)
+// startStockNginx starts an nginx that ends TLS and HTTP/2 in front of a plain upstream,
+// with the defaults of nginx: it closes a connection after 1,000 requests.
+func startStockNginx(ctx context.Context, e *env, upstreamAddr string) (*server, error) {
+	return startNginx(ctx, e, fmt.Sprintf(`
+		server {
+			listen ADDR ssl http2;
+			ssl_certificate %s;
+			ssl_certificate_key %s;
+			location / { proxy_pass http://%s; }
+		}`, e.certFile, e.keyFile, upstreamAddr))
+}
+
+// startNginx starts nginx with the content of its http block, in which ADDR stands for
+// its address, and waits until it accepts connections.
+func startNginx(ctx context.Context, e *env, config string) (*server, error) {
+	dir, err := os.MkdirTemp(e.tmp, "nginx-")
 	if err != nil {
 		return nil, err
 	}
-	defer listener.Close()                                   // nginx has its own
-	inherited, err := duplicate(listener.(*net.TCPListener)) //nolint:forcetypeassert // as made
+	free, err := listen()
 	if err != nil {
 		return nil, err
 	}
-	defer inherited.Close()
-	to, err := url.Parse(u.url)
-	if err != nil {
-		return nil, err
+	addr := free.Addr().String()
+	_ = free.Close()
+	var folders strings.Builder
+	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		fmt.Fprintf(&folders, "%s_temp_path %s/%s; ", kind, dir, kind)
 	}
-	folder, err := os.MkdirTemp(s.tmp, "nginx-")
-	if err != nil {
-		return nil, err
-	}
-	addr := listener.Addr().String()
-	config := fmt.Sprintf(strings.TrimSpace(nginxConfig), folder, addr, to.Host, to.Scheme, s.certFile, upstreamName)
-	path := filepath.Join(folder, "nginx.conf")
+	config = fmt.Sprintf("daemon off; worker_processes auto; pid %s/pid; error_log /dev/null crit; "+
+		"events { worker_connections 16384; }\nhttp { access_log off; %s%s }\n",
+		dir, folders.String(), strings.ReplaceAll(config, "ADDR", addr))
+	path := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(s.nginx, "-p", folder, "-c", path, "-e", "/dev/null") //nolint:gosec,noctx // launch binds it to a context
-	const first = 3                                                           // after those of standard input, output and errors
-	cmd.Env = []string{fmt.Sprintf("NGINX=%d;", first)}
-	cmd.ExtraFiles = []*os.File{inherited}
-	p, err := launch(ctx, cmd)
+	cmd := exec.Command(e.nginx, "-p", dir, "-c", path, "-e", "/dev/null") //nolint:gosec,noctx // found in PATH; stop ends it
+	p, err := proctest.Start(cmd)
 	if err != nil {
 		return nil, err
 	}
-	p.HTTP = addr
-	return p, nil
+	stop := func() { _ = p.Stop() } // a kill would leave its workers behind
+	if err := awaitAccept(ctx, p, addr); err != nil {
+		stop()
+		return nil, err
+	}
+	return &server{p, proctest.Addrs{HTTP: addr}, stop}, nil
 }
 
-// duplicate returns another descriptor of l, which does not block: nginx takes it as it
-// is, and a worker of its would wait for a connection that another has accepted. With the
-// listener's own File method it would.
-func duplicate(l *net.TCPListener) (*os.File, error) {
-	raw, err := l.SyscallConn()
-	if err != nil {
-		return nil, err
+// awaitAccept waits until a process accepts connections.
+func awaitAccept(ctx context.Context, p *proctest.Process, addr string) error {
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-look.C:
+		case <-p.Done():
+			return errors.New("nginx ended: " + p.String())
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	var descriptor int
-	var failure error
-	err = raw.Control(func(fd uintptr) { descriptor, failure = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
-	if err := errors.Join(err, failure); err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(descriptor), "listener"), nil
 }

@@ -1,36 +1,37 @@
-package main
+package compare
 
 import (
 	"context"
+	"net"
 
 	"google.golang.org/grpc"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// nothing is a service that answers without any work: what grpc-go itself costs.
-type nothing struct {
+// nothing is a service with an empty handler: what grpc-go itself costs.
+var nothing = contender{
+	name:       "grpc-go doing nothing",
+	transports: []transport{overGRPC},
+	alone:      true,
+	serve: func(ctx context.Context, _ target, listener, _ net.Listener) error {
+		return serveGRPC(ctx, emptyService{}, listener)
+	},
+}
+
+type emptyService struct {
 	quashv1.UnimplementedTokenServiceServer
 }
 
 // Revoke says that the token is dead.
-func (nothing) Revoke(context.Context, *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
+func (emptyService) Revoke(context.Context, *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
 	return &quashv1.RevokeResponse{Outcome: quashv1.Outcome_OUTCOME_REVOKED}, nil
 }
 
-func serveNothing(ctx context.Context, _ childConfig, say func(addrs)) error {
-	return serveGRPC(ctx, nothing{}, say)
-}
-
-// serveGRPC serves the service alone, as grpc-go does by default.
-func serveGRPC(ctx context.Context, service quashv1.TokenServiceServer, say func(addrs)) error {
-	l, err := listen(ctx)
-	if err != nil {
-		return err
-	}
+// serveGRPC serves as grpc-go does by default.
+func serveGRPC(ctx context.Context, service quashv1.TokenServiceServer, listener net.Listener) error {
 	server := grpc.NewServer()
 	quashv1.RegisterTokenServiceServer(server, service)
 	defer context.AfterFunc(ctx, server.Stop)()
-	say(addrs{GRPC: l.Addr().String()})
-	return server.Serve(l)
+	return server.Serve(listener)
 }

@@ -1,61 +1,61 @@
-package main
+package compare
 
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
+	"slices"
 	"time"
+
+	"github.com/quashdev/quash/bench/measure"
 )
 
-// readiness is how long a quash takes to be ready, and how large it is.
-type readiness struct {
-	name  string
-	took  []time.Duration
-	bytes int64
-}
+const (
+	mostReady       = 100 * time.Millisecond
+	mostSize  int64 = 30e6
+)
 
-// startUps is how often each is started.
-const startUps = 20
-
-// measureReady starts every quash so often, one after the other.
-func measureReady(ctx context.Context, s *setup, times int) ([]readiness, error) {
-	u, err := s.startUpstream(ctx, http1, 0, 0)
+// measureReady measures from before quash's process exists until /readyz answers 200.
+func measureReady(ctx context.Context, e *env) (string, error) {
+	took := make([]time.Duration, e.pace.starts)
+	for i := range took {
+		var err error
+		if took[i], err = e.timeReady(ctx); err != nil {
+			return "", err
+		}
+	}
+	file, err := os.Stat(e.quash)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	defer u.stop()
-	all := make([]readiness, len(s.quash))
-	for i, b := range s.quash {
-		file, err := os.Stat(b.path)
-		if err != nil {
-			return nil, err
-		}
-		all[i] = readiness{name: b.name, bytes: file.Size()}
-	}
-	for range times {
-		for i, b := range s.quash {
-			took, err := s.timeReady(ctx, b, u)
-			if err != nil {
-				return nil, fmt.Errorf("start %s: %w", b.name, err)
-			}
-			all[i].took = append(all[i].took, took)
-		}
-	}
-	for _, r := range all {
-		s.sayf("%s is ready after %s", r.name, median(r.took))
-	}
-	return all, nil
+	ready := measure.Percentile(took, 50)
+	t := measure.NewTable("quash", "", "target", "")
+	t.Add("ready after, ms", millis(ready), millis(mostReady), measure.Verdict(ready, mostReady))
+	t.Add("longest, ms", millis(slices.Max(took)), "", "")
+	t.Add("binary, MB", fmt.Sprintf("%.1f", float64(file.Size())/1e6), megabytes(mostSize), measure.Verdict(file.Size(), mostSize))
+	return fmt.Sprintf("### Start and size\nFrom before the process exists until `/readyz` answers 200, the median of %d starts.\n\n%s", len(took), t), nil
 }
 
-// timeReady measures from before the process exists until its probe of readiness answers
-// 200. When to ask it, it says itself: with that it need not be asked over and over.
-func (s *setup) timeReady(ctx context.Context, b build, u *upstream) (time.Duration, error) {
+func (e *env) timeReady(ctx context.Context) (time.Duration, error) {
 	begun := time.Now()
-	q, err := s.startQuash(ctx, b, u)
+	s, err := quash.run(ctx, e, "http://127.0.0.1:1") // readiness does not depend on the upstream
 	if err != nil {
 		return 0, err
 	}
-	defer q.stop()
-	_, err = get(ctx, "http://"+q.Admin+"/readyz")
-	return time.Since(begun), err
+	defer s.stop()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Admin+"/readyz", nil)
+	if err != nil {
+		return 0, err
+	}
+	client := &http.Transport{DisableKeepAlives: true}
+	resp, err := client.RoundTrip(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("/readyz answered %s", resp.Status)
+	}
+	return time.Since(begun), nil
 }

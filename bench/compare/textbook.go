@@ -1,10 +1,11 @@
-package main
+package compare
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 
@@ -15,8 +16,16 @@ import (
 )
 
 // textbook is the façade that one writes in half an hour: grpc-go, net/http and
-// encoding/json, the right codes, and no feature besides.
-type textbook struct {
+// encoding/json, the right codes, and no feature.
+var textbook = contender{
+	name:       "textbook façade",
+	transports: []transport{overGRPC},
+	serve: func(ctx context.Context, to target, listener, _ net.Listener) error {
+		return serveGRPC(ctx, &textbookService{url: to.url + dropInPath, client: &http.Client{Transport: to.transport}}, listener)
+	},
+}
+
+type textbookService struct {
 	quashv1.UnimplementedTokenServiceServer
 
 	url    string
@@ -24,7 +33,7 @@ type textbook struct {
 }
 
 // Revoke makes one request of one call.
-func (t *textbook) Revoke(ctx context.Context, req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
+func (t *textbookService) Revoke(ctx context.Context, req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
 	body, err := json.Marshal(struct {
 		Token string `json:"token"`
 	}{req.GetToken()})
@@ -68,13 +77,4 @@ func (t *textbook) Revoke(ctx context.Context, req *quashv1.RevokeRequest) (*qua
 	default:
 		return nil, status.Error(codes.Unavailable, "SlashID answered "+resp.Status)
 	}
-}
-
-func serveTextbook(ctx context.Context, c childConfig, say func(addrs)) error {
-	transport, err := c.newTransport()
-	if err != nil {
-		return err
-	}
-	defer transport.CloseIdleConnections()
-	return serveGRPC(ctx, &textbook{url: c.upstream + dropInPath, client: &http.Client{Transport: transport}}, say)
 }

@@ -1,4 +1,4 @@
-package main
+package soak
 
 import (
 	"bytes"
@@ -14,9 +14,7 @@ import (
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -24,124 +22,97 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// door is one of the three ways to call quash.
-type door int
+// transport is one of the three ways to call quash.
+type transport int
 
 const (
-	overGRPC door = iota
-	overNative
-	overDropIn
+	overGRPC transport = iota
+	native
+	dropIn
 )
 
-var doorNames = [...]string{overGRPC: "gRPC", overNative: "native", overDropIn: "drop-in"}
+var transports = [...]string{overGRPC: "gRPC", native: "native", dropIn: "drop-in"}
 
 const (
 	nativePath = "/v1/tokens:revoke"
 	dropInPath = "/token/revoke"
-
-	headerConsistency = "slashid-required-consistency"
-	headerTimeout     = "slashid-required-consistency-timeout"
-
-	// The values of Outcome, RevocationState and ErrorReason that are looked at.
-	outcomeRevoked        = "REVOKED"
-	stateNotApplied       = "NOT_APPLIED"
-	stateInProgress       = "IN_PROGRESS"
-	stateUnknown          = "UNKNOWN"
-	reasonInvalidRequest  = "INVALID_REQUEST"
-	reasonTokenRejected   = "TOKEN_REJECTED"
-	reasonTooShort        = "DEADLINE_TOO_SHORT"
-	reasonCallerCancelled = "CALLER_CANCELLED"
 )
 
-// patience is far beyond the longest time that any of the calls may take.
+// patience is far beyond the longest time that a call may take.
 const patience = 45 * time.Second
 
-var errNoAnswer = errors.New("there was no answer within " + patience.String())
-
-// call is one revocation to ask for, and what is known beforehand.
-type call struct {
-	kind   string
-	door   door
-	token  string
-	origin origin
-
-	allRegions   bool
-	allowInvalid bool          // not for drop-in, which cannot say it
-	timeout      time.Duration // whole seconds; 0 for none
-	inHeaders    bool          // consistency and timeout are said by headers, as drop-in always does
-
-	deadline time.Duration // the caller's own; 0 for none
-	leaves   bool          // the caller may go before there is an answer
-}
-
-// origin is what there is to know of a token.
-type origin int
-
-const (
-	// fresh tokens are alive until the call.
-	fresh origin = iota
-	// spent ones were revoked by a call before.
-	spent
-	// dead ones have expired, or are another sandbox's.
-	dead
+// The causes of a call's context being cancelled.
+var (
+	errNoAnswer = errors.New("there was no answer within " + patience.String())
+	errLeft     = errors.New("the caller left")
 )
 
-// answer is what a caller gets. Either outcome is set, or reason and state, or
-// neither where it is none of quash's.
-type answer struct {
-	door          door
-	status        int    // of HTTP
-	code          string // of gRPC, which drop-in has not
-	outcome       string // 204 over drop-in, which does not tell
-	reason, state string
-
-	// callersOwn is set where the caller's own library ended the call: it has gone,
-	// or its deadline has passed.
-	callersOwn bool
-	// err is an answer of nobody's.
-	err error
+// call is a revocation to ask for, and what is known of it beforehand.
+type call struct {
+	transport    transport
+	token        string
+	malformed    bool // the token is not one
+	repeated     bool // the token was revoked by a call before
+	allRegions   bool
+	allowInvalid bool // drop-in cannot say it
+	timeout      time.Duration
+	deadline     time.Duration // the caller's own, over gRPC; 0 for none
+	leaves       time.Duration // when the caller leaves; 0 for not
 }
 
-// label is the answer's line in the report.
+// String describes the call without its token.
+func (c *call) String() string {
+	return fmt.Sprintf("call over %s (malformed %t, repeated %t, all regions %t, timeout %s, deadline %s, leaves %s)",
+		transports[c.transport], c.malformed, c.repeated, c.allRegions, c.timeout, c.deadline, c.leaves)
+}
+
+// answer is what a caller gets: an outcome, or a reason and a state, or neither.
+type answer struct {
+	outcome       string // REVOKED, ALREADY_INVALID, or 204 over drop-in
+	reason, state string
+	left          bool  // the caller left, or its deadline passed, before there was one
+	err           error // there was none, or none that quash gives
+}
+
+// label names the answer in the report.
 func (a answer) label() string {
 	switch {
-	case a.callersOwn:
-		return "(the caller had gone)"
+	case a.outcome != "":
+		return a.outcome
+	case a.left:
+		return "(the caller left)"
 	case a.err != nil:
 		return "(broken)"
-	case a.reason != "":
-		return a.reason + " " + a.state
 	}
-	return cmp.Or(a.outcome, "(no details) "+a.code)
+	return a.reason + " " + a.state
 }
 
-// wait bounds a call that has no deadline of its own, without telling quash.
-func wait(ctx context.Context) (context.Context, context.CancelFunc) {
+// ask makes the call.
+func (c *call) ask(ctx context.Context, to *client) answer {
+	// The contexts do not say when they end, or gRPC would tell quash.
 	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(patience, func() { cancel(errNoAnswer) })
-	return ctx, func() { timer.Stop(); cancel(nil) }
-}
-
-// headers are those of SlashID's contract that the call is made with.
-func (c *call) headers() map[string]string {
-	h := map[string]string{}
-	if !c.inHeaders {
-		return h
+	defer cancel(nil)
+	defer time.AfterFunc(patience, func() { cancel(errNoAnswer) }).Stop()
+	if c.leaves > 0 {
+		defer time.AfterFunc(c.leaves, func() { cancel(errLeft) }).Stop()
 	}
-	if c.allRegions {
-		h[headerConsistency] = "all_regions"
+	ask := c.askREST
+	if c.transport == overGRPC {
+		ask = c.askGRPC
 	}
-	if c.timeout != 0 {
-		h[headerTimeout] = strconv.Itoa(int(c.timeout.Seconds()))
+	a := ask(ctx, to)
+	switch cause := context.Cause(ctx); {
+	case a.err == nil:
+	case errors.Is(cause, errLeft):
+		return answer{left: true}
+	case cause != nil:
+		a.err = cause
 	}
-	return h
+	return a
 }
 
 func (c *call) request() *quashv1.RevokeRequest {
 	req := &quashv1.RevokeRequest{Token: c.token, AllowInvalid: c.allowInvalid}
-	if c.inHeaders {
-		return req
-	}
 	if c.allRegions {
 		req.Consistency = quashv1.Consistency_CONSISTENCY_ALL_REGIONS
 	}
@@ -151,43 +122,25 @@ func (c *call) request() *quashv1.RevokeRequest {
 	return req
 }
 
-// askGRPC makes the call over gRPC. The caller goes when ctx ends.
-func askGRPC(ctx context.Context, client quashv1.TokenServiceClient, c *call) answer {
-	ctx, cancel := wait(metadata.NewOutgoingContext(ctx, metadata.New(c.headers())))
-	defer cancel()
+func (c *call) askGRPC(ctx context.Context, to *client) answer {
 	if c.deadline != 0 {
-		var cancelDeadline context.CancelFunc
-		ctx, cancelDeadline = context.WithTimeout(ctx, c.deadline)
-		defer cancelDeadline()
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.deadline)
+		defer cancel()
 	}
-	resp, err := client.Revoke(ctx, c.request())
-	if errors.Is(context.Cause(ctx), errNoAnswer) {
-		return answer{door: overGRPC, err: errNoAnswer}
+	resp, err := quashv1.NewTokenServiceClient(to.channel).Revoke(ctx, c.request())
+	if err == nil {
+		return answer{outcome: strings.TrimPrefix(resp.GetOutcome().String(), "OUTCOME_")}
 	}
-	if err != nil {
-		return c.failed(status.Convert(err))
+	a := failed(status.Convert(err))
+	if a.err != nil && c.deadline != 0 && status.Code(err) == codes.DeadlineExceeded {
+		return answer{left: true} // grpc-go says so itself, without details
 	}
-	return answer{door: overGRPC, code: codes.OK.String(), outcome: outcomeName(resp)}
-}
-
-// failed is the answer of a call over gRPC that did not succeed.
-func (c *call) failed(st *status.Status) answer {
-	a := answerOf(overGRPC, st)
-	if a.reason != "" {
-		return a
-	}
-	// quash says it with details: so this is grpc-go, on this side.
-	a.callersOwn = st.Code() == codes.DeadlineExceeded && c.deadline != 0 || st.Code() == codes.Canceled && c.leaves
 	return a
 }
 
-func outcomeName(resp *quashv1.RevokeResponse) string {
-	return strings.TrimPrefix(resp.GetOutcome().String(), "OUTCOME_")
-}
-
-// answerOf reads an error's details.
-func answerOf(d door, st *status.Status) answer {
-	a := answer{door: d, code: st.Code().String()}
+// failed reads the details of an error.
+func failed(st *status.Status) (a answer) {
 	for _, detail := range st.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
@@ -196,89 +149,72 @@ func answerOf(d door, st *status.Status) answer {
 			a.state = strings.TrimPrefix(detail.GetState().String(), "REVOCATION_STATE_")
 		}
 	}
+	return a.complete(st.Code().String())
+}
+
+// complete returns the answer to a call that failed: quash always gives reason and state.
+func (a answer) complete(status string) answer {
+	if a.reason == "" || a.state == "" {
+		return answer{err: errors.New(status + " without reason and state")}
+	}
 	return a
 }
 
-// askREST makes the call over one of the REST doors.
-func askREST(ctx context.Context, client *http.Client, base string, c *call) answer {
-	req := httpRequest{method: http.MethodPost, path: nativePath, header: c.headers()}
-	var err error
-	if c.door == overDropIn {
-		req.path = dropInPath
-		req.body, err = json.Marshal(map[string]string{"token": c.token})
-	} else {
-		req.body, err = protojson.Marshal(c.request()) //nolint:forbidigo // it is sent, not printed
+func (c *call) askREST(ctx context.Context, to *client) answer {
+	path := nativePath
+	body, err := protojson.Marshal(c.request()) //nolint:forbidigo // it is sent, not printed
+	if c.transport == dropIn {
+		path = dropInPath
+		body, err = json.Marshal(map[string]string{"token": c.token})
 	}
 	if err != nil {
-		return answer{door: c.door, err: errors.New("the request could not be encoded")}
+		return answer{err: errors.New("the request could not be encoded")}
 	}
-	return req.do(ctx, client, base, c.door, c.leaves)
-}
-
-// httpRequest is a request over REST, sound or not.
-type httpRequest struct {
-	method, path string
-	header       map[string]string
-	body         []byte
-}
-
-// do makes the request, whose caller goes when ctx ends.
-func (r *httpRequest) do(ctx context.Context, client *http.Client, base string, d door, leaves bool) answer {
-	ctx, cancel := wait(ctx)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, r.method, base+r.path, bytes.NewReader(r.body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.rest+path, bytes.NewReader(body))
 	if err != nil {
-		return answer{door: d, err: err}
+		return answer{err: err}
 	}
 	req.Header.Set("Content-Type", "application/json")
-	for name, value := range r.header {
-		req.Header.Set(name, value)
+	if c.transport == dropIn && c.allRegions {
+		req.Header.Set("Slashid-Required-Consistency", "all_regions")
 	}
-	resp, err := client.Do(req)
-	var body []byte
-	if err == nil {
-		body, err = io.ReadAll(resp.Body)
-		_ = resp.Body.Close()
+	if c.transport == dropIn && c.timeout != 0 {
+		req.Header.Set("Slashid-Required-Consistency-Timeout", strconv.Itoa(int(c.timeout.Seconds())))
+	}
+	resp, err := to.http.RoundTrip(req)
+	if err != nil {
+		return answer{err: err}
+	}
+	defer resp.Body.Close()
+	body, err = io.ReadAll(resp.Body)
+	if err != nil {
+		return answer{err: err}
+	}
+	return restAnswer(resp.StatusCode, resp.Header, body)
+}
+
+// restAnswer reads the headers of the drop-in route, or the JSON of the native one, which
+// is a RevokeResponse or a google.rpc.Status.
+func restAnswer(code int, header http.Header, body []byte) answer {
+	a := answer{reason: header.Get("Quash-Error-Reason"), state: header.Get("Quash-Revocation-State")}
+	var message struct {
+		Outcome string `json:"outcome"`
+		Details []struct {
+			Reason string `json:"reason"`
+			State  string `json:"state"`
+		} `json:"details"`
 	}
 	switch {
-	case errors.Is(context.Cause(ctx), errNoAnswer):
-		return answer{door: d, err: errNoAnswer}
-	case err != nil && leaves && ctx.Err() != nil:
-		return answer{door: d, callersOwn: true}
-	case err != nil:
-		return answer{door: d, err: err}
-	case d == overDropIn:
-		return readDropIn(resp)
+	case code == http.StatusNoContent:
+		return answer{outcome: "204"}
+	case a.reason == "" && json.Unmarshal(body, &message) != nil:
+		return answer{err: fmt.Errorf("%d with a body that cannot be decoded", code)}
+	case code == http.StatusOK:
+		return answer{outcome: strings.TrimPrefix(message.Outcome, "OUTCOME_")}
 	}
-	return readNative(resp, body)
-}
-
-func readDropIn(resp *http.Response) answer {
-	a := answer{
-		door:   overDropIn,
-		status: resp.StatusCode,
-		reason: resp.Header.Get("Quash-Error-Reason"),
-		state:  resp.Header.Get("Quash-Revocation-State"),
+	for _, detail := range message.Details {
+		a.reason = cmp.Or(a.reason, detail.Reason)
+		a.state = cmp.Or(a.state, strings.TrimPrefix(detail.State, "REVOCATION_STATE_"))
 	}
-	if a.reason == "" && a.status == http.StatusNoContent {
-		a.outcome = strconv.Itoa(a.status)
-	}
-	return a
-}
-
-func readNative(resp *http.Response, body []byte) answer {
-	if resp.StatusCode == http.StatusOK {
-		message := &quashv1.RevokeResponse{}
-		if protojson.Unmarshal(body, message) != nil {
-			return answer{door: overNative, err: errors.New("200 with an undecodable body")}
-		}
-		return answer{door: overNative, status: resp.StatusCode, code: codes.OK.String(), outcome: outcomeName(message)}
-	}
-	message := &statuspb.Status{}
-	if protojson.Unmarshal(body, message) != nil {
-		return answer{door: overNative, err: fmt.Errorf("%d with an undecodable body", resp.StatusCode)}
-	}
-	a := answerOf(overNative, status.FromProto(message))
-	a.status = resp.StatusCode
-	return a
+	return a.complete(strconv.Itoa(code))
 }

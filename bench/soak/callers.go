@@ -1,301 +1,242 @@
-package main
+package soak
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/durationpb"
 
-	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/bench/measure"
+	"github.com/quashdev/quash/bench/testbed"
+	"github.com/quashdev/quash/internal/proctest"
+	"github.com/quashdev/quash/sandbox"
 )
 
-// caller makes one call after another, of kinds that are drawn.
-type caller struct {
-	*load
+const (
+	callers  = 64
+	channels = 4
+	// maxRate is calls a second: what the sandbox, which verifies signatures, and a shared
+	// machine bear easily.
+	maxRate = 300
+)
 
+// client is how calls reach quash.
+type client struct {
 	channel *grpc.ClientConn
-	shared  quashv1.TokenServiceClient // over channel
+	http    *http.Transport
+	rest    string // base URL
 }
 
-// kinds are what callers do, by how often.
-var kinds = []struct {
-	weight int
-	do     func(c *caller, ctx context.Context)
-}{
-	{20, (*caller).plainGRPC},
-	{8, (*caller).deadlineGRPC},
-	{8, (*caller).cancelGRPC},
-	{4, (*caller).repeatGRPC},
-	{4, (*caller).freshChannel},
-	{3, (*caller).closedChannel},
-	{3, (*caller).watchHealth},
-	{5, (*caller).refusedGRPC},
-	{25, (*caller).plainREST},
-	{8, (*caller).cancelREST},
-	{6, (*caller).freshREST},
-	{6, (*caller).refusedREST},
+func newClient(addrs proctest.Addrs, transport *http.Transport) (*client, error) {
+	channel, err := grpc.NewClient("passthrough:///"+addrs.GRPC,
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry())
+	return &client{channel, transport, "http://" + addrs.HTTP}, err
 }
 
-// one draws what to do, and does it.
-func (c *caller) one(ctx context.Context) {
-	total := 0
-	for _, k := range kinds {
-		total += k.weight
+// load is everything that calls quash. It tries nothing again.
+type load struct {
+	addrs    proctest.Addrs
+	upstream *testbed.Upstream
+	clients  []*client // they live as long as the run, as those of services do
+	http     *http.Transport
+	judge    judge
+	tally    tally
+}
+
+func newLoad(addrs proctest.Addrs, u *testbed.Upstream) (*load, error) {
+	l := &load{addrs: addrs, upstream: u, http: &http.Transport{MaxIdleConnsPerHost: callers}}
+	l.judge.revoked = u.Revoked
+	for range channels {
+		c, err := newClient(addrs, l.http)
+		if err != nil {
+			return nil, err
+		}
+		l.clients = append(l.clients, c)
 	}
-	n := draw(total)
-	for _, k := range kinds {
-		if n -= k.weight; n < 0 {
-			k.do(c, ctx)
-			return
+	return l, nil
+}
+
+// connect sees to it that every channel has its connection: quash may have closed one
+// because of its age.
+func (l *load) connect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for _, c := range l.clients {
+		if _, err := healthv1.NewHealthClient(c.channel).Check(ctx, &healthv1.HealthCheckRequest{}, grpc.WaitForReady(true)); err != nil {
+			return fmt.Errorf("quash does not say that it is healthy: %w", err)
 		}
 	}
+	return nil
 }
 
-// newCall draws a sound call.
-func (c *caller) newCall(kind string, d door) (*call, error) {
-	made := &call{kind: kind, door: d, inHeaders: d == overDropIn || oneIn(4)}
-	if oneIn(8) {
-		made.origin = dead
+func (l *load) close() {
+	for _, c := range l.clients {
+		_ = c.channel.Close()
 	}
-	made.allRegions = oneIn(3)
-	if made.allRegions || oneIn(3) {
-		made.timeout = time.Duration(1+draw(3)) * time.Second
-	}
-	made.allowInvalid = d != overDropIn && oneIn(2)
-	var err error
-	made.token, err = c.mint(made.origin)
-	return made, err
+	l.http.CloseIdleConnections()
 }
 
-// askAndJudge draws a sound call, changes it, makes it, and judges the answer.
-func (c *caller) askAndJudge(ctx context.Context, kind string, d door, change func(*call), ask func(*call) answer) {
-	made, err := c.newCall(kind, d)
-	if err != nil {
-		c.tally.happened("tokens that could not be minted", err.Error())
-		return
+// run makes calls until the time is over or ctx ends, and returns when the last one has
+// its answer. Only the channels stay open.
+func (l *load) run(ctx context.Context, lasts time.Duration) {
+	end := time.Now().Add(lasts)
+	var running sync.WaitGroup
+	running.Go(func() { l.holdHalfOpen(ctx, end) })
+	for i := range callers {
+		running.Go(func() {
+			pause(ctx, time.Second*time.Duration(i)/maxRate) // they begin one after another, and stay apart
+			for ctx.Err() == nil && time.Now().Before(end) {
+				next := time.Now().Add(time.Second * callers / maxRate)
+				if err := l.one(ctx, l.clients[i%channels]); err != nil {
+					l.tally.complain(err.Error())
+				}
+				pause(ctx, time.Until(next))
+			}
+		})
 	}
-	if change != nil {
-		change(made)
-	}
-	c.record(ctx, made, ask(made))
+	running.Wait()
+	l.http.CloseIdleConnections()
 }
 
-// record judges and counts an answer, unless it is the run itself that ended it.
-func (c *caller) record(ctx context.Context, made *call, a answer) {
+// one makes a call whose properties are drawn, and sometimes repeats it.
+func (l *load) one(ctx context.Context, shared *client) (err error) {
+	c := &call{
+		transport:  transport(rand.IntN(len(transports))), //nolint:gosec // not a secret
+		malformed:  oneIn(12),
+		allRegions: oneIn(3),
+	}
+	if c.token, err = l.upstream.Mint(sandbox.MintOptions{Container: oneIn(5)}); err != nil {
+		return fmt.Errorf("mint a token: %w", err)
+	}
+	if c.malformed {
+		c.token = strings.Repeat("not a token ", 1+within(5000)) // up to 60 KB: gRPC itself rejects more than 64
+	}
+	if c.allRegions || oneIn(3) {
+		c.timeout = time.Duration(1+within(3)) * time.Second
+	}
+	c.allowInvalid = c.transport != dropIn && oneIn(2)
+	if c.transport == overGRPC && oneIn(6) {
+		c.deadline = 5*time.Millisecond + within(500*time.Millisecond) // some are too short
+	}
+	if oneIn(5) {
+		c.leaves = 1 + within(300*time.Millisecond)
+	}
+	to := shared
+	if oneIn(8) { // a connection of its own
+		if to, err = newClient(l.addrs, &http.Transport{DisableKeepAlives: true}); err != nil {
+			return err
+		}
+		defer func() { _ = to.channel.Close() }()
+	}
+	a := l.askAndJudge(ctx, c, to)
+	if a.outcome != "" && oneIn(8) {
+		again := *c
+		again.repeated = true
+		l.askAndJudge(ctx, &again, to)
+	}
+	return nil
+}
+
+func (l *load) askAndJudge(ctx context.Context, c *call, to *client) answer {
+	a := c.ask(ctx, to)
 	if ctx.Err() != nil {
-		return
+		return answer{} // the run itself ended the call
 	}
-	complaint := c.judge.check(made, a)
-	if complaint != "" {
-		complaint = describe(made, a) + ": " + complaint
+	l.tally.count(c.transport, a)
+	if wrong := l.judge.wrong(c, a); wrong != "" {
+		l.tally.complain(fmt.Sprintf("%s: %s: %s", c, a.label(), wrong))
 	}
-	c.tally.answered(a, complaint)
+	return a
 }
 
-func (c *caller) plainGRPC(ctx context.Context) {
-	c.askAndJudge(ctx, "plain call", overGRPC, nil, func(made *call) answer { return askGRPC(ctx, c.shared, made) })
+func oneIn(n int) bool { return rand.IntN(n) == 0 } //nolint:gosec // not a secret
+
+// within draws a number from 0 to most-1.
+func within[N ~int | ~int64](most N) N { return N(rand.Int64N(int64(most))) } //nolint:gosec // not a secret
+
+// tally counts answers. The zero value is ready.
+type tally struct {
+	mu         sync.Mutex
+	answers    map[string]*[len(transports)]int // by label
+	complaints []string                         // what must not have happened
 }
 
-// deadlineGRPC has deadlines that quash can keep, and some that are too short.
-func (c *caller) deadlineGRPC(ctx context.Context) {
-	c.askAndJudge(ctx, "call with a deadline", overGRPC,
-		func(made *call) { made.deadline = 5*time.Millisecond + within(500*time.Millisecond) },
-		func(made *call) answer { return askGRPC(ctx, c.shared, made) })
-}
-
-func (c *caller) cancelGRPC(ctx context.Context) {
-	leaving, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer time.AfterFunc(within(300*time.Millisecond), cancel).Stop()
-	c.askAndJudge(ctx, "cancelled call", overGRPC,
-		func(made *call) { made.leaves = true },
-		func(made *call) answer { return askGRPC(leaving, c.shared, made) })
-}
-
-// repeatGRPC asks again to revoke what is revoked, which SlashID rejects.
-func (c *caller) repeatGRPC(ctx context.Context) {
-	var first answer
-	var revoked *call
-	c.askAndJudge(ctx, "first of two calls", overGRPC,
-		func(made *call) { revoked = made },
-		func(made *call) answer { first = askGRPC(ctx, c.shared, made); return first })
-	if revoked == nil || revoked.origin != fresh || first.outcome == "" {
-		return
+func (t *tally) count(over transport, a answer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.answers == nil {
+		t.answers = map[string]*[len(transports)]int{}
 	}
-	again := *revoked
-	again.kind, again.origin = "second of two calls", spent
-	c.record(ctx, &again, askGRPC(ctx, c.shared, &again))
-}
-
-// freshChannel makes a call over a channel of its own.
-func (c *caller) freshChannel(ctx context.Context) {
-	channel, err := c.open()
-	if err != nil {
-		c.tally.happened("gRPC channels that could not be made", err.Error())
-		return
+	if t.answers[a.label()] == nil {
+		t.answers[a.label()] = &[len(transports)]int{}
 	}
-	defer func() { _ = channel.Close() }()
-	c.tally.happened("gRPC channels opened and closed", "")
-	c.askAndJudge(ctx, "call over its own channel", overGRPC, nil,
-		func(made *call) answer { return askGRPC(ctx, quashv1.NewTokenServiceClient(channel), made) })
+	t.answers[a.label()][over]++
 }
 
-// closedChannel takes the connection away while the call is under way.
-func (c *caller) closedChannel(ctx context.Context) {
-	channel, err := c.open()
-	if err != nil {
-		c.tally.happened("gRPC channels that could not be made", err.Error())
-		return
+func (t *tally) complain(complaint string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.complaints = append(t.complaints, complaint)
+}
+
+func (t *tally) calls() (sum int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, counts := range t.answers {
+		for _, n := range counts {
+			sum += n
+		}
 	}
-	defer func() { _ = channel.Close() }()
-	defer time.AfterFunc(within(200*time.Millisecond), func() { _ = channel.Close() }).Stop()
-	c.tally.happened("gRPC channels closed during a call", "")
-	c.askAndJudge(ctx, "call whose channel is closed", overGRPC,
-		func(made *call) { made.leaves = true },
-		func(made *call) answer { return askGRPC(ctx, quashv1.NewTokenServiceClient(channel), made) })
+	return sum
 }
 
-// watchHealth opens a stream of health, and drops it.
-func (c *caller) watchHealth(ctx context.Context) {
-	watching, cancel := context.WithCancel(ctx)
-	defer cancel()
-	watching, cancelPatience := wait(watching)
-	defer cancelPatience()
-	stream, err := healthv1.NewHealthClient(c.channel).Watch(watching, &healthv1.HealthCheckRequest{
-		Service: quashv1.TokenService_ServiceDesc.ServiceName,
-	})
-	var news *healthv1.HealthCheckResponse
-	if err == nil {
-		news, err = stream.Recv()
+func (t *tally) wrong() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.complaints) > 0
+}
+
+// verdict returns what must not have happened. If nothing was wrong, it is an error that
+// no call failed for some reason that the faults should lead to: what was not reached was
+// not tested.
+func (t *tally) verdict() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := len(t.complaints); n > 0 {
+		return fmt.Errorf("%d answers were wrong, the first of them:\n  %s", n, strings.Join(t.complaints[:min(n, 20)], "\n  "))
 	}
-	if ctx.Err() != nil {
-		return
+	met := map[string]bool{}
+	for label := range t.answers {
+		reason, _, _ := strings.Cut(label, " ")
+		met[reason] = true
 	}
-	complaint := ""
-	if err != nil || news.GetStatus() != healthv1.HealthCheckResponse_SERVING {
-		complaint = "health does not say SERVING"
+	missing := slices.DeleteFunc(slices.Clone(always), func(reason string) bool { return met[reason] })
+	if len(missing) > 0 {
+		return fmt.Errorf("the load is not what it should be: no call failed for %s", strings.Join(missing, ", "))
 	}
-	c.tally.happened("health streams opened and dropped", complaint)
-	pause(ctx, within(time.Second))
+	return nil
 }
 
-// tooLarge is more than quash reads of a request.
-var tooLarge = strings.Repeat("x", 65<<10)
-
-// refusals over gRPC are requests and metadata that break a rule each.
-var refusalsGRPC = []struct {
-	req *quashv1.RevokeRequest
-	md  []string
-}{
-	{req: &quashv1.RevokeRequest{}},
-	{req: &quashv1.RevokeRequest{Token: "no token!"}},
-	{req: &quashv1.RevokeRequest{Token: strings.Repeat("x", 17<<10)}},
-	{req: &quashv1.RevokeRequest{Token: "a.b.c", Consistency: 99}},
-	{req: &quashv1.RevokeRequest{Token: "a.b.c", Timeout: durationpb.New(time.Hour)}},
-	{req: &quashv1.RevokeRequest{Token: "a.b.c"}, md: []string{headerConsistency, "everywhere"}},
-	{req: &quashv1.RevokeRequest{Token: "a.b.c"}, md: []string{headerTimeout, "soon"}},
-	{
-		req: &quashv1.RevokeRequest{Token: "a.b.c", Timeout: durationpb.New(time.Second)},
-		md:  []string{headerTimeout, "2"},
-	},
-}
-
-// refusedGRPC makes a request that gets no further than quash, or than gRPC itself.
-func (c *caller) refusedGRPC(ctx context.Context) {
-	switch draw(4) {
-	case 0:
-		_, err := c.shared.Revoke(ctx, &quashv1.RevokeRequest{Token: tooLarge})
-		c.refusedByGRPC(ctx, err, codes.ResourceExhausted)
-	case 1:
-		err := c.channel.Invoke(ctx, "/quash.v1.TokenService/Nothing", &quashv1.RevokeRequest{}, &quashv1.RevokeResponse{})
-		c.refusedByGRPC(ctx, err, codes.Unimplemented)
-	default:
-		bad := refusalsGRPC[draw(len(refusalsGRPC))]
-		_, err := c.shared.Revoke(metadata.AppendToOutgoingContext(ctx, bad.md...), bad.req)
-		c.recordRefusal(ctx, "request that breaks a rule", answerOf(overGRPC, status.Convert(err)), 0)
+func (t *tally) table() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	table := measure.NewTable(append([]string{"answer"}, transports[:]...)...)
+	for _, label := range slices.Sorted(maps.Keys(t.answers)) {
+		row := []string{label}
+		for _, n := range t.answers[label] {
+			row = append(row, strconv.Itoa(n))
+		}
+		table.Add(row...)
 	}
-}
-
-func (c *caller) refusedByGRPC(ctx context.Context, err error, want codes.Code) {
-	if ctx.Err() != nil {
-		return
-	}
-	a := answerOf(overGRPC, status.Convert(err))
-	complaint := ""
-	if a.code != want.String() {
-		complaint = "request that is none: " + a.label() + ", not " + want.String()
-	}
-	c.tally.answered(a, complaint)
-}
-
-func (c *caller) recordRefusal(ctx context.Context, kind string, a answer, httpStatus int) {
-	if ctx.Err() != nil {
-		return
-	}
-	complaint := checkRefusal(c.judge.table, a, httpStatus)
-	if complaint != "" {
-		complaint = describe(&call{kind: kind, door: a.door}, a) + ": " + complaint
-	}
-	c.tally.answered(a, complaint)
-}
-
-func drawREST() door { return overNative + door(draw(2)) }
-
-func (c *caller) plainREST(ctx context.Context) {
-	c.askAndJudge(ctx, "plain call", drawREST(), nil,
-		func(made *call) answer { return askREST(ctx, c.rest, c.quash.rest, made) })
-}
-
-// cancelREST takes the connection away while the call is under way, which is how
-// HTTP/1.1 cancels.
-func (c *caller) cancelREST(ctx context.Context) {
-	leaving, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer time.AfterFunc(within(300*time.Millisecond), cancel).Stop()
-	c.askAndJudge(ctx, "cancelled call", drawREST(),
-		func(made *call) { made.leaves = true },
-		func(made *call) answer { return askREST(leaving, c.rest, c.quash.rest, made) })
-}
-
-// freshREST makes a call over a connection of its own.
-func (c *caller) freshREST(ctx context.Context) {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	c.tally.happened("HTTP connections opened and closed", "")
-	c.askAndJudge(ctx, "call over its own connection", drawREST(), nil,
-		func(made *call) answer { return askREST(ctx, client, c.quash.rest, made) })
-}
-
-// refusalsREST are requests that break a rule each.
-var refusalsREST = []struct {
-	door   door
-	req    httpRequest
-	status int
-}{
-	{overNative, httpRequest{method: "POST", path: nativePath, body: []byte(`{"token":`)}, 400},
-	{overNative, httpRequest{method: "POST", path: nativePath, body: []byte(`[]`)}, 400},
-	{overNative, httpRequest{method: "POST", path: nativePath, body: []byte(`{"tokens":["a.b.c"]}`)}, 400},
-	{overNative, httpRequest{method: "POST", path: nativePath, body: []byte(`{"token":"` + tooLarge + `"}`)}, 413},
-	{overNative, httpRequest{method: "POST", path: nativePath, body: []byte(`a`), header: map[string]string{"Content-Type": "text/plain"}}, 415},
-	{overNative, httpRequest{method: "POST", path: nativePath, body: []byte(`{"token":"a.b.c"}`), header: map[string]string{headerConsistency: "caf\u00e9"}}, 400},
-	{overNative, httpRequest{method: "GET", path: nativePath}, 405},
-	{overNative, httpRequest{method: "POST", path: "/elsewhere", body: []byte(`{}`)}, 404},
-	{overDropIn, httpRequest{method: "POST", path: dropInPath, body: []byte(`{"token":`)}, 400},
-	{overDropIn, httpRequest{method: "POST", path: dropInPath, body: []byte(`{"token":7}`)}, 400},
-	{overDropIn, httpRequest{method: "POST", path: dropInPath, body: []byte(`{"token":"` + tooLarge + `"}`)}, 400},
-	{overDropIn, httpRequest{method: "POST", path: dropInPath, body: []byte(`{"token":"a.b.c"}`), header: map[string]string{headerTimeout: "0"}}, 400},
-	{overDropIn, httpRequest{method: "DELETE", path: dropInPath}, 405},
-}
-
-// refusedREST makes a request that gets no further than quash.
-func (c *caller) refusedREST(ctx context.Context) {
-	bad := refusalsREST[draw(len(refusalsREST))]
-	a := bad.req.do(ctx, c.rest, c.quash.rest, bad.door, false)
-	c.recordRefusal(ctx, "request that breaks a rule", a, bad.status)
+	return table.String()
 }

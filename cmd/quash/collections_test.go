@@ -2,10 +2,11 @@ package main
 
 import (
 	"net/http"
-	"os"
 	"regexp"
 	"testing"
 	"time"
+
+	"github.com/quashdev/quash/internal/proctest"
 )
 
 func TestGrowth(t *testing.T) {
@@ -32,42 +33,47 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
-// A quash that keeps little lets its heap grow further than Go does by itself. Whoever sets
-// GOGC gets what they have set.
+// A quash that keeps little lets its heap grow further than Go does by itself, unless GOGC
+// is set.
 func TestGrowthOfAProcess(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct {
-		environment string
-		expected    *regexp.Regexp
-	}{
-		"by itself":    {"GOGC=", regexp.MustCompile(`(?m)^go_gc_gogc_percent (1[1-9]\d|[2-9]\d\d)$`)},
-		"as it is set": {"GOGC=60", regexp.MustCompile(`(?m)^go_gc_gogc_percent 60$`)},
+	for environment, expected := range map[string]string{
+		"GOGC=":   `(?m)^go_gc_gogc_percent (1[1-9]\d|[2-9]\d\d)$`,
+		"GOGC=60": `(?m)^go_gc_gogc_percent 60$`,
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(environment, func(t *testing.T) {
 			t.Parallel()
-			p := newProcess([]string{
-				"quash", "dev", "--sandbox-addr", "127.0.0.1:0",
-				"--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0",
-			})
-			p.cmd.Env = append(os.Environ(), tt.environment)
-			if err := p.start(); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(p.kill)
-			addrs, err := p.awaitServing()
-			if err != nil {
-				t.Fatal(err)
-			}
-			d := &observedDev{process: p, addrs: addrs}
-			admin := "http://" + addrs["ADMIN"]
+			p, addrs := startServer(t, []string{environment}, "dev", "--sandbox-addr", "127.0.0.1:0")
+			re := regexp.MustCompile(expected)
 			for begun := time.Now(); time.Since(begun) < patience; {
-				d.send(t, http.MethodGet, admin+"/debug/pprof/heap?gc=1", nil, "")
+				get(t, "http://"+addrs.Admin+"/debug/pprof/heap?gc=1")
 				// How far it may grow is set some time after a collection.
-				if tt.expected.MatchString(d.send(t, http.MethodGet, admin+"/metrics", nil, "")) {
+				if re.MatchString(get(t, "http://"+addrs.Admin+"/metrics")) {
 					return
 				}
 			}
-			t.Errorf("no %s in the metrics", tt.expected)
+			t.Errorf("no %s in the metrics\n%s", expected, p)
 		})
 	}
+}
+
+// startServer runs quash with arguments, on free ports, until the test ends.
+func startServer(t *testing.T, environment []string, args ...string) (*proctest.Process, proctest.Addrs) {
+	t.Helper()
+	args = append(args, "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+	p, addrs, err := proctest.Serve("quash", append(environment, gorace), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	return p, addrs
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	_, text, err := exchange(nil, []string{http.MethodGet, url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }

@@ -5,8 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/quashdev/quash/internal/telemetry"
 	"github.com/quashdev/quash/service/server"
-	"github.com/quashdev/quash/service/telemetry"
 )
 
 // telemetryPatience is how long the last spans and metrics may take to go out.

@@ -10,10 +10,10 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/quashdev/quash/internal/telemetry"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
 	"github.com/quashdev/quash/service/slashid"
-	"github.com/quashdev/quash/service/telemetry"
 )
 
 // maxDeadlineMargin is far beyond what it takes to bring an answer to a caller.

@@ -1,58 +1,9 @@
 package main
 
 import (
-	"log/slog"
 	"strings"
 	"testing"
 )
-
-func TestParseLevel(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]slog.Level{
-		"debug": slog.LevelDebug,
-		"info":  slog.LevelInfo,
-		"warn":  slog.LevelWarn,
-		"error": slog.LevelError,
-		"ERROR": slog.LevelError,
-	} {
-		if got, err := parseLevel(text); got != want || err != nil {
-			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "loud", "warning", " info", "0"} {
-		if got, err := parseLevel(text); err == nil {
-			t.Errorf("%q is taken for %v", text, got)
-		}
-	}
-}
-
-func TestParseLogFormat(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]logFormat{"json": logJSON, "text": logText} {
-		if got, err := parseLogFormat(text); got != want || err != nil {
-			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "xml", "JSON", "text "} {
-		if got, err := parseLogFormat(text); err == nil {
-			t.Errorf("%q is taken for %v", text, got)
-		}
-	}
-}
-
-func TestParseInt(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]int{"0": 0, "3": 3, "-3": -3, "1000000": 1_000_000} {
-		if got, err := parseInt(text); got != want || err != nil {
-			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "three", "1.5", "1e6", " 3", "99999999999999999999"} {
-		if got, err := parseInt(text); err == nil {
-			t.Errorf("%q is taken for %v", text, got)
-		}
-	}
-}
 
 func TestCheckAddr(t *testing.T) {
 	t.Parallel()

@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write the documents that are made from 
 
 const flagsDoc = "../../docs/reference/flags.md"
 
-// docs/reference/flags.md is written from what reads the command line.
+// docs/reference/flags.md is written from the parser of the command line.
 func TestFlagsDoc(t *testing.T) {
 	t.Parallel()
 	want := renderFlags(newParser(&unreadable{readings: map[*kong.Value][]string{}}, io.Discard, io.Discard).Model.Node)
@@ -26,12 +26,8 @@ func TestFlagsDoc(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := os.ReadFile(flagsDoc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want {
-		t.Errorf("%s is stale; make docs writes it anew", flagsDoc)
+	if got, err := os.ReadFile(flagsDoc); err != nil || string(got) != want {
+		t.Errorf("%s is stale (%v); make docs writes it", flagsDoc, err)
 	}
 }
 
@@ -40,128 +36,85 @@ func renderFlags(app *kong.Node) string {
 	b.WriteString(`<!-- Written by make docs from the flags in cmd/quash. -->
 # Flags
 
-Instead of a flag there can be its environment variable; what is on the command line goes
-before that. All that is wrong with either is told at once, and ends the command with exit
-code 2. What a server runs with, and from where it has that, is at ` + "`/configz`" + ` of its
-admin listener. A dash is for a command that lacks the flag.
+Each flag can be set by its environment variable instead; the command line takes precedence.
+A command reports all mistakes in either at once, and exits with code 2. ` + "`/configz`" + ` of the admin
+listener shows what a server runs with, and where each value comes from.
 `)
 	commands := app.Leaves(true)
-	named := func(path string) *kong.Node {
-		i := slices.IndexFunc(commands, func(c *kong.Node) bool { return c.Path() == path })
-		return commands[i]
-	}
-	// dev is serve with other defaults: in tables of their own nobody would see which.
-	serve, dev := named("serve"), named("dev")
-	renderCommands(&b, serve, dev)
+	serve := commands[slices.IndexFunc(commands, func(c *kong.Node) bool { return c.Name == "serve" })]
 	for _, command := range commands {
-		if command != serve && command != dev {
-			renderCommands(&b, command)
+		fmt.Fprintf(&b, "\n## %s\n%s\n", command.FullPath(), command.Help)
+		if command.Detail != "" {
+			fmt.Fprintf(&b, "\n```\n%s\n```\n", command.Detail)
 		}
+		flags := slices.DeleteFunc(slices.Clone(command.Flags), func(f *kong.Flag) bool { return f.Hidden })
+		if command.Name == "dev" {
+			flags = renderDifference(&b, flags, serve.Flags)
+		}
+		renderTables(&b, flags)
 	}
 	return b.String()
 }
 
-// renderCommands writes a section about commands whose flags are the same where their
-// names are, but for the defaults.
-func renderCommands(b *strings.Builder, commands ...*kong.Node) {
-	var names, columns []string
-	for _, command := range commands {
-		names = append(names, command.FullPath())
-		columns = append(columns, "default")
-		if len(commands) > 1 {
-			columns[len(columns)-1] += " of " + command.Name
+// renderDifference says which flags of serve a command lacks. It returns the flags that
+// serve lacks or has with another default.
+func renderDifference(b *strings.Builder, flags, serve []*kong.Flag) (different []*kong.Flag) {
+	find := func(flags []*kong.Flag, name string) *kong.Flag {
+		i := slices.IndexFunc(flags, func(f *kong.Flag) bool { return f.Name == name && !f.Hidden })
+		if i < 0 {
+			return nil
+		}
+		return flags[i]
+	}
+	var lacking []string
+	for _, flag := range serve {
+		if !flag.Hidden && find(flags, flag.Name) == nil {
+			lacking = append(lacking, code("--"+flag.Name))
 		}
 	}
-	fmt.Fprintf(b, "\n## %s\n", strings.Join(names, ", "))
-	for i, command := range commands {
-		if len(commands) > 1 {
-			fmt.Fprintf(b, "- %s: ", names[i])
-		}
-		fmt.Fprintln(b, command.Help)
-		if command.Detail != "" {
-			fmt.Fprintf(b, "\n```\n%s\n```\n", command.Detail)
+	fmt.Fprintf(b, "\nIt has the flags of `quash serve`, except %s. These are new, or have other defaults:\n", strings.Join(lacking, ", "))
+	for _, flag := range flags {
+		if same := find(serve, flag.Name); same == nil || defaultOf(same) != defaultOf(flag) {
+			different = append(different, flag)
 		}
 	}
-	flags := flagsOf(commands)
+	return different
+}
+
+// renderTables writes a table for each group of flags, in the order of --help: flags
+// without a group come first.
+func renderTables(b *strings.Builder, flags []*kong.Flag) {
 	if len(flags) == 0 {
 		b.WriteString("It has no flags.\n")
 		return
 	}
-	var groups []string
-	for _, f := range flags {
-		if !slices.Contains(groups, f.group()) {
-			groups = append(groups, f.group())
-		}
-	}
-	for _, group := range groups {
-		if group != "" {
-			fmt.Fprintf(b, "\n### %s\n", group)
-		}
-		fmt.Fprintf(b, "\n| flag | variable | value | %s | what |\n| --- | --- | --- |%s --- |\n",
-			strings.Join(columns, " | "), strings.Repeat(" --- |", len(columns)))
-		for _, f := range flags {
-			if f.group() == group {
-				f.render(b)
-			}
-		}
-	}
-}
-
-// flagRow is a flag, as each of the commands of a section has it, or nil for one that
-// does not.
-type flagRow []*kong.Flag
-
-func flagsOf(commands []*kong.Node) (rows []flagRow) {
-	byName := map[string]flagRow{}
-	var names []string
-	for i, command := range commands {
-		for _, flag := range command.Flags {
-			if flag.Hidden {
-				continue
-			}
-			if byName[flag.Name] == nil {
-				byName[flag.Name] = make(flagRow, len(commands))
-				names = append(names, flag.Name)
-			}
-			byName[flag.Name][i] = flag
-		}
-	}
-	// As --help has them: those of no group come first.
-	slices.SortStableFunc(names, func(a, b string) int {
-		return cmp.Compare(min(1, len(byName[a].group())), min(1, len(byName[b].group())))
+	slices.SortStableFunc(flags, func(a, b *kong.Flag) int {
+		return cmp.Compare(min(1, len(group(a))), min(1, len(group(b))))
 	})
-	for _, name := range names {
-		rows = append(rows, byName[name])
+	for i, flag := range flags {
+		if i == 0 || group(flag) != group(flags[i-1]) {
+			if group(flag) != "" {
+				fmt.Fprintf(b, "\n### %s\n", group(flag))
+			}
+			b.WriteString("\n| flag | variable | value | default | what |\n| --- | --- | --- | --- | --- |\n")
+		}
+		name := "--" + flag.Name
+		if flag.Tag.Negatable != "" {
+			name = "--[no-]" + flag.Name
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n",
+			code(name), code(flag.Envs...), valueOf(flag), defaultOf(flag), strings.ReplaceAll(flag.Help, "|", `\|`))
 	}
-	return rows
 }
 
-// one is the flag of one of the commands, for what all of them have in common.
-func (r flagRow) one() *kong.Flag {
-	return r[slices.IndexFunc(r, func(f *kong.Flag) bool { return f != nil })]
+func group(flag *kong.Flag) string {
+	if flag.Group == nil {
+		return ""
+	}
+	return flag.Group.Title
 }
 
-func (r flagRow) group() string {
-	if group := r.one().Group; group != nil {
-		return group.Title
-	}
-	return ""
-}
-
-func (r flagRow) render(b *strings.Builder) {
-	flag := r.one()
-	name := "--" + flag.Name
-	if flag.Tag.Negatable != "" {
-		name = "--[no-]" + flag.Name
-	}
-	fmt.Fprintf(b, "| %s | %s | %s |", code(name), code(flag.Envs...), valueOf(flag))
-	for _, of := range r {
-		fmt.Fprintf(b, " %s |", defaultOf(of))
-	}
-	fmt.Fprintf(b, " %s |\n", strings.ReplaceAll(flag.Help, "|", `\|`))
-}
-
-// valueOf is what a flag takes, in the words of the complaint about another.
+// valueOf describes the values of a flag, as the error about a bad value does.
 func valueOf(flag *kong.Flag) string {
 	switch m := flag.Mapper.(type) {
 	case mapper:
@@ -187,8 +140,6 @@ func short(want string) string {
 
 func defaultOf(flag *kong.Flag) string {
 	switch {
-	case flag == nil:
-		return "–"
 	case flag.HasDefault:
 		return code(flag.Default)
 	case flag.IsBool():

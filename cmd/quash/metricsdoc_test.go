@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/quashdev/quash/internal/pkitest"
+	"github.com/quashdev/quash/internal/proctest"
 	"github.com/quashdev/quash/service/slashid"
 )
 
@@ -35,17 +36,13 @@ func TestMetricsDoc(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := os.ReadFile(metricsDoc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want {
-		t.Errorf("%s is stale; make docs writes it anew", metricsDoc)
+	if got, err := os.ReadFile(metricsDoc); err != nil || string(got) != want {
+		t.Errorf("%s is stale (%v); make docs writes it", metricsDoc, err)
 	}
 }
 
-// scrapeOfEverything are the metrics of a quash with TLS and all files there are, whose
-// calls have had all answers that it measures the wait for, and one has had none.
+// scrapeOfEverything returns the metrics of a quash with TLS and all of its files. Its
+// calls have got each answer whose wait it measures, and one has got none.
 func scrapeOfEverything(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
 	var asked atomic.Int64
@@ -67,55 +64,56 @@ func scrapeOfEverything(t *testing.T) map[string]*dto.MetricFamily {
 	pair := ca.Issue(&x509.Certificate{DNSNames: []string{"localhost"}})
 	certPEM, keyPEM := pkitest.PEM(pair)
 	dir := t.TempDir()
-	file := func(name string, content []byte) string {
-		path := filepath.Join(dir, name)
+	args := []string{
+		"serve", "--upstream-url", upstream.URL,
+		"--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0",
+	}
+	for flag, content := range map[string][]byte{
+		"upstream-api-key-file": []byte("key"),
+		"upstream-ca-file":      ca.PEM(),
+		"tls-cert-file":         certPEM,
+		"tls-key-file":          keyPEM,
+		"tls-client-ca-file":    ca.PEM(),
+		"allowed-callers-file":  []byte("localhost"),
+	} {
+		path := filepath.Join(dir, flag)
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return path
+		args = append(args, "--"+flag, path)
 	}
-	p := newProcess([]string{
-		"quash", "serve", "--upstream-url", upstream.URL, "--upstream-api-key-file", file("api-key", []byte("key")),
-		"--upstream-ca-file", file("upstream-ca.pem", ca.PEM()),
-		"--tls-cert-file", file("cert.pem", certPEM), "--tls-key-file", file("key.pem", keyPEM),
-		"--tls-client-ca-file", file("ca.pem", ca.PEM()), "--allowed-callers-file", file("callers", []byte("localhost")),
-		"--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0",
-	})
-	if err := p.start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.kill)
-	addrs, err := p.awaitServing()
+	quash, addrs, err := proctest.Serve("quash", nil, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(quash.Kill)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
 		RootCAs: pkitest.Pool(ca), ServerName: "localhost", Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13,
 	}}}
-	for i, want := range []int{
-		http.StatusNoContent, http.StatusRequestTimeout, http.StatusServiceUnavailable, http.StatusServiceUnavailable,
+	for _, call := range []struct {
+		consistency slashid.Consistency
+		status      int
+	}{
+		{slashid.LocalRegion, http.StatusNoContent},
+		{slashid.AllRegions, http.StatusRequestTimeout},
+		{slashid.LocalRegion, http.StatusServiceUnavailable},
+		{slashid.LocalRegion, http.StatusServiceUnavailable},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+addrs["HTTP"]+"/token/revoke", strings.NewReader(`{"token":"a"}`))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+addrs.HTTP+"/token/revoke", strings.NewReader(`{"token":"a"}`))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i == 1 {
-			req.Header.Set(slashid.HeaderConsistency, string(slashid.AllRegions))
-		}
+		req.Header.Set(slashid.HeaderConsistency, string(call.consistency))
 		resp, err := client.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = resp.Body.Close()
-		if resp.StatusCode != want {
-			t.Errorf("call %d: %s", i, resp.Status)
+		if resp.StatusCode != call.status {
+			t.Errorf("%s, want %d", resp.Status, call.status)
 		}
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addrs["ADMIN"]+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := client.Do(req)
+	resp, err := client.Get("http://" + addrs.Admin + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,10 +133,10 @@ func renderMetrics(families map[string]*dto.MetricFamily) string {
 
 As Prometheus scrapes them from ` + "`/metrics`" + ` of the admin listener. Over OTLP they have dots for
 underscores, and neither the unit nor ` + "`_total`" + ` at their ends. A label that does not apply is
-not there: an error has no ` + "`quash_outcome`" + `, and a request that could not be read no
+absent: an error has no ` + "`quash_outcome`" + `, and a request that could not be read no
 ` + "`quash_consistency`" + `. What the reasons and states mean is in [outcomes](../outcomes.md).
 
-Besides these there are ` + "`go_*` and `process_*`" + `, as from any program in Go.
+There are ` + "`go_*` and `process_*`" + ` too, as in any program in Go.
 
 | metric | type | labels | what |
 | --- | --- | --- | --- |
@@ -153,22 +151,20 @@ Besides these there are ` + "`go_*` and `process_*`" + `, as from any program in
 	return b.String()
 }
 
-// renderLabels tells of our own labels the values too: there are no others.
+// renderLabels lists the labels of a metric, and the values of those that are quash's own.
 func renderLabels(family *dto.MetricFamily) string {
-	values := map[string]map[string]bool{}
+	values := map[string][]string{}
 	for _, metric := range family.GetMetric() {
 		for _, label := range metric.GetLabel() {
-			if values[label.GetName()] == nil {
-				values[label.GetName()] = map[string]bool{}
-			}
-			values[label.GetName()][label.GetValue()] = true
+			values[label.GetName()] = append(values[label.GetName()], label.GetValue())
 		}
 	}
 	var labels []string
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		text := "`" + name + "`"
 		if strings.HasPrefix(name, "quash_") {
-			text += ": " + strings.Join(slices.Sorted(maps.Keys(values[name])), ", ")
+			slices.Sort(values[name])
+			text += ": " + strings.Join(slices.Compact(values[name]), ", ")
 		}
 		labels = append(labels, text)
 	}

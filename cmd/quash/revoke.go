@@ -23,9 +23,8 @@ import (
 //	revoke_one.go       one token
 //	revoke_input.go     where that comes from
 //	revoke_list.go      many of them
-//	revoke_files.go     the files that this writes
+//	revoke_files.go     the files that this reads and writes
 //	revoke_progress.go  what is said meanwhile
-//	revoke_bar.go       and how that fits into a line
 
 // The exit codes of quash revoke, by what became of the token. A list has that of the
 // token that is worst off.
@@ -38,7 +37,7 @@ const (
 )
 
 // exitCodes are those of single tokens.
-var exitCodes = map[bulk.Kind]int{
+var exitCodes = map[bulk.Outcome]int{
 	bulk.Dead:       exitOK,
 	bulk.Rejected:   exitRejected,
 	bulk.InProgress: exitInProgress,
@@ -130,8 +129,8 @@ func (c *revokeCmd) dial(attempts int) (*client.Client, error) {
 // seconds before that, which says more than that time is up.
 const answerGrace = 10 * time.Second
 
-// call asks quash to revoke a token. It fails at once where no quash is: whoever sits
-// before it wants to know.
+// call asks quash to revoke a token. It fails at once where there is no quash: the
+// user wants to know.
 func (c *revokeCmd) call(ctx context.Context, quash *client.Client, token string) (*quashv1.RevokeResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout+answerGrace)
 	defer cancel()
@@ -147,7 +146,7 @@ func (c *revokeCmd) call(ctx context.Context, quash *client.Client, token string
 func answerOf(resp *quashv1.RevokeResponse, err error) bulk.Answer {
 	failure, failed := client.Failure(err)
 	if !failed {
-		return bulk.Answer{Outcome: resp.GetOutcome()}
+		return bulk.Answer{Success: resp.GetOutcome()}
 	}
 	return bulk.Answer{Code: failure.Code, Reason: failure.Reason, State: failure.State, RetryDelay: failure.RetryDelay, Message: failure.Message}
 }

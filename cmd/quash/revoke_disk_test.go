@@ -38,38 +38,39 @@ func onADisk(t *testing.T, list, commands string) string {
 // A disk that becomes full ends a run, and the same command goes on with it.
 func TestRevokeListOnAFullDisk(t *testing.T) {
 	t.Parallel()
-	const lines = 600
+	const lines = 2000
 	var list strings.Builder
 	for n := range lines {
 		fmt.Fprintln(&list, leaked(n))
 	}
 	var quash revoking
 	revoke := "quash revoke --addr " + startAnswering(t, quash.revoke) + " --file list --journal disk/journal --report disk/report; echo exit code $?"
-	out := onADisk(t, list.String(), "head -c 3500000 /dev/zero >disk/ballast; "+revoke+"; rm disk/ballast; "+revoke+"; head -2 disk/report")
+	out := onADisk(t, list.String(), "head -c 4100000 /dev/zero >disk/ballast; "+revoke+"; rm disk/ballast; "+revoke+"; head -2 disk/report")
 	first, second, _ := strings.Cut(out, "exit code 7\n")
 	if !strings.Contains(first, "quash: the journal disk/journal cannot be written: ") ||
 		!strings.Contains(first, "no space left on device: nothing is lost, and when that is put right, the same command goes on where this one stopped") {
-		t.Errorf("the first run told\n%s", first)
+		t.Errorf("the first run wrote\n%s", first)
 	}
 	if !strings.Contains(second, "quash: going on with what disk/journal has") || !strings.Contains(second, "All tokens are dead.\nexit code 0\n{\n  \"complete\": true") {
-		t.Errorf("the second run told\n%s", second)
+		t.Errorf("the second run wrote\n%s", second)
 	}
-	if n := len(quash.tokens()); n != lines {
+	// Where there was no room for the answers, the tokens in flight are sent again.
+	if n := len(quash.tokens()); n < lines || n > lines+64 {
 		t.Errorf("there were %d calls for %d tokens", n, lines)
 	}
 }
 
-// A report for which there is no room is told of, and written by the next run.
+// A report for which there is no room is an error, and the next run writes it.
 func TestRevokeListReportOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	revoke := "quash revoke --addr " + startAnswering(t, new(revoking).revoke) + " --file list --report disk/report; echo exit code $?"
 	out := onADisk(t, leaked(1), "head -c 9000000 /dev/zero >disk/ballast 2>/dev/null; "+revoke+"; ls -A disk; rm disk/ballast; "+revoke+"; head -2 disk/report")
 	first, second, _ := strings.Cut(out, "exit code 7\n")
 	if !strings.Contains(first, "quash: write the report, which the same command does again: write disk/.quash-report-") || !strings.Contains(first, "All tokens are dead.") {
-		t.Errorf("the first run told\n%s", first)
+		t.Errorf("the first run wrote\n%s", first)
 	}
 	if !strings.HasPrefix(second, "ballast\nquash: going on") || !strings.HasSuffix(second, "exit code 0\n{\n  \"complete\": true,\n") {
-		t.Errorf("the second run told\n%s", second)
+		t.Errorf("the second run wrote\n%s", second)
 	}
 }
 
@@ -83,6 +84,6 @@ func TestRevokeListOnADiskThatIsReadOnly(t *testing.T) {
 		"quash: --report: open disk/.quash-report-"
 	rest, ok := strings.CutPrefix(out, want)
 	if !ok || !strings.Contains(rest, ": read-only file system\n1 line of disk/list, through "+addr) || !strings.HasSuffix(rest, "All tokens are dead.\n") {
-		t.Errorf("it told\n%s", out)
+		t.Errorf("it wrote\n%s", out)
 	}
 }

@@ -13,9 +13,12 @@ import (
 	"github.com/quashdev/quash/internal/bulk/tokenlist"
 )
 
-// terminalLine is how many characters a terminal takes in a line. What is pasted beyond
-// is dropped without a word.
+// terminalLine is how many characters a terminal takes in a line. It silently drops what is
+// pasted beyond.
 const terminalLine = 4095
+
+// maxOneToken is how much is read of what should be one token: more than any line has.
+const maxOneToken = 128 << 10
 
 // readToken reads the one token.
 func (c *revokeCmd) readToken(ctx context.Context, std streams) (string, error) {
@@ -37,8 +40,8 @@ func (c *revokeCmd) readToken(ctx context.Context, std streams) (string, error) 
 
 var errInterrupted = errors.New("it was interrupted, and nothing was revoked")
 
-// orInterrupted is what read returns, unless ctx ends before: somebody may never type
-// anything, or never write to a pipe, and cannot be made to.
+// orInterrupted is what read returns, unless ctx ends before: a terminal or a pipe may
+// never say anything, and reading it cannot be cancelled.
 func orInterrupted[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	var value T
 	var err error
@@ -56,30 +59,28 @@ func orInterrupted[T any](ctx context.Context, read func() (T, error)) (T, error
 	}
 }
 
-// openInput opens a file to be read. A named pipe is open once somebody writes to it.
+// openInput opens a file to be read. Opening a named pipe waits for its writer.
 func openInput(ctx context.Context, name fileName) (*os.File, error) {
 	return orInterrupted(ctx, func() (*os.File, error) { return os.Open(string(name)) })
 }
 
 // onlyToken reads a list that must have one token. from names it.
 func onlyToken(r io.Reader, from string) (string, error) {
-	list := tokenlist.New(r)
-	line, err := list.Next()
+	lines, err := tokenlist.Read(io.LimitReader(r, maxOneToken))
 	switch {
-	case errors.Is(err, io.EOF):
-		return "", &usageError{[]string{from + " has no token"}}
 	case err != nil:
 		return "", fmt.Errorf("read %s: %w", from, err)
-	case line.Problem != "":
-		return "", &usageError{[]string{fmt.Sprintf("%s: line %d %s", from, line.Number, line.Problem)}}
-	}
-	if _, err := list.Next(); !errors.Is(err, io.EOF) {
+	case len(lines) == 0:
+		return "", &usageError{[]string{from + " has no token"}}
+	case lines[0].Problem != "":
+		return "", &usageError{[]string{fmt.Sprintf("%s: line %d %s", from, lines[0].Number, lines[0].Problem)}}
+	case len(lines) > 1:
 		return "", &usageError{[]string{from + " has more than one line: --file is for lists"}}
 	}
-	return line.Token, nil
+	return lines[0].Token, nil
 }
 
-// askForToken has somebody paste it, without showing it.
+// askForToken asks the user to paste the token, without showing it.
 func askForToken(ctx context.Context, terminal *os.File, w io.Writer) (string, error) {
 	fd := int(terminal.Fd())
 	before, err := term.GetState(fd)
@@ -99,7 +100,7 @@ func askForToken(ctx context.Context, terminal *os.File, w io.Writer) (string, e
 	return onlyToken(bytes.NewReader(text), "the terminal")
 }
 
-// terminalOf reports whether somebody sits at the other end of a stream.
+// terminalOf reports whether a stream is a terminal.
 func terminalOf(stream any) (*os.File, bool) {
 	file, ok := stream.(*os.File)
 	return file, ok && term.IsTerminal(int(file.Fd()))

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Nobody can be made to write to a pipe: Ctrl-C ends the command all the same.
+// Ctrl-C ends the command while it waits for a pipe.
 func TestRevokeInterruptedWhileItReads(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string]func(t *testing.T) []string{
@@ -52,12 +52,12 @@ type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// namedPipe makes a pipe that nobody writes to.
+// namedPipe makes a pipe without a writer.
 func namedPipe(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "pipe")
 	must(t, unix.Mkfifo(path, 0o600))
-	t.Cleanup(func() { // whoever is still about to open it must not wait for ever
+	t.Cleanup(func() { // the goroutine that opens it must not wait for ever
 		fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 		must(t, err)
 		must(t, os.Remove(path))
@@ -100,7 +100,7 @@ func TestRevokeInterruptedAtTheTerminal(t *testing.T) {
 	_, terminal := openTerminal(t)
 	ctx, interrupt := context.WithCancel(t.Context())
 	go func() {
-		for echoes(t, terminal) { // until somebody waits for what is typed
+		for echoes(t, terminal) { // until the command waits for what is typed
 			runtime.Gosched()
 		}
 		interrupt()

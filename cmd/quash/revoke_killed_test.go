@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -12,13 +13,14 @@ import (
 	"testing"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/proctest"
 )
 
 // haltingQuash revokes each token once, and rejects it after that. From one call on it
-// answers nobody, until it goes on.
+// does not answer until it is resumed.
 type haltingQuash struct {
 	rejected error
-	// loses is whether half of those calls never get to SlashID.
+	// loses is whether half of the calls that it does not answer never get to SlashID.
 	loses bool
 
 	mu      sync.Mutex
@@ -102,8 +104,25 @@ func listArgs(t *testing.T, addr string, lines int) (args []string, report strin
 	return []string{"--addr", addr, "--file", list, "--report", report, "--concurrency", strconv.Itoa(inFlight)}, report
 }
 
-// A run that is killed, and killed again, is gone on with: in the end every token is
-// dead, the report says so, and none was asked about again that had been answered.
+// startRevoke starts quash revoke as a process.
+func startRevoke(t *testing.T, args []string) *proctest.Process {
+	t.Helper()
+	p, err := proctest.Start(exec.Command("quash", append([]string{"revoke"}, args...)...))
+	must(t, err)
+	t.Cleanup(p.Kill)
+	return p
+}
+
+// interrupt is Ctrl-C, and waits until the run says that it has noticed.
+func interrupt(t *testing.T, p *proctest.Process) {
+	t.Helper()
+	must(t, p.Signal(os.Interrupt))
+	_, err := p.Await(p.Stderr, regexp.MustCompile(`(?m)^quash: finishing what is in flight; a second Ctrl-C ends it at once$`))
+	must(t, err)
+}
+
+// A run that is killed again and again is resumed: in the end every token is dead, the
+// report says so, and no token was sent again for which there was an answer.
 func TestRevokeListKilled(t *testing.T) {
 	t.Parallel()
 	const lines = 2000
@@ -113,13 +132,12 @@ func TestRevokeListKilled(t *testing.T) {
 	kills := []int{0, 1, 300, 31, 1200}
 	for _, calls := range kills {
 		halted := quash.haltAfter(calls)
-		p := newProcess(append([]string{"quash", "revoke"}, args...))
-		must(t, p.start())
+		p := startRevoke(t, args)
 		<-halted
-		p.kill()
+		p.Kill()
 		quash.resume()
-		if p.fate() != syscall.SIGKILL.String() {
-			t.Fatalf("it ended with %s by itself\n%s", p.fate(), p)
+		if status := p.State().Sys().(syscall.WaitStatus); !status.Signaled() {
+			t.Fatalf("it ended by itself\n%s", p)
 		}
 	}
 	if got := revoke(t, "", args...); got.code != exitOK {
@@ -131,36 +149,35 @@ func TestRevokeListKilled(t *testing.T) {
 	quash.check(t, lines, len(kills)*inFlight)
 }
 
-// Ctrl-C finishes what is in flight, and nothing is asked about again by who goes on.
+// Ctrl-C finishes what is in flight, and the next run sends nothing again.
 func TestRevokeListInterrupted(t *testing.T) {
 	t.Parallel()
 	const lines, calls = 200, 100
 	quash := newHaltingQuash(t)
 	args, report := listArgs(t, startAnswering(t, quash.revoke), lines)
 	halted := quash.haltAfter(calls)
-	p := newProcess(append([]string{"quash", "revoke"}, args...))
-	must(t, p.start())
-	defer p.kill()
+	p := startRevoke(t, args)
 	<-halted
-	must(t, p.cmd.Process.Signal(os.Interrupt))
-	_, err := p.await("stderr", regexp.MustCompile(`(?m)^quash: finishing what is in flight; a second Ctrl-C ends it at once$`))
-	must(t, err)
+	interrupt(t, p)
 	quash.resume()
-	<-p.ended
-	if p.fate() != strconv.Itoa(exitIncomplete) || !strings.Contains(p.stdout.String(), "INCOMPLETE: it was interrupted") {
-		t.Errorf("it ended with %s\n%s", p.fate(), p)
-	}
-	if text := contents(t, report); !strings.Contains(text, `"complete": false`) {
-		t.Errorf("the report says that it is complete:\n%s", text)
+	must(t, p.Wait())
+	if p.State().ExitCode() != exitIncomplete || !strings.Contains(p.Stdout.String(), "INCOMPLETE: it was interrupted") {
+		t.Errorf("it ended with %s\n%s", p.State(), p)
 	}
 	quash.mu.Lock()
 	dead := len(quash.revoked)
 	quash.mu.Unlock()
-	if text := contents(t, report); !strings.Contains(text, fmt.Sprintf("\"dead\": %d,", dead)) || dead <= calls || dead > calls+inFlight {
-		t.Errorf("%d tokens are dead, and the report says:\n%s", dead, text)
+	if dead <= calls || dead > calls+inFlight {
+		t.Errorf("%d tokens are dead", dead)
+	}
+	text := contents(t, report)
+	for _, want := range []string{`"complete": false`, fmt.Sprintf("\"dead\": %d,", dead), fmt.Sprintf("\"not_asked\": %d,", lines-dead)} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the report does not say %s:\n%s", want, text)
+		}
 	}
 	if got := revoke(t, "", args...); got.code != exitOK {
-		t.Errorf("the next one ended with %+v", got)
+		t.Errorf("the next run ended with %+v", got)
 	}
 	quash.check(t, lines, 0)
 }
@@ -172,16 +189,32 @@ func TestRevokeListInterruptedTwice(t *testing.T) {
 	args, _ := listArgs(t, startAnswering(t, quash.revoke), 2*inFlight)
 	halted := quash.haltAfter(inFlight)
 	defer quash.resume()
-	p := newProcess(append([]string{"quash", "revoke"}, args...))
-	must(t, p.start())
-	defer p.kill()
+	p := startRevoke(t, args)
 	<-halted
-	must(t, p.cmd.Process.Signal(os.Interrupt))
-	_, err := p.await("stderr", regexp.MustCompile(`a second Ctrl-C ends it at once`))
+	interrupt(t, p)
+	must(t, p.Signal(os.Interrupt))
+	must(t, p.Wait())
+	if status := p.State().Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGINT {
+		t.Errorf("it ended with %s\n%s", p.State(), p)
+	}
+}
+
+// Ctrl-C also ends the program that reads the output. The run goes on to its end.
+func TestRevokeListWithoutAReader(t *testing.T) {
+	t.Parallel()
+	var quash revoking
+	addr := startAnswering(t, quash.revoke)
+	dir := t.TempDir()
+	list, report := filepath.Join(dir, "list"), filepath.Join(dir, "report.json")
+	fill(t, list, "no token\n"+leaked(1)+"\n")
+	cmd := exec.CommandContext(t.Context(), "quash", "revoke", "--addr", addr, "--file", list, "--report", report)
+	r, w, err := os.Pipe()
 	must(t, err)
-	must(t, p.cmd.Process.Signal(os.Interrupt))
-	<-p.ended
-	if p.fate() != "INT" {
-		t.Errorf("it ended with %s\n%s", p.fate(), p)
+	must(t, r.Close())
+	cmd.Stdout, cmd.Stderr = w, w
+	err = cmd.Run()
+	must(t, w.Close())
+	if cmd.ProcessState.ExitCode() != exitIncomplete || !strings.Contains(contents(t, report), `"complete": true`) || len(quash.tokens()) != 1 {
+		t.Errorf("it ended with %v, having sent %d tokens", err, len(quash.tokens()))
 	}
 }

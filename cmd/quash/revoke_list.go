@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/signal"
 	"strings"
 	"sync/atomic"
@@ -13,8 +12,6 @@ import (
 
 	"github.com/quashdev/quash/client"
 	"github.com/quashdev/quash/internal/bulk"
-	"github.com/quashdev/quash/internal/bulk/journal"
-	"github.com/quashdev/quash/internal/bulk/tokenlist"
 )
 
 // listFlags are for many tokens.
@@ -29,6 +26,8 @@ type listFlags struct {
 
 const (
 	stdinName = "-"
+	// shownProblems is how many lines without a token the operator is told about.
+	shownProblems = 20
 	// callsPerConnection is how many calls go over one connection: a quash takes so many
 	// at the same time, and one connection is served by few threads at either end.
 	callsPerConnection = 250
@@ -63,20 +62,19 @@ func (f *listFlags) check(withToken bool) (problems []string) {
 
 // revokeList revokes the tokens of a list.
 func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
-	// Ctrl-C ends whatever reads the output too, tee for instance: that must not keep
-	// what is in flight from being finished, and noted.
+	// Ctrl-C also ends the program that reads the output, tee for instance: that must not
+	// keep calls in flight from being finished and recorded.
 	signal.Ignore(syscall.SIGPIPE)
-	list, err := c.openList(ctx, std)
+	list, err := c.readList(ctx, std)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = list.Close() }()
-	notes, err := c.openFiles(list)
+	journal, err := c.openJournal(list)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, notes.Close()) }()
-	if err := notes.Bind(c.terms()); err != nil {
+	defer func() { err = errors.Join(err, journal.Close()) }()
+	if err := c.checkReport(list); err != nil {
 		return err
 	}
 	quash, closeAll, err := c.dialMany()
@@ -85,128 +83,61 @@ func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
 	}
 	defer closeAll()
 
-	progress := newProgress(std.err, list)
-	if notes.Resumed() {
+	progress := newProgress(std.err)
+	if journal.Resumed() {
 		progress.say(fmt.Sprintf("going on with what %s has", c.journalPath(list)))
 	}
 	if c.journalPath(list) == "" {
 		progress.say("without --journal this cannot be gone on with when it is interrupted")
 	}
-	run := bulk.New(bulk.Config{
-		List:        list,
-		Journal:     notes,
-		Revoke:      func(ctx context.Context, token string) bulk.Answer { return answerOf(c.call(ctx, quash(), token)) },
-		Concurrency: c.Concurrency,
-		Rate:        float64(c.Rate),
-		AllRegions:  c.Consistency.String() == bulk.AllRegions,
-		UntilDead:   c.UntilDead,
-		Notify:      progress.say,
-	})
+	sayProblems(progress, list.lines)
 	about := bulk.About{
 		List: string(c.File), Server: c.Addr, Consistency: c.Consistency.String(),
-		StartedAt: time.Now().UTC(), Resumed: notes.Resumed(),
+		StartedAt: time.Now().UTC(), Resumed: journal.Resumed(), ReadToLine: bulk.LastLine(list.lines),
 	}
-	stopProgress := progress.follow(ctx, run.Progress, notes.Counts)
-	runErr := run.Do(ctx)
-	stopProgress()
-	about.EndedAt, about.ReadToLine = time.Now().UTC(), run.Progress().Line
-	about.WhyIncomplete = whyIncomplete(ctx, runErr)
+	runErr := journal.Restore(list.lines)
 	if runErr == nil {
-		about.WhyIncomplete = list.changed(about.ReadToLine, notes.Last())
+		run := bulk.New(bulk.Config{
+			Lines:       list.lines,
+			Journal:     journal,
+			Revoke:      func(ctx context.Context, token string) bulk.Answer { return answerOf(c.call(ctx, quash(), token)) },
+			Concurrency: c.Concurrency,
+			Rate:        float64(c.Rate),
+			AllRegions:  c.Consistency.String() == bulk.AllRegions,
+			UntilDead:   c.UntilDead,
+			Notify:      progress.say,
+		})
+		stopProgress := progress.follow(ctx, run.Progress)
+		runErr = run.Do(ctx)
+		stopProgress()
 	}
+	about.EndedAt = time.Now().UTC()
+	about.WhyIncomplete = whyIncomplete(runErr, list.readErr, list.changed())
 	about.Complete = about.WhyIncomplete == ""
-	return c.tell(std, about, notes)
+	return c.tell(std, bulk.NewReport(about, list.lines))
 }
 
-// openList opens the list, which may be standard input.
-func (c *revokeCmd) openList(ctx context.Context, std streams) (*openedList, error) {
-	if c.File == stdinName {
-		if _, ok := terminalOf(std.in); ok {
-			return nil, &usageError{[]string{"--file - reads a pipe, and standard input is a terminal"}}
+// sayProblems tells of the first lines without a token. All of them are in the report.
+func sayProblems(progress *progress, lines []bulk.Line) {
+	shown := 0
+	for _, line := range lines {
+		if line.Result.Outcome != bulk.NoToken {
+			continue
 		}
-		list := &openedList{Reader: tokenlist.New(std.in)}
-		if redirected, ok := std.in.(*os.File); ok {
-			list.before, _ = redirected.Stat()
+		if shown++; shown == shownProblems {
+			progress.say(fmt.Sprintf("line %d %s; further lines like that are in the report", line.Number, line.Result.Why))
+			return
 		}
-		return list, nil
+		progress.say(fmt.Sprintf("line %d %s", line.Number, line.Result.Why))
 	}
-	file, err := openInput(ctx, c.File)
-	if err != nil {
-		return nil, fmt.Errorf("--file: %w", err)
-	}
-	before, err := file.Stat()
-	if err == nil && before.IsDir() {
-		err = errors.New("it is a directory")
-	}
-	if err != nil {
-		_ = file.Close()
-		return nil, fmt.Errorf("--file %s: %w", c.File, err)
-	}
-	return &openedList{tokenlist.New(file), file, before}, nil
-}
-
-// openedList is a list and the file that it is in, nil for standard input.
-type openedList struct {
-	*tokenlist.Reader
-
-	file *os.File
-	// before is what was known of it before it was read; nil where nothing is.
-	before os.FileInfo
-}
-
-// named reports whether the list is an ordinary file that can be opened once more.
-func (l *openedList) named() bool { return l.file != nil && l.before.Mode().IsRegular() }
-
-// size is that of the list in bytes, 0 where it is not known.
-func (l *openedList) size() int64 {
-	if l.before == nil || !l.before.Mode().IsRegular() {
-		return 0
-	}
-	return l.before.Size()
-}
-
-// Close closes the file.
-func (l *openedList) Close() error {
-	if l.file == nil {
-		return nil
-	}
-	return l.file.Close()
-}
-
-// changed says what somebody has done to the list meanwhile, or since an earlier run,
-// that may have kept tokens from being read; "" for nothing. line is the last one of it,
-// known the last that the journal has.
-func (l *openedList) changed(line, known int64) string {
-	if known > line {
-		return fmt.Sprintf("the list ends at line %d, and went on to line %d in an earlier run", line, known)
-	}
-	if !l.named() {
-		return ""
-	}
-	now, err := l.file.Stat()
-	if err != nil {
-		return fmt.Sprintf("nobody can say whether the list was changed while it was read (%s)", err)
-	}
-	switch {
-	case now.Size() < l.before.Size():
-		return "the list has become shorter while it was read"
-	case now.Size() > l.Offset():
-		return "the list has grown while it was read"
-	case !now.ModTime().Equal(l.before.ModTime()):
-		return "the list was changed while it was read"
-	}
-	if there, err := os.Stat(l.file.Name()); err == nil && !os.SameFile(there, now) {
-		return "the list was replaced while it was read"
-	}
-	return ""
 }
 
 // dialMany makes as many clients as the calls need, each with a connection of its own.
-// next gives them out by turns.
+// next returns them in turn.
 func (c *revokeCmd) dialMany() (next func() *client.Client, closeAll func(), err error) {
 	clients := make([]*client.Client, (c.Concurrency+callsPerConnection-1)/callsPerConnection)
 	for i := range clients {
-		// What is to be repeated the run repeats, which knows of all calls.
+		// One attempt: the run repeats calls, and knows of all of them.
 		if clients[i], err = c.dial(1); err != nil {
 			return nil, nil, err
 		}
@@ -220,31 +151,29 @@ func (c *revokeCmd) dialMany() (next func() *client.Client, closeAll func(), err
 	}, nil
 }
 
-// whyIncomplete is what a run that ended with err did not get over.
-func whyIncomplete(ctx context.Context, err error) string {
-	if err == nil {
-		return ""
+// whyIncomplete joins the reasons for which a list may not be done, "" if there is none.
+func whyIncomplete(errs ...error) string {
+	var texts []string
+	for _, err := range errs {
+		switch {
+		case errors.Is(err, context.Canceled):
+			texts = append(texts, "it was interrupted")
+		case err != nil:
+			texts = append(texts, withoutTokens(err.Error()))
+		}
 	}
-	text := err.Error()
-	if ctx.Err() != nil {
-		text = strings.Replace(text, ctx.Err().Error(), "it was interrupted", 1)
-	}
-	return withoutTokens(strings.ReplaceAll(text, "\n", ", and "))
+	return strings.Join(texts, ", and ")
 }
 
 // tell writes the report, and returns how the command is to end.
-func (c *revokeCmd) tell(std streams, about bulk.About, notes *journal.Journal) error {
-	report, err := bulk.NewReport(about, notes)
-	if err != nil {
-		return &codedError{fmt.Errorf("read the journal: %w", err), exitIncomplete}
-	}
+func (c *revokeCmd) tell(std streams, report *bulk.Report) error {
 	write := report.WriteText
 	if c.Output == outputJSON {
 		write = report.WriteJSON
 	}
 	var incomplete, unwritten error
-	if !about.Complete {
-		incomplete = errors.New(about.WhyIncomplete)
+	if !report.Complete {
+		incomplete = errors.New(report.WhyIncomplete)
 	}
 	if c.Report != "" {
 		unwritten = report.WriteFile(string(c.Report))
@@ -255,12 +184,12 @@ func (c *revokeCmd) tell(std streams, about bulk.About, notes *journal.Journal) 
 	if err := errors.Join(incomplete, unwritten); err != nil {
 		return &codedError{err, exitIncomplete}
 	}
-	if report.Lines() == 0 { // what should have written it has failed, more likely than not
+	if report.Lines() == 0 { // most likely the program that writes the list has failed
 		return &codedError{errors.New("nothing was revoked"), exitIncomplete}
 	}
 	code := exitOK
-	for kind, of := range exitCodes {
-		if report.Count(kind) > 0 {
+	for outcome, of := range exitCodes {
+		if report.Count(outcome) > 0 {
 			code = max(code, of)
 		}
 	}

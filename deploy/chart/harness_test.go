@@ -1,8 +1,6 @@
 package chart
 
 import (
-	"bytes"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,7 +13,6 @@ import (
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
-	chartv2 "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/engine"
 	appsv1 "k8s.io/api/apps/v1"
@@ -31,33 +28,32 @@ const (
 	namespace = "prod"
 )
 
-// values are what somebody gives the chart.
+// values are what a user gives the chart.
 type values map[string]any
-
-// parseValues reads YAML.
-func parseValues(t *testing.T, text string) values {
-	t.Helper()
-	var v values
-	if err := yaml.UnmarshalStrict([]byte(text), &v); err != nil {
-		t.Fatalf("values: %v\n%s", err, text)
-	}
-	return v
-}
 
 // with returns v, changed as the YAML says.
 func (v values) with(t *testing.T, change string) values {
 	t.Helper()
-	return loader.MergeMaps(v, parseValues(t, change))
+	var changes values
+	if err := yaml.UnmarshalStrict([]byte(change), &changes); err != nil {
+		t.Fatalf("values: %v\n%s", err, change)
+	}
+	return loader.MergeMaps(v, changes)
 }
 
 // named reads a set of testdata/values.
 func named(t *testing.T, name string) values {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", "values", name+".yaml"))
+	return values{}.with(t, read(t, filepath.Join("testdata", "values", name+".yaml")))
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return parseValues(t, string(text))
+	return string(content)
 }
 
 // eachSet runs test for every set of testdata/values.
@@ -76,18 +72,13 @@ func eachSet(t *testing.T, test func(t *testing.T, v values)) {
 	}
 }
 
-func load(t *testing.T) *chartv2.Chart {
+// render returns what each template becomes, or what is wrong with the values.
+func render(t *testing.T, v values) (map[string]string, error) {
 	t.Helper()
 	c, err := loader.LoadDir(chartDir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c
-}
-
-// render returns what each template becomes, or what is wrong with the values.
-func render(t *testing.T, c *chartv2.Chart, v values) (map[string]string, error) {
-	t.Helper()
 	release := common.ReleaseOptions{Name: "blue", Namespace: namespace, IsInstall: true, Revision: 1}
 	complete, err := util.ToRenderValues(c, v, release, nil)
 	if err != nil {
@@ -99,8 +90,8 @@ func render(t *testing.T, c *chartv2.Chart, v values) (map[string]string, error)
 // objects are what a release consists of.
 type objects []runtime.Object
 
-// strict decodes what is known to Kubernetes and to Prometheus' operator, and refuses
-// fields that their types do not have, and fields that are there twice.
+// strict decodes the types of Kubernetes and of Prometheus' operator. It refuses fields
+// that a type does not have, and duplicate fields.
 var strict = func() runtime.Decoder {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{kubernetes.AddToScheme, monitoringv1.AddToScheme} {
@@ -113,18 +104,13 @@ var strict = func() runtime.Decoder {
 
 var (
 	separator = regexp.MustCompile(`(?m)^---\n`)
-	onlyNotes = regexp.MustCompile(`^(\s|#.*\n)*$`)
+	noObject  = regexp.MustCompile(`^(\s|#.*\n)*$`)
 )
 
 // install returns the objects of a release with values v.
-func install(t *testing.T, v values) objects {
+func install(t *testing.T, v values) (all objects) {
 	t.Helper()
-	return installChart(t, load(t), v)
-}
-
-func installChart(t *testing.T, c *chartv2.Chart, v values) (all objects) {
-	t.Helper()
-	rendered, err := render(t, c, v)
+	rendered, err := render(t, v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,25 +119,17 @@ func installChart(t *testing.T, c *chartv2.Chart, v values) (all objects) {
 			continue
 		}
 		for _, document := range separator.Split(rendered[name], -1) {
-			if onlyNotes.MatchString(document) {
+			if noObject.MatchString(document) {
 				continue
 			}
 			object, _, err := strict.Decode([]byte(document), nil, nil)
 			if err != nil {
-				t.Fatalf("%s: %v\n%s", name, err, numbered(document))
+				t.Fatalf("%s: %v\n%s", name, err, document)
 			}
 			all = append(all, object)
 		}
 	}
 	return all
-}
-
-func numbered(text string) string {
-	var b bytes.Buffer
-	for i, line := range strings.Split(text, "\n") {
-		fmt.Fprintf(&b, "%3d %s\n", i+1, line)
-	}
-	return b.String()
 }
 
 // every returns the objects of one type.

@@ -1,24 +1,22 @@
 package chart
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 )
 
+// Wrong values are refused before they reach the cluster, with the value and the reason.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		to     string // the set that is changed; minimal, unless it says otherwise
+		to     string // the set of values to change, minimal by default
 		change string
 		want   []string
 	}{
 		"nothing": {
 			change: `{image: {repository: "", tag: ""}, upstream: {url: ""}, tls: {secretName: ""}}`,
 			want:   []string{"image.repository is missing", "image.tag is missing", "upstream.url is missing", "tls.secretName is missing: quash would serve plaintext"},
-		},
-		"plaintext by accident": {
-			change: `tls: {secretName: ""}`,
-			want:   []string{"tls.secretName is missing: quash would serve plaintext", "insecure: true"},
 		},
 		"plaintext upstream": {
 			change: `upstream: {url: "http://slashid.example.org"}`,
@@ -32,16 +30,8 @@ func TestRefused(t *testing.T) {
 			to: "mesh", change: `tls: {clientCA: {secretName: ca}}`,
 			want: []string{"tls.clientCA needs tls.secretName"},
 		},
-		"authorities at two places": {
-			to: "callers", change: `tls: {clientCA: {configMapName: ca}}`,
-			want: []string{"tls.clientCA names a Secret and a ConfigMap"},
-		},
 		"callers without certificates": {
 			change: `tls: {allowedCallers: [billing.example.org]}`,
-			want:   []string{"tls.allowedCallers needs tls.clientCA"},
-		},
-		"callers of a list without certificates": {
-			change: `tls: {allowedCallersFrom: {configMapName: callers}}`,
 			want:   []string{"tls.allowedCallers needs tls.clientCA"},
 		},
 		"two lists of callers": {
@@ -53,7 +43,7 @@ func TestRefused(t *testing.T) {
 			want: []string{"/tls/allowedCallers", "minItems"},
 		},
 		"a caller that is a comment": {
-			to: "callers", change: `tls: {allowedCallers: ["# nobody"]}`,
+			to: "callers", change: `tls: {allowedCallers: ["# a comment"]}`,
 			want: []string{"/tls/allowedCallers/0", "pattern"},
 		},
 		"labels of the chart's": {
@@ -63,10 +53,6 @@ func TestRefused(t *testing.T) {
 		"a flag of the chart's": {
 			change: `extraArgs: ["--drain-timeout=10m"]`,
 			want:   []string{"extraArgs: --drain-timeout has a value of its own"},
-		},
-		"a flag of the chart's that is not in use": {
-			change: `extraArgs: [--insecure, --no-docs]`,
-			want:   []string{"extraArgs: --insecure has a value of its own", "extraArgs: --no-docs has"},
 		},
 		"a flag with its value apart": {
 			change: `extraArgs: [--idle-timeout, 1m]`,
@@ -88,14 +74,6 @@ func TestRefused(t *testing.T) {
 			change: `autoscaling: {cpuPercent: 0}`,
 			want:   []string{"autoscaling has nothing to go by"},
 		},
-		"autoscaling by a share of nothing": {
-			change: `resources: {requests: {cpu: null}}`,
-			want:   []string{"autoscaling.cpuPercent is a share of resources.requests.cpu"},
-		},
-		"autoscaling upside down": {
-			change: `autoscaling: {minReplicas: 20}`,
-			want:   []string{"autoscaling.minReplicas is more than"},
-		},
 		"metrics that cannot be verified": {
 			change: `{serviceMonitor: {enabled: true}, networkPolicy: {monitoring: [{podSelector: {}}]}}`,
 			want:   []string{"serviceMonitor.tlsConfig is missing"},
@@ -108,21 +86,9 @@ func TestRefused(t *testing.T) {
 			change: `tls: {secret: quash-tls}`,
 			want:   []string{"/tls", "additional properties 'secret'"},
 		},
-		"a value at the top that does not exist": {
-			change: `replicas: 3`,
-			want:   []string{"additional properties 'replicas'"},
-		},
 		"a number in words": {
 			change: `maxInFlight: many`,
 			want:   []string{"/maxInFlight", "want integer"},
-		},
-		"a drain in words": {
-			change: `drain: {timeoutSeconds: 130s}`,
-			want:   []string{"/drain/timeoutSeconds", "want integer"},
-		},
-		"a version of TLS that is a number": {
-			change: `tls: {minVersion: 1.3}`,
-			want:   []string{"/tls/minVersion"},
 		},
 		"a port that takes a capability": {
 			change: `ports: {http: 443}`,
@@ -139,15 +105,11 @@ func TestRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			to := c.to
-			if to == "" {
-				to = "minimal"
+			v := named(t, cmp.Or(c.to, "minimal"))
+			if _, err := render(t, v); err != nil {
+				t.Fatalf("the unchanged values are refused: %v", err)
 			}
-			v := named(t, to)
-			if _, err := render(t, load(t), v); err != nil {
-				t.Fatalf("it is refused unchanged: %v", err)
-			}
-			_, err := render(t, load(t), v.with(t, c.change))
+			_, err := render(t, v.with(t, c.change))
 			if err == nil {
 				t.Fatal("it is rendered")
 			}

@@ -1,8 +1,8 @@
 package chart
 
 import (
+	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// Whatever selects pods selects those of the Deployment.
+// All selectors select the pods of the Deployment.
 func TestSelectors(t *testing.T) {
 	t.Parallel()
 	eachSet(t, func(t *testing.T, v values) {
@@ -29,7 +29,7 @@ func TestSelectors(t *testing.T) {
 				t.Fatal(err)
 			}
 			if s.Empty() || !s.Matches(pod) {
-				t.Errorf("%s selects %s, and pods are %s", what, s, pod)
+				t.Errorf("%s selects %s, but pods are %s", what, s, pod)
 			}
 		}
 		deployment := the[*appsv1.Deployment](t, all)
@@ -51,13 +51,12 @@ func TestSelectors(t *testing.T) {
 				t.Errorf("HorizontalPodAutoscaler scales %s %s", target.Kind, target.Name)
 			}
 			if deployment.Spec.Replicas != nil {
-				t.Error("the Deployment says how many pods there are, and would undo what the HorizontalPodAutoscaler does")
+				t.Error("the Deployment sets a number of pods, and so undoes what the HorizontalPodAutoscaler does")
 			}
 		}
-		account := deployment.Spec.Template.Spec.ServiceAccountName
 		for _, a := range every[*corev1.ServiceAccount](all) {
-			if a.Name != account {
-				t.Errorf("ServiceAccount %s, and pods use %s", a.Name, account)
+			if account := deployment.Spec.Template.Spec.ServiceAccountName; a.Name != account {
+				t.Errorf("ServiceAccount %s, but pods use %s", a.Name, account)
 			}
 		}
 	})
@@ -77,7 +76,7 @@ func TestPorts(t *testing.T) {
 		for _, name := range []string{"grpc", "http", "admin"} {
 			addr, _ := argument(container.Args, "--"+name+"-addr")
 			if want := ":" + strconv.Itoa(int(ports[name])); addr != want {
-				t.Errorf("--%s-addr is %q, and the container's port %q", name, addr, want)
+				t.Errorf("--%s-addr is %q, but the container's port %q", name, addr, want)
 			}
 		}
 		check := func(what string, port intstr.IntOrString) {
@@ -86,15 +85,15 @@ func TestPorts(t *testing.T) {
 				t.Errorf("%s names port %q, which the container does not have", what, port.String())
 			}
 		}
-		check("startup probe", container.StartupProbe.HTTPGet.Port)
-		check("liveness probe", container.LivenessProbe.HTTPGet.Port)
-		check("readiness probe", container.ReadinessProbe.HTTPGet.Port)
+		for _, probe := range []*corev1.Probe{container.StartupProbe, container.LivenessProbe, container.ReadinessProbe} {
+			check("probe "+probe.HTTPGet.Path, probe.HTTPGet.Port)
+		}
 		for _, s := range every[*corev1.Service](all) {
 			for _, p := range s.Spec.Ports {
 				check("Service "+s.Name, p.TargetPort)
-				// Nothing translates the ports of a headless one.
+				// A headless Service translates no ports.
 				if s.Spec.ClusterIP == corev1.ClusterIPNone && p.Port != ports[p.TargetPort.StrVal] {
-					t.Errorf("Service %s says port %d, and clients reach pods at %d", s.Name, p.Port, ports[p.TargetPort.StrVal])
+					t.Errorf("Service %s has port %d, but clients reach pods at %d", s.Name, p.Port, ports[p.TargetPort.StrVal])
 				}
 			}
 		}
@@ -108,35 +107,8 @@ func TestPorts(t *testing.T) {
 	})
 }
 
-// The admin listener serves TLS as soon as there is a certificate, and whoever asks
-// it must know.
-func TestAdminScheme(t *testing.T) {
-	t.Parallel()
-	eachSet(t, func(t *testing.T, v values) {
-		all := install(t, v)
-		container := all.container(t)
-		want := "http"
-		if _, tls := argument(container.Args, "--tls-cert-file"); tls {
-			want = "https"
-		}
-		for what, probe := range map[string]*corev1.Probe{
-			"startup": container.StartupProbe, "liveness": container.LivenessProbe, "readiness": container.ReadinessProbe,
-		} {
-			if got := strings.ToLower(string(probe.HTTPGet.Scheme)); got != want {
-				t.Errorf("the %s probe speaks %s, and quash %s", what, got, want)
-			}
-		}
-		for _, m := range every[*monitoringv1.ServiceMonitor](all) {
-			if got := m.Spec.Endpoints[0].Scheme; got == nil || got.String() != want {
-				t.Errorf("the ServiceMonitor speaks %v, and quash %s", got, want)
-			}
-		}
-	})
-}
-
-// One Service, and a port of it, are found by the ServiceMonitor: two would count
-// every pod twice.
-func TestScrapedOnce(t *testing.T) {
+// The ServiceMonitor finds one port of one Service: two would count every pod twice.
+func TestEachPodIsScrapedOnce(t *testing.T) {
 	t.Parallel()
 	all := install(t, named(t, "mesh"))
 	monitor := the[*monitoringv1.ServiceMonitor](t, all)
@@ -144,21 +116,67 @@ func TestScrapedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var found []string
+	found := 0
 	for _, s := range every[*corev1.Service](all) {
 		if !selector.Matches(labels.Set(s.Labels)) {
 			continue
 		}
 		if job := s.Labels[monitor.Spec.JobLabel]; job != "blue" {
-			t.Errorf("the job of Service %s would be %q, and not the release's name", s.Name, job)
+			t.Errorf("the job of Service %s is %q, want the name of the release", s.Name, job)
 		}
 		for _, p := range s.Spec.Ports {
 			if p.Name == monitor.Spec.Endpoints[0].Port {
-				found = append(found, s.Name)
+				found++
 			}
 		}
 	}
-	if len(found) != 1 {
-		t.Errorf("the ServiceMonitor finds %q, want one Service", found)
+	if found != 1 {
+		t.Errorf("the ServiceMonitor finds %d ports, want 1", found)
+	}
+}
+
+// Callers reach gRPC and REST, Prometheus the admin listener. A rule without peers lets
+// everyone in, so an empty list of peers must leave no rule.
+func TestIngress(t *testing.T) {
+	t.Parallel()
+	ingress := func(v values) (ports [][]string) {
+		spec := the[*networkingv1.NetworkPolicy](t, install(t, v)).Spec
+		if !slices.Contains(spec.PolicyTypes, networkingv1.PolicyTypeIngress) {
+			t.Errorf("policy types are %v: ingress is not restricted", spec.PolicyTypes)
+		}
+		for _, rule := range spec.Ingress {
+			if len(rule.From) == 0 {
+				t.Errorf("everyone may reach %v", rule.Ports)
+			}
+			var names []string
+			for _, port := range rule.Ports {
+				names = append(names, port.Port.StrVal)
+			}
+			ports = append(ports, names)
+		}
+		return ports
+	}
+	if got := ingress(named(t, "everything")); len(got) != 2 || !slices.Equal(got[0], []string{"grpc", "http"}) || !slices.Equal(got[1], []string{"admin"}) {
+		t.Errorf("rules are for the ports %v", got)
+	}
+	if got := ingress(named(t, "minimal").with(t, `networkPolicy: {callers: [], monitoring: []}`)); len(got) != 0 {
+		t.Errorf("without peers there are rules for the ports %v", got)
+	}
+}
+
+func TestEgressToThePortOfSlashID(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]int{
+		"https://api.slashid.com":      443,
+		"https://api.slashid.com:8443": 8443,
+		"https://api.slashid.com/a:99": 443,
+		"http://slashid.egress.svc":    80,
+		"https://[2001:db8::1]:8443/":  8443,
+	} {
+		v := named(t, "mesh").with(t, `upstream: {url: "`+url+`"}`)
+		egress := the[*networkingv1.NetworkPolicy](t, install(t, v)).Spec.Egress
+		if got := egress[1].Ports[0].Port.IntValue(); got != want {
+			t.Errorf("%s: port %d is open, want %d", url, got, want)
+		}
 	}
 }

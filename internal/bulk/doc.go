@@ -1,11 +1,14 @@
-// Package bulk revokes the tokens of a list, of any length, in little memory.
+// Package bulk revokes the tokens of a list.
 //
-//	runner.go    one run: what is asked about when, and what is made of the answers
-//	answer.go    what an answer says of the token
-//	waiting.go   the lines that are to be asked about again
-//	gate.go      pauses, when calls come too fast or nothing gets through
-//	groups.go    the lines by what became of them
-//	report.go    the report of that, as JSON and for people
+//	list.go        the lines of the list, and what is known of each token
+//	outcome.go     what can become of a token, and what an answer says of it
+//	run.go         one run: who is sent when, again and again until all is settled
+//	gate.go        pauses, when calls come too fast or nothing gets through
+//	journal.go     the file from which the next run goes on
+//	key.go         the key that hides the tokens in it
+//	lock_*.go      one run at a time
+//	report.go      what became of every line, as JSON and for people
 //
-// tokenlist reads the list, journal keeps on disk what became of each line.
+// The whole list is held in memory. docs/bulk.md says how much that takes, and a list of
+// some million tokens fits into any machine that one would do this on.
 package bulk

@@ -1,85 +1,112 @@
 package bulk
 
 import (
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
 const (
-	// outagePatience is how long a run that is not to go on until all is dead waits
-	// while nothing gets through.
+	// outagePatience is how long a run waits while nothing gets through, unless it goes on
+	// until all tokens are dead.
 	outagePatience = 5 * time.Minute
-	// leastFailures is how many answers in a row must have got nowhere for an outage,
-	// however few are asked at a time.
-	leastFailures = 8
-	// Between two tries during an outage it waits from the first of these to the last.
+	// minFailures is how many answers in a row must have got nowhere for an outage, however
+	// few calls are made at a time.
+	minFailures = 8
+	// During an outage the wait before the next call doubles from the first to the last.
 	firstProbe, lastProbe = time.Second, 30 * time.Second
-	// pauseUnsaid is how long to pause when whoever asks for it does not say.
-	pauseUnsaid = time.Second
-	// toldPause is how long a pause is that somebody may wonder about.
-	toldPause = 10 * time.Second
-	// remindAfter is how often it is told that an outage goes on.
-	remindAfter = 30 * time.Second
+	// defaultPause is how long to pause when a server that is called too fast does not say.
+	defaultPause = time.Second
+	// longPause is how long a pause is that the operator is told about.
+	longPause = 10 * time.Second
 )
 
-// gate decides how many may be asked about at a time. While nothing gets through it lets
-// one pass now and then: whatever the cause is, the rest of the list would fare no better,
-// and quash is not to be found under a flood when it comes back.
-type gate struct {
-	concurrency int
-	notify      func(string)
+// ErrOutage is why a run ends before its list: nothing gets through any more.
+var ErrOutage = errors.New("nothing gets through")
 
-	until    time.Time // nobody is asked before
+// gate says when calls may be made, and whether one at a time. During an outage one call
+// is made now and then: whatever the cause is, the rest of the list would fare no better,
+// and quash must not be flooded when it comes back.
+type gate struct {
+	notify  func(string)
+	forever bool // whether to wait for the end of any outage
+
+	mu       sync.Mutex
 	failures int       // answers in a row that got nowhere
+	limit    int       // how many of them make an outage
+	until    time.Time // no call is made before
 	since    time.Time // when the outage was noticed; zero while there is none
 	probe    time.Duration
-	reminded time.Time
 }
 
-// limit is how many may be in flight.
-func (g *gate) limit() int {
-	if g.closed() {
-		return 1
+// next is when a call may be made that is due at some time, and whether it has to be the
+// only one. During an outage it fails with ErrOutage once that has lasted too long, and
+// lets no delay that a server asks for put that off.
+func (g *gate) next(due time.Time) (at time.Time, alone bool, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	at = due
+	if g.until.After(at) {
+		at = g.until
 	}
-	return g.concurrency
+	if g.since.IsZero() {
+		return at, false, nil
+	}
+	end := g.since.Add(outagePatience)
+	switch {
+	case g.forever:
+	case !time.Now().Before(end):
+		return at, true, fmt.Errorf("%w for %s", ErrOutage, outagePatience)
+	case at.After(end):
+		at = end
+	}
+	return at, true, nil
 }
 
-// closed reports whether there is an outage.
-func (g *gate) closed() bool { return !g.since.IsZero() }
+// outage is since when there is one; zero while there is none.
+func (g *gate) outage() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.since
+}
 
-// passed notes an answer that got through.
-func (g *gate) passed(now time.Time) {
-	g.failures = 0
-	if !g.closed() {
+// expect sets how many calls are to be made at a time, and how many tokens there are.
+func (g *gate) expect(concurrency, tokens int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.limit = max(min(concurrency, tokens), minFailures)
+}
+
+// answered takes the answer to a call that was sent at some time.
+func (g *gate) answered(sent time.Time, a Answer) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if a.throughToSlashID() {
+		g.failures = 0
+		if !g.since.IsZero() {
+			g.notify(fmt.Sprintf("calls get through again, after %s", now.Sub(g.since).Round(time.Second)))
+			g.since, g.until = time.Time{}, time.Time{}
+		}
 		return
 	}
-	g.notify(fmt.Sprintf("calls get through again, after %s", now.Sub(g.since).Round(time.Second)))
-	g.since, g.until = time.Time{}, time.Time{}
-}
-
-// failed notes one that did not, when it was sent, and why. left is how many lines there
-// are to ask about.
-func (g *gate) failed(now, sent time.Time, a Answer, left int) {
-	if a.exhausted() {
-		if a.RetryDelay >= toldPause && !g.until.After(now) {
-			g.notify(fmt.Sprintf("nothing is asked for %s, as the server wants it (%s)", a.RetryDelay.Round(time.Second), a.because()))
+	if a.tooFast() {
+		if a.RetryDelay >= longPause && !g.until.After(now) {
+			g.notify(fmt.Sprintf("nothing is asked for %s, as the server wants it (%s)", a.RetryDelay.Round(time.Second), a.cause()))
 		}
-		g.pause(now, max(a.RetryDelay, pauseUnsaid))
+		g.pause(now, max(a.RetryDelay, defaultPause))
 	}
 	g.failures++
 	switch {
-	case g.closed() && sent.Before(g.since): // it is no probe, and says nothing new
-	case g.closed():
+	case g.since.IsZero() && g.failures >= g.limit:
+		g.since, g.probe = now, firstProbe
+		g.pause(now, max(g.probe, a.RetryDelay))
+		g.notify(fmt.Sprintf("nothing gets through (%s): from now on one token at a time is tried, the next in %s", a.cause(), g.until.Sub(now).Round(time.Second)))
+	case g.since.IsZero(), sent.Before(g.since): // a call from before the outage says nothing new
+	default:
 		g.probe = min(2*g.probe, lastProbe)
 		g.pause(now, max(g.probe, a.RetryDelay))
-		if now.Sub(g.reminded) >= remindAfter {
-			g.reminded = now
-			g.notify(fmt.Sprintf("nothing has got through for %s (%s); the next try is in %s", now.Sub(g.since).Round(time.Second), a.because(), g.until.Sub(now).Round(time.Second)))
-		}
-	case g.failures >= max(min(g.concurrency, left), leastFailures):
-		g.since, g.probe, g.reminded = now, firstProbe, now
-		g.pause(now, max(g.probe, a.RetryDelay))
-		g.notify(fmt.Sprintf("nothing gets through (%s): from now on one token at a time is tried, the next in %s", a.because(), g.until.Sub(now).Round(time.Second)))
 	}
 }
 
@@ -88,9 +115,3 @@ func (g *gate) pause(now time.Time, d time.Duration) {
 		g.until = until
 	}
 }
-
-// ends is when the outage has lasted longer than a run waits.
-func (g *gate) ends() time.Time { return g.since.Add(outagePatience) }
-
-// lost reports whether that is so.
-func (g *gate) lost(now time.Time) bool { return g.closed() && !now.Before(g.ends()) }

@@ -2,11 +2,7 @@ package bulk_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,13 +12,13 @@ import (
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/internal/bulk"
-	"github.com/quashdev/quash/internal/bulk/journal"
 	"github.com/quashdev/quash/internal/bulk/tokenlist"
 )
 
+// What calls are answered.
 var (
-	revoked        = bulk.Answer{Outcome: quashv1.Outcome_OUTCOME_REVOKED}
-	alreadyInvalid = bulk.Answer{Outcome: quashv1.Outcome_OUTCOME_ALREADY_INVALID}
+	revoked        = bulk.Answer{Success: quashv1.Outcome_OUTCOME_REVOKED}
+	alreadyInvalid = bulk.Answer{Success: quashv1.Outcome_OUTCOME_ALREADY_INVALID}
 	rejected       = failed(codes.InvalidArgument, quashv1.ErrorReason_ERROR_REASON_TOKEN_REJECTED, notApplied, 0)
 	invalid        = failed(codes.InvalidArgument, quashv1.ErrorReason_ERROR_REASON_INVALID_REQUEST, notApplied, 0)
 	pending        = failed(codes.DeadlineExceeded, quashv1.ErrorReason_ERROR_REASON_CONSISTENCY_TIMEOUT, inProgress, 0)
@@ -43,55 +39,99 @@ func failed(code codes.Code, reason quashv1.ErrorReason, state quashv1.Revocatio
 	return bulk.Answer{Code: code, Reason: reason, State: state, RetryDelay: delay}
 }
 
-// slashID is what answers in tests: what is scripted for a token, the last of it for
-// ever, and revoked for others.
-type slashID struct {
-	script map[string][]bulk.Answer
-	takes  time.Duration // each call
-	always func(token string) (bulk.Answer, bool)
+// What becomes of tokens.
+var (
+	dead         = bulk.Result{Outcome: bulk.Dead, Why: "REVOKED"}
+	deadBefore   = bulk.Result{Outcome: bulk.Dead, Why: "ALREADY_INVALID"}
+	isRejected   = bulk.Result{Outcome: bulk.Rejected, Why: "TOKEN_REJECTED"}
+	isInProgress = bulk.Result{Outcome: bulk.InProgress, Why: "CONSISTENCY_TIMEOUT"}
+	isUnknown    = bulk.Result{Outcome: bulk.Unknown, Why: "UPSTREAM_UNAVAILABLE"}
+	notAsked     = bulk.Result{Outcome: bulk.NotAsked}
+)
 
-	mu       sync.Mutex
-	asked    map[string]int
-	begun    []time.Time
-	inFlight int
-	most     int // at a time
+// fixture is a run, and a quash that answers it.
+type fixture struct {
+	bulk.Config
+
+	// script is how the calls for a token are answered, the last one again and again. All
+	// others are answered revoked, unless always knows better.
+	script map[string][]bulk.Answer
+	always func(token string) (bulk.Answer, bool)
+	takes  time.Duration // each call
+
+	mu          sync.Mutex
+	calls       map[string]int
+	begun       []time.Time
+	inFlight    int
+	maxInFlight int
+	notices     []string
 }
 
-func (s *slashID) revoke(_ context.Context, token string) bulk.Answer {
-	s.mu.Lock()
-	s.inFlight++
-	s.most = max(s.most, s.inFlight)
-	s.begun = append(s.begun, time.Now())
-	if s.asked == nil {
-		s.asked = map[string]int{}
+// newFixture is a run over a list of tokens that keeps no journal.
+func newFixture(t *testing.T, tokens ...string) *fixture {
+	t.Helper()
+	f := &fixture{calls: map[string]int{}}
+	f.Config = bulk.Config{
+		Lines: linesOf(t, tokens...), Journal: &bulk.Journal{}, Revoke: f.revoke, Concurrency: 4, Notify: f.notify,
 	}
-	n := s.asked[token]
-	s.asked[token]++
-	s.mu.Unlock()
-	time.Sleep(s.takes) // in synctest's time
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.inFlight--
-	if s.always != nil {
-		if a, ok := s.always(token); ok {
+	return f
+}
+
+func linesOf(t *testing.T, lines ...string) []bulk.Line {
+	t.Helper()
+	list, err := tokenlist.Read(strings.NewReader(strings.Join(lines, "\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bulk.NewLines(list)
+}
+
+func (f *fixture) revoke(_ context.Context, token string) bulk.Answer {
+	f.mu.Lock()
+	f.inFlight++
+	f.maxInFlight = max(f.maxInFlight, f.inFlight)
+	f.begun = append(f.begun, time.Now())
+	call := f.calls[token]
+	f.calls[token]++
+	f.mu.Unlock()
+	time.Sleep(f.takes) // in synctest's time
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.inFlight--
+	if f.always != nil {
+		if a, ok := f.always(token); ok {
 			return a
 		}
 	}
-	if answers := s.script[token]; answers != nil {
-		return answers[min(n, len(answers)-1)]
+	if answers := f.script[token]; answers != nil {
+		return answers[min(call, len(answers)-1)]
 	}
 	return revoked
 }
 
-func (s *slashID) calls() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.begun)
+func (f *fixture) notify(text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.notices = append(f.notices, text)
 }
 
-// list is tokens a line.
-func list(tokens ...string) *tokenlist.Reader {
-	return tokenlist.New(strings.NewReader(strings.Join(tokens, "\n") + "\n"))
+func (f *fixture) run(t *testing.T) {
+	t.Helper()
+	if err := bulk.New(f.Config).Do(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f *fixture) said() string { return strings.Join(f.notices, "\n") }
+
+// count is how many lines have a result.
+func (f *fixture) count(result bulk.Result) (n int) {
+	for _, line := range f.Lines {
+		if line.Result == result {
+			n++
+		}
+	}
+	return n
 }
 
 // many is n tokens.
@@ -103,81 +143,3 @@ func many(n int) (tokens []string) {
 }
 
 func token(i int) string { return fmt.Sprintf("eyJhIjox.eyJuIjo%d.c2ln", i) }
-
-// fixture is a run with all that it needs.
-type fixture struct {
-	*slashID
-
-	journal *journal.Journal
-	notices *notices
-	cfg     bulk.Config
-}
-
-type notices struct {
-	mu    sync.Mutex
-	texts []string
-}
-
-func (n *notices) add(text string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.texts = append(n.texts, text)
-}
-
-func (n *notices) all() []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return slices.Clone(n.texts)
-}
-
-func newFixture(t *testing.T, tokens ...string) *fixture {
-	t.Helper()
-	f := &fixture{slashID: &slashID{}, journal: open(t, filepath.Join(t.TempDir(), "journal")), notices: &notices{}}
-	f.cfg = bulk.Config{
-		List: list(tokens...), Journal: f.journal, Revoke: f.revoke, Concurrency: 4, Notify: f.notices.add,
-	}
-	return f
-}
-
-func open(t *testing.T, path string) *journal.Journal {
-	t.Helper()
-	j, err := journal.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = j.Close() })
-	return j
-}
-
-func (f *fixture) run(t *testing.T) {
-	t.Helper()
-	if err := bulk.New(f.cfg).Do(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// verdicts are what became of lines 1 to n.
-func (f *fixture) verdicts(t *testing.T, n int) (verdicts []journal.Verdict) {
-	t.Helper()
-	for line := range n {
-		r, err := f.journal.Result(int64(line + 1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		verdicts = append(verdicts, r.Verdict)
-	}
-	return verdicts
-}
-
-// brokenReader gives what it has, and then an error that is not the end.
-type brokenReader struct{ io.Reader }
-
-var errBroken = errors.New("input/output error")
-
-func (r brokenReader) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
-	if errors.Is(err, io.EOF) {
-		err = errBroken
-	}
-	return n, err
-}

@@ -1,7 +1,7 @@
 package bulk
 
 import (
-	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,17 +9,16 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"github.com/quashdev/quash/internal/bulk/journal"
 )
 
 // About is what a report says of the run itself.
 type About struct {
-	// Complete is whether every line of the list was read, and asked about as often as
-	// it was to be. WhyIncomplete says why not, in a sentence without a full stop.
+	// Complete is whether every line of the list was read, and sent as often as it was to
+	// be. WhyIncomplete says why not, in a sentence without a full stop.
 	Complete      bool   `json:"complete"`
 	WhyIncomplete string `json:"why_incomplete,omitempty"`
 	// List is the file with the tokens, - for standard input, Server where they were
@@ -39,35 +38,90 @@ type About struct {
 // AllRegions is the Consistency that stands for all of them.
 const AllRegions = "all_regions"
 
-// Report is what became of a list: of each line whether its token is dead, in as little
-// memory for many lines as for few.
+// Report says of every line of a list what became of its token. A duplicate counts as the
+// first line with its token.
 type Report struct {
 	About
 
-	results Results
-	groups  []*tally
+	// Counts are the numbers of lines, by outcome, and of all lines.
+	Counts     map[string]int `json:"counts"`
+	Groups     []*group       `json:"groups"`
+	Duplicates []duplicate    `json:"duplicates"`
 }
 
-// NewReport counts what the journal has. The results must not change any more.
-func NewReport(about About, results Results) (*Report, error) {
-	groups, err := tallies(results)
-	return &Report{about, results, groups}, err
+// group is the lines with one result.
+type group struct {
+	Outcome Outcome `json:"outcome"`
+	Dead    bool    `json:"certainly_dead"`
+	Why     string  `json:"why,omitempty"`
+	Count   int     `json:"count"`
+	Lines   []span  `json:"lines"`
 }
 
-// Count is how many lines ended as one of the kinds.
-func (r *Report) Count(kinds ...Kind) (n int64) {
-	for _, t := range r.groups {
-		for _, k := range kinds {
-			if t.Kind == k {
-				n += t.count
-			}
-		}
+type duplicate struct {
+	Line  int64 `json:"line"`
+	First int64 `json:"first"`
+}
+
+// span is lines one after the other, in JSON a string such as "7" or "7-9".
+type span struct{ from, to int64 }
+
+func (s span) String() string {
+	if s.from == s.to {
+		return strconv.FormatInt(s.from, 10)
 	}
-	return n
+	return fmt.Sprintf("%d-%d", s.from, s.to)
 }
 
-// Lines is how many lines there are, but for empty ones.
-func (r *Report) Lines() int64 { return r.Count(kinds...) }
+// MarshalText implements encoding.TextMarshaler.
+func (s span) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// NewReport makes the report of a run that has ended.
+func NewReport(about About, lines []Line) *Report {
+	r := &Report{About: about, Counts: map[string]int{"lines": len(lines)}, Groups: []*group{}, Duplicates: []duplicate{}}
+	for _, outcome := range outcomes {
+		r.Counts[string(outcome)] = 0
+	}
+	groups := map[Result]*group{}
+	for i := range lines {
+		line := &lines[i]
+		if line.First != nil {
+			r.Duplicates = append(r.Duplicates, duplicate{line.Number, line.First.Number})
+		}
+		result := line.result()
+		r.Counts[string(result.Outcome)]++
+		g := groups[result]
+		if g == nil {
+			g = &group{Outcome: result.Outcome, Dead: result.Outcome == Dead, Why: result.Why}
+			groups[result] = g
+			r.Groups = append(r.Groups, g)
+		}
+		g.add(line.Number)
+	}
+	slices.SortFunc(r.Groups, func(a, b *group) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(outcomes, a.Outcome), slices.Index(outcomes, b.Outcome)),
+			cmp.Compare(b.Count, a.Count),
+			cmp.Compare(a.Why, b.Why),
+		)
+	})
+	return r
+}
+
+func (g *group) add(line int64) {
+	g.Count++
+	if last := len(g.Lines) - 1; last >= 0 && g.Lines[last].to+1 == line {
+		g.Lines[last].to = line
+	} else {
+		g.Lines = append(g.Lines, span{line, line})
+	}
+}
+
+// Count is how many lines have an outcome.
+func (r *Report) Count(outcome Outcome) int { return r.Counts[string(outcome)] }
+
+// Lines is how many lines there are, without empty ones.
+func (r *Report) Lines() int { return r.Counts["lines"] }
 
 // WriteText writes the report for people.
 func (r *Report) WriteText(w io.Writer) error {
@@ -79,18 +133,36 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	out.WriteString("\n")
 	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
-	var rows strings.Builder
-	for _, t := range r.groups {
-		fmt.Fprintf(&rows, "  %s\t%d\t%s\t%s\n", t.Kind.label(), t.count, t.Why, t.lines())
+	for _, g := range r.Groups {
+		_, _ = fmt.Fprintf(table, "  %s\t%d\t%s\t%s\n", g.Outcome.label(), g.Count, g.Why, g.lines())
 	}
-	_, _ = io.WriteString(table, rows.String())
 	_ = table.Flush() // a strings.Builder takes everything
 	out.WriteString(r.conclusion())
 	_, err := io.WriteString(w, out.String())
 	return err
 }
 
-// conclusion is what whoever reads one line only is to know.
+// shownSpans is how many ranges of lines people are shown of a group.
+const shownSpans = 8
+
+func (g *group) lines() string {
+	shown := g.Lines[:min(shownSpans, len(g.Lines))]
+	texts := make([]string, len(shown))
+	for i, s := range shown {
+		texts[i] = s.String()
+	}
+	text := "lines "
+	if g.Count == 1 {
+		text = "line "
+	}
+	text += strings.Join(texts, ", ")
+	if more := len(g.Lines) - len(shown); more > 0 {
+		text += fmt.Sprintf(" and %d more ranges", more)
+	}
+	return text
+}
+
+// conclusion is for those who read one line only.
 func (r *Report) conclusion() string {
 	dead := r.Count(Dead)
 	switch left := r.Lines() - dead; {
@@ -105,10 +177,9 @@ func (r *Report) conclusion() string {
 	}
 }
 
-// caveat is on what "dead" rests for tokens that SlashID calls invalid.
+// caveat says on what "dead" rests for tokens that SlashID calls invalid.
 func (r *Report) caveat() string {
-	alreadyInvalid := groupOf(journal.Result{Verdict: journal.AlreadyInvalid})
-	if !slices.ContainsFunc(r.groups, func(t *tally) bool { return t.group == alreadyInvalid }) {
+	if !slices.ContainsFunc(r.Groups, func(g *group) bool { return g.Dead && g.Why == alreadyInvalid }) {
 		return ""
 	}
 	text := "ALREADY_INVALID: SlashID says so of tokens that are revoked or expired, and of those of another environment"
@@ -118,119 +189,39 @@ func (r *Report) caveat() string {
 	return text + ".\n"
 }
 
-// plural is n things.
-func plural(n int64, thing string) string {
+func plural(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// counts are the numbers of lines, in JSON. Duplicates are among the others too.
-type counts struct {
-	Lines      int64 `json:"lines"`
-	Dead       int64 `json:"dead"`
-	Rejected   int64 `json:"rejected"`
-	InProgress int64 `json:"in_progress"`
-	Unknown    int64 `json:"unknown"`
-	NotApplied int64 `json:"not_applied"`
-	NotAsked   int64 `json:"not_asked"`
-	NoToken    int64 `json:"no_token"`
-}
-
-func (r *Report) counts() counts {
-	return counts{
-		Lines: r.Lines(), Dead: r.Count(Dead), Rejected: r.Count(Rejected), InProgress: r.Count(InProgress),
-		Unknown: r.Count(Unknown), NotApplied: r.Count(NotApplied), NotAsked: r.Count(NotAsked), NoToken: r.Count(NoToken),
-	}
-}
-
-// WriteJSON writes the report as one object, with every line. The lines are written as
-// they are read, once for each group.
+// WriteJSON writes the report as one object, with every line.
 func (r *Report) WriteJSON(w io.Writer) error {
-	out := bufio.NewWriter(w)
-	head, err := json.MarshalIndent(struct {
-		About
-
-		Counts counts `json:"counts"`
-	}{r.About, r.counts()}, "", "  ")
-	if err != nil {
-		return err
-	}
-	// The rest of the object is too long to be marshalled.
-	_, _ = out.Write(head[:len(head)-len("\n}")])
-	_, _ = out.WriteString(",\n  \"groups\": [")
-	for i, t := range r.groups {
-		if err := r.writeGroup(out, t, i == 0); err != nil {
-			return err
-		}
-	}
-	_, _ = out.WriteString("\n  ],\n  \"duplicates\": [")
-	if err := r.writeDuplicates(out); err != nil {
-		return err
-	}
-	_, _ = out.WriteString("]\n}\n")
-	return out.Flush()
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	return out.Encode(r)
 }
 
-func (r *Report) writeGroup(out *bufio.Writer, t *tally, first bool) (err error) {
-	head, err := json.Marshal(struct {
-		Outcome Kind   `json:"outcome"`
-		Dead    bool   `json:"certainly_dead"`
-		Why     string `json:"why,omitempty"`
-		Count   int64  `json:"count"`
-	}{t.Kind, t.Kind == Dead, t.Why, t.count})
-	if err != nil {
-		return err
-	}
-	_, _ = fmt.Fprintf(out, "%s\n    %s, \"lines\": [", separator(first), head[:len(head)-len("}")])
-	first = true
-	for s := range spans(r.results, t.group, &err) {
-		_, _ = fmt.Fprintf(out, "%s\"%s\"", separator(first), s)
-		first = false
-	}
-	_, _ = out.WriteString("]}")
-	return err
-}
-
-func (r *Report) writeDuplicates(out *bufio.Writer) error {
-	first := true
-	for line, result := range r.results.Results() {
-		if result.Verdict == journal.Duplicate {
-			_, _ = fmt.Fprintf(out, "%s\n    {\"line\": %d, \"first\": %d}", separator(first), line, result.First)
-			first = false
-		}
-	}
-	return r.results.Err()
-}
-
-func separator(first bool) string {
-	if first {
-		return ""
-	}
-	return ","
-}
+// tempPattern is how a report is named until it is whole.
+const tempPattern = ".quash-report-*"
 
 // WriteFile writes the report as JSON to a file that only its owner can read, all of it
 // or nothing.
 func (r *Report) WriteFile(path string) (err error) {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".quash-report-*")
+	temp, err := os.CreateTemp(filepath.Dir(path), tempPattern)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = temp.Close()
-			_ = os.Remove(temp.Name())
-		}
-	}()
-	if err := errors.Join(r.WriteJSON(temp), temp.Sync()); err != nil {
+	if err := errors.Join(r.WriteJSON(temp), temp.Sync(), temp.Close()); err != nil {
+		_ = os.Remove(temp.Name())
 		return err
 	}
-	if err := temp.Close(); err != nil {
+	if err := os.Rename(temp.Name(), path); err != nil {
+		_ = os.Remove(temp.Name())
 		return err
 	}
-	return os.Rename(temp.Name(), path)
+	return nil
 }
 
 // CanWriteFile returns why WriteFile would not be able to write there.
@@ -238,7 +229,7 @@ func CanWriteFile(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is no regular file", path)
 	}
-	probe, err := os.CreateTemp(filepath.Dir(path), ".quash-report-*")
+	probe, err := os.CreateTemp(filepath.Dir(path), tempPattern)
 	if err != nil {
 		return err
 	}

@@ -5,56 +5,34 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/grpc/codes"
 
-	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/internal/bulk"
-	"github.com/quashdev/quash/internal/bulk/journal"
-	"github.com/quashdev/quash/internal/bulk/tokenlist"
 )
 
-// journalOf is the journal of a list whose lines ended so; those that are Pending have
-// not been asked about, and a Duplicate is one of line 1.
-func journalOf(t *testing.T, lines ...journal.Result) *journal.Journal {
-	t.Helper()
-	j := open(t, "")
-	for i, r := range lines {
-		line := int64(i + 1)
-		var err error
-		switch r.Verdict {
-		case journal.Problem:
-			err = j.Problem(line, r.Problem)
-		case journal.Duplicate:
-			_, err = j.Begin(line, token(0))
-		case journal.Pending:
-			_, err = j.Begin(line, token(i))
-		default:
-			if _, err = j.Begin(line, token(i)); err == nil {
-				err = j.Record(line, r)
-			}
-		}
-		if err != nil {
-			t.Fatal(err)
+// resultsOf is a list whose lines ended so. Those without a result are duplicates of
+// line 1.
+func resultsOf(results ...bulk.Result) []bulk.Line {
+	lines := make([]bulk.Line, len(results))
+	for i, result := range results {
+		lines[i] = bulk.Line{Number: int64(i + 1), Result: result}
+		if result == duplicate {
+			lines[i].First = &lines[0]
 		}
 	}
-	return j
+	return lines
 }
 
 var (
-	dead      = journal.Result{Verdict: journal.Revoked}
-	known     = journal.Result{Verdict: journal.AlreadyInvalid}
-	foreign   = journal.Result{Verdict: journal.Rejected, Reason: quashv1.ErrorReason_ERROR_REASON_TOKEN_REJECTED}
-	onItsWay  = journal.Result{Verdict: journal.InProgress, Reason: quashv1.ErrorReason_ERROR_REASON_CONSISTENCY_TIMEOUT}
-	lost      = journal.Result{Verdict: journal.Unknown, Code: codes.Unavailable}
-	refused   = journal.Result{Verdict: journal.NotApplied, Reason: quashv1.ErrorReason_ERROR_REASON_OVERLOADED}
-	broken    = journal.Result{Verdict: journal.Problem, Problem: tokenlist.NoTokenMember}
-	duplicate = journal.Result{Verdict: journal.Duplicate}
-	unasked   = journal.Result{}
+	duplicate = bulk.Result{}
+	lost      = bulk.Result{Outcome: bulk.Unknown, Why: "UNAVAILABLE"}
+	refused   = bulk.Result{Outcome: bulk.NotApplied, Why: "OVERLOADED"}
+	broken    = bulk.Result{Outcome: bulk.NoToken, Why: `has no member "token"`}
 )
 
 func about() bulk.About {
@@ -63,15 +41,6 @@ func about() bulk.About {
 		Complete: true, List: "tokens", Server: "quash:9090", Consistency: "local_region",
 		StartedAt: begun, EndedAt: begun.Add(90 * time.Second),
 	}
-}
-
-func reportOf(t *testing.T, about bulk.About, lines ...journal.Result) *bulk.Report {
-	t.Helper()
-	report, err := bulk.NewReport(about, journalOf(t, lines...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return report
 }
 
 func TestReportForPeople(t *testing.T) {
@@ -83,14 +52,14 @@ func TestReportForPeople(t *testing.T) {
 	cut.Complete, cut.WhyIncomplete, cut.ReadToLine, cut.Resumed = false, "it was interrupted", 2, true
 	for name, c := range map[string]struct {
 		about bulk.About
-		lines []journal.Result
+		lines []bulk.Result
 		want  string
 	}{
 		"nothing": {about(), nil, "0 lines of tokens, through quash:9090, consistency local_region, in 1m30s\nThe list has no tokens.\n"},
-		"one":     {about(), []journal.Result{dead}, "1 line of tokens, through quash:9090, consistency local_region, in 1m30s\n  dead  1  REVOKED  line 1\nAll tokens are dead.\n"},
+		"one":     {about(), []bulk.Result{dead}, "1 line of tokens, through quash:9090, consistency local_region, in 1m30s\n  dead  1  REVOKED  line 1\nAll tokens are dead.\n"},
 		"every kind": {
 			about(),
-			[]journal.Result{dead, dead, known, foreign, duplicate, onItsWay, lost, refused, broken, unasked, dead},
+			[]bulk.Result{dead, dead, deadBefore, isRejected, duplicate, isInProgress, lost, refused, broken, notAsked, dead},
 			"11 lines of tokens, through quash:9090, consistency local_region, in 1m30s\n" +
 				"  not applied  1  OVERLOADED             line 8\n" +
 				"  not asked    1                         line 10\n" +
@@ -105,26 +74,26 @@ func TestReportForPeople(t *testing.T) {
 		},
 		"a duplicate of what is not dead": {
 			about(),
-			[]journal.Result{lost, dead, duplicate},
+			[]bulk.Result{lost, dead, duplicate},
 			"3 lines of tokens, through quash:9090, consistency local_region, in 1m30s\n" +
 				"  unknown  2  UNAVAILABLE  lines 1, 3\n  dead     1  REVOKED      line 2\n" +
 				"1 line certainly dead; 2 lines not, or not known to be.\n",
 		},
 		"all regions": {
 			far,
-			[]journal.Result{known},
+			[]bulk.Result{deadBefore},
 			"1 line of tokens, through quash:9090, consistency all_regions, in 1m30s\n  dead  1  ALREADY_INVALID  line 1\n" +
 				alreadyInvalidAlso + "; it does not say so for all regions.\nAll tokens are dead.\n",
 		},
 		"incomplete, though all that was read is dead": {
 			cut,
-			[]journal.Result{dead, dead},
+			[]bulk.Result{dead, dead},
 			"2 lines of tokens, through quash:9090, consistency local_region, in 1m30s, after an earlier run\n  dead  2  REVOKED  lines 1-2\n" +
 				"INCOMPLETE: it was interrupted. The list was read up to line 2; the same command goes on with it.\n",
 		},
 		"many ranges": {
 			about(),
-			slicesOf(20, dead, lost),
+			slices.Repeat([]bulk.Result{dead, lost}, 20),
 			"40 lines of tokens, through quash:9090, consistency local_region, in 1m30s\n" +
 				"  unknown  20  UNAVAILABLE  lines 2, 4, 6, 8, 10, 12, 14, 16 and 12 more ranges\n" +
 				"  dead     20  REVOKED      lines 1, 3, 5, 7, 9, 11, 13, 15 and 12 more ranges\n" +
@@ -134,7 +103,7 @@ func TestReportForPeople(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var got strings.Builder
-			if err := reportOf(t, c.about, c.lines...).WriteText(&got); err != nil {
+			if err := bulk.NewReport(c.about, resultsOf(c.lines...)).WriteText(&got); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(c.want, got.String()); diff != "" {
@@ -142,14 +111,6 @@ func TestReportForPeople(t *testing.T) {
 			}
 		})
 	}
-}
-
-// slicesOf is n times the same.
-func slicesOf(n int, these ...journal.Result) (all []journal.Result) {
-	for range n {
-		all = append(all, these...)
-	}
-	return all
 }
 
 // parsed is a report as a program reads it.
@@ -177,7 +138,7 @@ func TestReportForPrograms(t *testing.T) {
 	odd.List = "a \"list\"\n\xff"
 	for name, c := range map[string]struct {
 		about bulk.About
-		lines []journal.Result
+		lines []bulk.Result
 		want  parsed
 	}{
 		"nothing": {about(), nil, parsed{
@@ -185,7 +146,7 @@ func TestReportForPrograms(t *testing.T) {
 			Counts: map[string]int64{"lines": 0, "dead": 0, "rejected": 0, "in_progress": 0, "unknown": 0, "not_applied": 0, "not_asked": 0, "no_token": 0},
 			Groups: []parsedGroup{}, Duplicates: []map[string]int{},
 		}},
-		"every kind": {odd, []journal.Result{dead, dead, known, foreign, duplicate, onItsWay, lost, refused, broken, unasked, duplicate}, parsed{
+		"every kind": {odd, []bulk.Result{dead, dead, deadBefore, isRejected, duplicate, isInProgress, lost, refused, broken, notAsked, duplicate}, parsed{
 			Complete: true, StartedAt: "2026-11-24T03:12:10Z", List: "a \"list\"\n\uFFFD",
 			Counts: map[string]int64{"lines": 11, "dead": 5, "rejected": 1, "in_progress": 1, "unknown": 1, "not_applied": 1, "not_asked": 1, "no_token": 1},
 			Groups: []parsedGroup{
@@ -204,7 +165,7 @@ func TestReportForPrograms(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "report.json")
-			if err := reportOf(t, c.about, c.lines...).WriteFile(path); err != nil {
+			if err := bulk.NewReport(c.about, resultsOf(c.lines...)).WriteFile(path); err != nil {
 				t.Fatal(err)
 			}
 			text, err := os.ReadFile(path)
@@ -225,49 +186,21 @@ func TestReportForPrograms(t *testing.T) {
 	}
 }
 
-// A report that cannot be written leaves the one before, and nothing else.
+// A report that cannot be written leaves nothing behind.
 func TestAReportIsWrittenWholeOrNotAtAll(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "report.json")
-	if err := os.WriteFile(path, []byte("before"), 0o600); err != nil {
+	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	results := journalOf(t, slicesOf(3, dead, lost)...)
-	report, err := bulk.NewReport(about(), results)
-	if err != nil {
-		t.Fatal(err)
+	if err := bulk.NewReport(about(), nil).WriteFile(path); err == nil {
+		t.Error("a directory was written over")
 	}
-	if err := results.Close(); err != nil { // so that it cannot be read any more
-		t.Fatal(err)
-	}
-	if err := report.WriteFile(path); err == nil {
-		t.Error("a journal that is closed was read")
-	}
-	if text, err := os.ReadFile(path); err != nil || string(text) != "before" {
-		t.Errorf("it is %q now, %v", text, err)
+	if err := bulk.CanWriteFile(path); err == nil {
+		t.Error("a directory can be written over")
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Errorf("there are %v, %v", entries, err)
-	}
-	if _, err := bulk.NewReport(about(), results); err == nil {
-		t.Error("what cannot be read was counted")
-	}
-}
-
-// Whatever a line ends as, it is in the report once.
-func TestEveryVerdictHasAKind(t *testing.T) {
-	t.Parallel()
-	for verdict := range journal.Verdict(journal.Verdicts) {
-		if verdict == journal.Duplicate || verdict == journal.Empty {
-			continue
-		}
-		report := reportOf(t, about(), journal.Result{Verdict: verdict, Problem: tokenlist.TooLong})
-		if n := report.Lines(); n != 1 {
-			t.Errorf("verdict %d is counted %d times", verdict, n)
-		}
-		if certain := report.Count(bulk.Dead) == 1; certain != verdict.Dead() {
-			t.Errorf("verdict %d is dead: %t", verdict, certain)
-		}
 	}
 }

@@ -19,13 +19,14 @@ import (
 // patience bounds every wait for a process. Only a process that hangs uses it up.
 const patience = time.Minute
 
-// Build builds quash into the folder dir and returns the path of the binary. It fails
-// with the compiler's output.
-func Build(ctx context.Context, dir string) (string, error) {
+// Build builds quash into the folder dir, with flags of go build, and returns the path of
+// the binary. It fails with the compiler's output.
+func Build(ctx context.Context, dir string, flags ...string) (string, error) {
 	_, self, _, _ := runtime.Caller(0)
 	root := filepath.Join(filepath.Dir(self), "..", "..")
 	binary := filepath.Join(dir, "quash")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/quash") //nolint:gosec // a path of the caller's own
+	args := append([]string{"build", "-o", binary}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/quash")...) //nolint:gosec // a path of the caller's own
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build quash: %w\n%s", err, out)

@@ -1,8 +1,8 @@
 package secrettest
 
 import (
-	"crypto/md5"  //nolint:gosec // what must be found need not be wise
-	"crypto/sha1" //nolint:gosec // likewise
+	"crypto/md5"  //nolint:gosec // to be found, not to be used
+	"crypto/sha1" //nolint:gosec // to be found, not to be used
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
@@ -15,18 +15,18 @@ import (
 	"strings"
 )
 
-// A form is a way to write bytes down. Letters may be of either case, and base64 of
-// either alphabet: where texts are compared, that makes no difference.
+// A form is a way to encode bytes. Letters may be of either case, and base64 of either
+// alphabet: comparing ignores that.
 type form struct {
 	name string
-	// write returns the bytes as they may turn up, more than one text where it
-	// depends on what stands before them.
+	// write encodes bytes. The results are several if they depend on what precedes the
+	// bytes.
 	write func(bytes string) []string
-	// least is how many characters in a row of that tell TellingRun of the bytes.
+	// least is how many characters in a row of the result give away TellingRun bytes.
 	least int
 }
 
-// textForms are those of texts alone.
+// textForms are for printable secrets.
 var textForms = []form{
 	{"as it is", once(func(s string) string { return s }), TellingRun},
 	{"escaped for a URL", escaped, TellingRun},
@@ -35,7 +35,7 @@ var textForms = []form{
 	{"escaped for HTML", once(html.EscapeString), TellingRun},
 }
 
-// byteForms are those of bytes of any kind.
+// byteForms are for all secrets.
 var byteForms = []form{
 	{"in base64", alignments, 15}, // that of 12 bytes has 15 characters to which others add nothing
 	eachByte("in hex", "%02x", ""),
@@ -52,7 +52,7 @@ var byteForms = []form{
 	eachByte("in octal escapes", `\%03o`, ""),
 }
 
-// digestForms are those in which a digest may turn up, whole or cut short.
+// digestForms are for digests, whole or cut short.
 var digestForms = []form{
 	byteForms[0],
 	{"in hex", once(func(s string) string { return hex.EncodeToString([]byte(s)) }), 16},
@@ -60,13 +60,13 @@ var digestForms = []form{
 	eachByte("in decimal", "%d", " "),
 }
 
-// digests are the hashes that somebody may take for anonymous.
+// digests are hashes that may be mistaken for anonymous.
 var digests = []struct {
 	name string
 	sum  func(text []byte) []byte
 }{
-	{"MD5", func(text []byte) []byte { d := md5.Sum(text); return d[:] }},    //nolint:gosec // see above
-	{"SHA-1", func(text []byte) []byte { d := sha1.Sum(text); return d[:] }}, //nolint:gosec // likewise
+	{"MD5", func(text []byte) []byte { d := md5.Sum(text); return d[:] }},    //nolint:gosec // to be found
+	{"SHA-1", func(text []byte) []byte { d := sha1.Sum(text); return d[:] }}, //nolint:gosec // to be found
 	{"SHA-256", func(text []byte) []byte { d := sha256.Sum256(text); return d[:] }},
 	{"SHA-512", func(text []byte) []byte { d := sha512.Sum512(text); return d[:] }},
 }

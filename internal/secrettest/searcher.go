@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// A Secret is a text that must not be told, and what to call it where it is.
+// A Secret is a text that must not appear, and its name for messages.
 type Secret struct{ Name, Text string }
 
 // OfToken returns what is secret of a JWT: the whole of it, its parts, which may be
@@ -55,19 +55,16 @@ const windowLen = 8
 // many forms, and its digests. It is safe for concurrent use.
 type Searcher struct {
 	forms []written
-	known map[string]bool // the texts of forms
-	// windows are where in forms some windowLen characters stand: so many of each
-	// form that any telling run of it has one.
+	// windows are positions of windowLen characters in forms, so many of each form that any
+	// telling run of it has one.
 	windows map[uint64][]position
-	// mayHave tells most texts that are in no form apart, and fast.
-	mayHave [1 << 15]uint64
 }
 
-// written is a form of a secret.
+// written is a secret in a form.
 type written struct {
 	what  string
 	text  []byte
-	least int // how much of it in a row is telling
+	least int // how many characters in a row give it away
 }
 
 type position struct{ form, offset int }
@@ -75,7 +72,7 @@ type position struct{ form, offset int }
 // NewSearcher returns a searcher for the secrets, none of which may be shorter than
 // TellingRun: that could be found anywhere.
 func NewSearcher(secrets ...Secret) *Searcher {
-	s := &Searcher{known: map[string]bool{}, windows: map[uint64][]position{}}
+	s := &Searcher{windows: map[uint64][]position{}}
 	for _, secret := range secrets {
 		if len(secret.Text) < TellingRun {
 			panic("secrettest: " + secret.Name + " is too short to be told from chance")
@@ -100,32 +97,21 @@ func NewSearcher(secrets ...Secret) *Searcher {
 func (s *Searcher) add(what string, f form, bytes string) {
 	for _, text := range f.write(bytes) {
 		folded := fold(text)
-		if s.known[string(folded)] {
-			continue
-		}
-		s.known[string(folded)] = true
 		least := min(f.least, len(folded))
 		s.forms = append(s.forms, written{what + " " + f.name, folded, least})
 		last := len(folded) - windowLen
 		for offset := 0; offset <= last; offset += least - windowLen + 1 {
 			key := binary.LittleEndian.Uint64(folded[offset:])
 			s.windows[key] = append(s.windows[key], position{len(s.forms) - 1, offset})
-			bit := bitOf(key)
-			s.mayHave[bit/64] |= 1 << (bit % 64)
 		}
 	}
 }
 
-// Find says what text tells of the secrets, and where in it; "" when that is
-// nothing.
+// Find says which secret text holds, in which form, and where; "" if none.
 func (s *Searcher) Find(text string) (what string, at int) {
 	folded := fold(text)
 	for i := range max(0, len(folded)-windowLen+1) {
-		key := binary.LittleEndian.Uint64(folded[i:])
-		if bit := bitOf(key); s.mayHave[bit/64]&(1<<(bit%64)) == 0 {
-			continue
-		}
-		for _, p := range s.windows[key] {
+		for _, p := range s.windows[binary.LittleEndian.Uint64(folded[i:])] {
 			f := s.forms[p.form]
 			before := sharedSuffix(folded[:i], f.text[:p.offset])
 			after := sharedPrefix(folded[i:], f.text[p.offset:])
@@ -136,8 +122,6 @@ func (s *Searcher) Find(text string) (what string, at int) {
 	}
 	return "", 0
 }
-
-func bitOf(key uint64) uint64 { return key * 0x9e3779b97f4a7c15 >> 43 }
 
 // fold makes the same of what differs only in case, or in the alphabet of base64.
 func fold(text string) []byte {

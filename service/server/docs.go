@@ -22,10 +22,14 @@ var docsHeader = http.Header{
 	"Referrer-Policy":              {"no-referrer"},
 }
 
-// newPages are the documents of REST by their path: the description of the API, and
-// where it is asked for the page to read it and to try it.
+// newPages returns the pages of REST by their path: the description of the API, and if
+// docs is set the explorer.
 func newPages(docs bool) (map[string]*page, error) {
-	pages := map[string]*page{openAPIPath: newPage(jsonType, openAPI, nil)}
+	document, err := openAPI()
+	if err != nil {
+		return nil, err
+	}
+	pages := map[string]*page{openAPIPath: newPage(jsonType, document, nil)}
 	if !docs {
 		return pages, nil
 	}

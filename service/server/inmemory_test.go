@@ -17,10 +17,10 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/quashdev/quash/internal/pkitest"
+	"github.com/quashdev/quash/internal/telemetry"
 	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/slashid"
-	"github.com/quashdev/quash/service/telemetry"
 )
 
 // revokesAll revokes every token at once.

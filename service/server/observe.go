@@ -16,8 +16,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/telemetry"
 	"github.com/quashdev/quash/service"
-	"github.com/quashdev/quash/service/telemetry"
 )
 
 // meterName is the scope of this package's metrics.

@@ -23,11 +23,11 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/internal/pkitest"
 	"github.com/quashdev/quash/internal/quashtest"
+	"github.com/quashdev/quash/internal/telemetry"
 	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
 	"github.com/quashdev/quash/service/slashid"
-	"github.com/quashdev/quash/service/telemetry"
 )
 
 // Every call is counted once, by what its caller was told, and has one line in the log,

@@ -3,24 +3,35 @@ package server
 import (
 	"bytes"
 	"crypto/sha256"
-	_ "embed" // for openapi.json
+	_ "embed" // for openapi.yaml
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
+	"sync"
 	"time"
+
+	"go.yaml.in/yaml/v4"
 
 	"github.com/quashdev/quash/service"
 )
 
 const openAPIPath = "/openapi.json"
 
-// openAPI describes both REST routes. make docs writes it.
-//
-//go:embed openapi.json
-var openAPI []byte
+//go:embed openapi.yaml
+var openAPIYAML []byte
 
-// page is a document that REST serves beside the doors. It is the same for everyone,
-// and holds no secret.
+// openAPI is the description of both REST routes, as JSON: browsers read no YAML.
+var openAPI = sync.OnceValues(func() ([]byte, error) {
+	var document any
+	if err := yaml.Load(openAPIYAML, &document); err != nil {
+		return nil, fmt.Errorf("openapi.yaml: %w", err)
+	}
+	return json.MarshalIndent(document, "", "  ")
+})
+
+// page is a document that REST serves. It is the same for everyone, and holds no secret.
 type page struct {
 	contentType string
 	content     []byte

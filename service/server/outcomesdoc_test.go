@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "write docs/outcomes.md instead of check
 
 const outcomesDoc = "../../docs/outcomes.md"
 
-// docs/outcomes.md is written from the table that the code answers by.
+// docs/outcomes.md is written from the outcome table.
 func TestOutcomesDoc(t *testing.T) {
 	t.Parallel()
 	want := renderOutcomes()
@@ -24,12 +24,8 @@ func TestOutcomesDoc(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := os.ReadFile(outcomesDoc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want {
-		t.Errorf("%s is stale; make docs writes it anew", outcomesDoc)
+	if got, err := os.ReadFile(outcomesDoc); err != nil || string(got) != want {
+		t.Errorf("%s is stale (%v); make docs writes it", outcomesDoc, err)
 	}
 }
 

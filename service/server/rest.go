@@ -22,9 +22,9 @@ import (
 
 	gateway "github.com/quashdev/quash/gen/gateway/quash/v1"
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/telemetry"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/slashid"
-	"github.com/quashdev/quash/service/telemetry"
 )
 
 // forwardedHeaders are the request headers that grpc-gateway gets to see, and makes

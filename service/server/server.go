@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/health"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
-	"github.com/quashdev/quash/service/telemetry"
+	"github.com/quashdev/quash/internal/telemetry"
 )
 
 // Service is what is served. It outlasts its callers: where one has gone, what it

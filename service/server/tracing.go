@@ -20,7 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
-	"github.com/quashdev/quash/service/telemetry"
+	"github.com/quashdev/quash/internal/telemetry"
 )
 
 // tracing makes a span and the semantic conventions' metric of each call. Only of

@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// errWithheld replaces an error whose text may come from the peer.
-var errWithheld = errors.New("an HTTP error, such as a broken answer or a refused stream; its text is withheld, because it may repeat the request")
+// errHTTP replaces an error whose text may come from the peer.
+var errHTTP = errors.New("an HTTP error, such as a broken answer or a refused stream; its text is left out, because it may repeat the request")
 
 // constantTexts are errors of net/http that have no type of their own, and always the
 // same text.
@@ -55,7 +55,7 @@ func publicCause(err error) error {
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return timeout
 	}
-	return errWithheld
+	return errHTTP
 }
 
 // certificateCause is what is wrong with a peer's certificate, without the names
@@ -68,7 +68,7 @@ func certificateCause(err error) error {
 		return x509.UnknownAuthorityError{} // its hint is such a name
 	}
 	if wrong, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		if wrong.Reason != x509.Expired { // which tells times
+		if wrong.Reason != x509.Expired { // whose detail is times
 			wrong.Detail = "see the certificate"
 		}
 		return x509.CertificateInvalidError{Reason: wrong.Reason, Detail: wrong.Detail}

@@ -11,7 +11,7 @@ import (
 //
 // Every member of it may be missing, and other APIs' errors look alike. So it is
 // one when an error in it has an httpcode, or when it holds nothing that SlashID's
-// does not. What is not, is nobody's word for anything.
+// does not. Anything else says nothing about the token.
 func isEnvelope(body []byte) bool {
 	var envelope map[string]json.RawMessage
 	if len(body) == 0 || json.Unmarshal(body, &envelope) != nil {

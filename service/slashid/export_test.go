@@ -14,7 +14,6 @@ const (
 	BodyPatience  = bodyPatience
 	MaxBody       = maxBody
 	MaxRetryAfter = maxRetryAfter
-	MinRetryAfter = minRetryAfter
 	DoubtAfter    = doubtAfter
 	MaxSends      = maxSends
 	PingAfter     = pingAfter

@@ -9,14 +9,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/quashdev/quash/internal/secrettest"
 	"github.com/quashdev/quash/service/slashid"
 )
 
 // Whatever bytes a peer answers with, the result comes in time, is plausible, and tells
 // no secret, not even a piece of one.
 func FuzzRevokeAnswer(f *testing.F) {
-	req := aRequestWithCredentials()
+	req := aRequest()
 	for _, broken := range brokenAnswers {
 		for _, secret := range []string{token, tokenClaims[4:16], apiKey, apiKey[7:19]} {
 			f.Add(strings.NewReplacer("SECRET", secret, "\n", "\r\n").Replace(broken))
@@ -41,7 +40,8 @@ func FuzzRevokeAnswer(f *testing.F) {
 	id := regexp.MustCompile(`^[A-Za-z0-9._-]{0,64}$`)
 	f.Fuzz(func(t *testing.T, answer string) {
 		synctest.Test(t, func(t *testing.T) {
-			client, peer := newPeer(t, func(c *peerConn) {
+			client := newClient(t, "http://slashid.test")
+			peer := connectPeer(t, client, func(c *peerConn) {
 				c.readRequest()
 				_, _ = io.WriteString(c, answer)
 				time.Sleep(2 * slashid.BodyPatience)
@@ -57,16 +57,10 @@ func FuzzRevokeAnswer(f *testing.F) {
 			if got.Err != nil {
 				checkNoAnswer(t, got, true)
 			} else if !got.Sent || got.Resent || got.Status < 0 || got.Status > 999 || !id.MatchString(got.CorrelationID) ||
-				got.RetryAfter < 0 || got.RetryAfter > slashid.MaxRetryAfter {
+				got.RetryAfter < 0 || got.RetryAfter > slashid.MaxRetryAfter || got.RetryAfter%time.Second != 0 {
 				t.Errorf("got %+v", got)
 			}
-			text := fmt.Sprintf("%+v %v %#v", got, got.Err, got.Err)
 			checkTellsNothing(t, got)
-			for _, secret := range []string{token, apiKey, "Bearer " + token} {
-				if run := secrettest.SharedRun(text, secret); run != "" {
-					t.Errorf("%q is told in %q", run, text)
-				}
-			}
 		})
 	})
 }

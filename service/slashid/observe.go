@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -21,8 +20,8 @@ import (
 const scope = "github.com/quashdev/quash/service/slashid"
 
 // observer makes a span and a duration of each request, as the semantic conventions for
-// HTTP clients want them. otelhttp does the same for a seventh of what a call costs,
-// because it works out every attribute anew (docs/decisions.md).
+// HTTP clients want them. otelhttp does the same for a seventh of what a call costs
+// (docs/decisions.md).
 type observer struct {
 	tracer     trace.Tracer
 	propagator propagation.TextMapPropagator
@@ -30,8 +29,6 @@ type observer struct {
 
 	common    []attribute.KeyValue
 	spanStart []trace.SpanStartOption
-	// sets has the attribute set of each end that was seen. There are few.
-	sets sync.Map // of requestEnd to metric.MeasurementOption
 }
 
 func newObserver(t Telemetry, u *url.URL) *observer {
@@ -75,43 +72,43 @@ func (o *observer) begin(ctx context.Context, h http.Header) (context.Context, *
 
 // end observes the end of the request: an answer or an error.
 func (o *observation) end(ctx context.Context, resp *http.Response, err error) {
-	end := requestEnd{err: errorType(err)}
-	if resp != nil {
-		end.protocol, end.status = resp.ProtoMajor, resp.StatusCode
-	}
-	o.duration.Record(ctx, time.Since(o.begun).Seconds(), o.setOf(end))
+	attrs := endAttributes(resp, err)
 	if o.span.IsRecording() {
-		o.span.SetAttributes(end.attributes()...)
+		o.span.SetAttributes(attrs...)
 		switch {
 		case err != nil:
 			o.span.SetStatus(codes.Error, err.Error())
-		case end.status >= http.StatusBadRequest:
+		case resp.StatusCode >= http.StatusBadRequest:
 			o.span.SetStatus(codes.Error, "")
 		}
 	}
 	o.span.End()
+	o.duration.Record(ctx, time.Since(o.begun).Seconds(), metric.WithAttributes(append(attrs, o.common...)...))
 }
 
-func (o *observer) setOf(end requestEnd) metric.MeasurementOption {
-	if known, ok := o.sets.Load(end); ok {
-		return known.(metric.MeasurementOption) //nolint:forcetypeassert // nothing else is in it
+// endAttributes describe the end of a request.
+func endAttributes(resp *http.Response, err error) []attribute.KeyValue {
+	if err != nil {
+		return []attribute.KeyValue{semconv.ErrorTypeKey.String(errorType(err))}
 	}
-	option := metric.WithAttributeSet(attribute.NewSet(append(end.attributes(), o.common...)...))
-	o.sets.Store(end, option)
-	return option
-}
-
-// requestEnd distinguishes the ends of requests in metrics.
-type requestEnd struct {
-	protocol, status int
-	err              string
+	version := strconv.Itoa(resp.ProtoMajor)
+	if resp.ProtoMajor == 1 {
+		version = "1.1"
+	}
+	attrs := []attribute.KeyValue{
+		semconv.HTTPResponseStatusCode(resp.StatusCode),
+		semconv.NetworkProtocolName("http"),
+		semconv.NetworkProtocolVersion(version),
+	}
+	if resp.StatusCode >= http.StatusBadRequest {
+		attrs = append(attrs, semconv.ErrorTypeKey.String(strconv.Itoa(resp.StatusCode)))
+	}
+	return attrs
 }
 
 // errorType names why there was no answer.
 func errorType(err error) string {
 	switch {
-	case err == nil:
-		return ""
 	case errors.Is(err, context.Canceled):
 		return "canceled"
 	case errors.Is(err, context.DeadlineExceeded):
@@ -121,23 +118,4 @@ func errorType(err error) string {
 	default:
 		return "connection"
 	}
-}
-
-func (e requestEnd) attributes() []attribute.KeyValue {
-	if e.err != "" {
-		return []attribute.KeyValue{semconv.ErrorTypeKey.String(e.err)}
-	}
-	version := strconv.Itoa(e.protocol)
-	if e.protocol == 1 {
-		version = "1.1"
-	}
-	attrs := []attribute.KeyValue{
-		semconv.HTTPResponseStatusCode(e.status),
-		semconv.NetworkProtocolName("http"),
-		semconv.NetworkProtocolVersion(version),
-	}
-	if e.status >= http.StatusBadRequest {
-		attrs = append(attrs, semconv.ErrorTypeKey.String(strconv.Itoa(e.status)))
-	}
-	return attrs
 }

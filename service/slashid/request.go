@@ -64,36 +64,29 @@ type Credentials struct {
 	OrgID         string // SlashID-OrgID
 }
 
-// Values of headers that all requests share. net/http does not change them.
-var (
-	applicationJSON = []string{"application/json"}
-	identity        = []string{"identity"}
-	userAgent       = []string{"quash"}
-)
-
-// header returns the headers of the request, with room for those of a trace.
+// header returns the headers of the request. Empty values are not sent.
 func (r *Request) header() http.Header {
-	h := make(http.Header, 16)
-	h["Accept"] = applicationJSON
-	h["Accept-Encoding"] = identity // or a proxy might compress the answer
-	h["Content-Type"] = applicationJSON
-	h["User-Agent"] = userAgent
+	h := http.Header{}
+	for key, value := range map[string]string{
+		"Accept":                 "application/json",
+		"Accept-Encoding":        "identity", // or a proxy might compress the answer
+		"Content-Type":           "application/json",
+		"User-Agent":             "quash",
+		HeaderConsistency:        string(r.Consistency),
+		HeaderConsistencyTimeout: strconv.FormatInt(int64(r.Timeout/time.Second), 10),
+		HeaderSDKVersion:         r.SDKVersion,
+		HeaderAPIKey:             r.Credentials.APIKey.Reveal(),
+		HeaderAuthorization:      r.Credentials.Authorization.Reveal(),
+		HeaderOrgID:              r.Credentials.OrgID,
+	} {
+		if value != "" {
+			h.Set(key, value)
+		}
+	}
 	// It is not sent. It has net/http send the request again if a kept-alive connection
 	// turns out to be closed, which for a POST it does not otherwise.
 	h["Idempotency-Key"] = nil
-	setIfPresent(h, HeaderConsistency, string(r.Consistency))
-	setIfPresent(h, HeaderConsistencyTimeout, strconv.FormatInt(int64(r.Timeout/time.Second), 10))
-	setIfPresent(h, HeaderSDKVersion, r.SDKVersion)
-	setIfPresent(h, HeaderAPIKey, r.Credentials.APIKey.Reveal())
-	setIfPresent(h, HeaderAuthorization, r.Credentials.Authorization.Reveal())
-	setIfPresent(h, HeaderOrgID, r.Credentials.OrgID)
 	return h
-}
-
-func setIfPresent(h http.Header, key, value string) {
-	if value != "" {
-		h[key] = []string{value}
-	}
 }
 
 // maxSends is how often net/http may send one request. What is declared unprocessed

@@ -9,7 +9,7 @@ import (
 
 // The least and the most that an answer can ask for. Neither 0 nor a date in the past
 // can mean that the request should come again at once: a client that was refused would
-// loop. A day is longer than anybody waits, and an hour in the wrong unit must not
+// loop. A day is longer than any caller waits, and an hour in the wrong unit must not
 // overflow.
 const (
 	minRetryAfter = time.Second

@@ -50,23 +50,23 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalText implements [encoding.TextMarshaler], which encoding/json uses too.
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// tellingRun is how many bytes in a row tell something of a secret. Shorter runs
+// revealingRun is how many bytes in a row reveal something of a secret. Shorter runs
 // turn up in any text by chance.
-const tellingRun = 12
+const revealingRun = 12
 
-// OccursIn reports whether text tells something of the secret: all of it where it
-// is short, else any tellingRun bytes in a row. The parts of a JWT are as private
+// OccursIn reports whether text reveals something of the secret: all of it where it
+// is short, else any revealingRun bytes in a row. The parts of a JWT are as private
 // as the whole, and so are pieces of them.
 func (s Secret) OccursIn(text string) bool {
 	secret := s.Reveal()
 	if secret == "" {
 		return false
 	}
-	if len(secret) <= tellingRun {
+	if len(secret) <= revealingRun {
 		return strings.Contains(text, secret)
 	}
-	for i := range len(text) - tellingRun + 1 {
-		if strings.Contains(secret, text[i:i+tellingRun]) {
+	for i := range len(text) - revealingRun + 1 {
+		if strings.Contains(secret, text[i:i+revealingRun]) {
 			return true
 		}
 	}

@@ -2,7 +2,6 @@ package slashid_test
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -26,52 +25,44 @@ import (
 // request, and a duration. What a peer wrote is in none of them.
 func TestTelemetry(t *testing.T) {
 	t.Parallel()
-	const http1 = " network.protocol.name=http network.protocol.version=1.1 server.address=127.0.0.1"
 	for name, tt := range map[string]struct {
-		answer func(w http.ResponseWriter, r *http.Request)
+		answer string
 		status codes.Code
 		cause  string
 		attrs  string
 	}{
 		"204": {
-			func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
-			codes.Unset, "", "http.request.method=POST http.response.status_code=204" + http1,
-		},
-		"503": {
-			func(w http.ResponseWriter, _ *http.Request) { http.Error(w, token, http.StatusServiceUnavailable) },
-			codes.Error, "", "error.type=503 http.request.method=POST http.response.status_code=503" + http1,
+			"HTTP/1.1 204 " + token + "\n\n", codes.Unset, "",
+			"http.response.status_code=204 network.protocol.name=http network.protocol.version=1.1",
 		},
 		"a body that breaks off": {
-			func(w http.ResponseWriter, r *http.Request) {
-				write(t, w, r, "HTTP/1.1 400 "+token+"\r\nTransfer-Encoding: chunked\r\n\r\n"+token+"\r\n")
-			},
-			codes.Error, "", "error.type=400 http.request.method=POST http.response.status_code=400" + http1,
+			"HTTP/1.1 400 " + token + "\nTransfer-Encoding: chunked\n\n" + token + "\n", codes.Error, "",
+			"error.type=400 http.response.status_code=400 network.protocol.name=http network.protocol.version=1.1",
 		},
-		"no HTTP": {
-			func(w http.ResponseWriter, r *http.Request) { write(t, w, r, token+"\r\n\r\n") },
-			codes.Error, "an HTTP error", "error.type=connection http.request.method=POST server.address=127.0.0.1",
-		},
-		"not sent": {nil, codes.Error, slashid.ErrNotSent.Error(), "error.type=not_sent http.request.method=POST server.address=127.0.0.1"},
+		"no HTTP":  {token + "\n\n", codes.Error, "an HTTP error", "error.type=connection"},
+		"not sent": {"", codes.Error, slashid.ErrNotSent.Error(), "error.type=not_sent"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			traceparents := make(chan string, 1)
-			server := startServer(t, func(w http.ResponseWriter, r *http.Request) {
-				traceparents <- r.Header.Get("Traceparent")
-				if tt.answer != nil {
-					tt.answer(w, r)
-				}
-			})
 			spans, reader := tracetest.NewInMemoryExporter(), sdkmetric.NewManualReader()
 			tracers := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
-			client := newClientWith(t, server.URL, slashid.Config{Telemetry: slashid.Telemetry{
-				Tracers:    tracers,
-				Meters:     sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
-				Propagator: propagation.TraceContext{},
-			}})
+			client := newClient(t, "http://slashid.test", func(cfg *slashid.Config) {
+				cfg.Telemetry = slashid.Telemetry{
+					Tracers:    tracers,
+					Meters:     sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
+					Propagator: propagation.TraceContext{},
+				}
+			})
+			traceparent := ""
+			connectPeer(t, client, func(c *peerConn) {
+				if req := c.readRequest(); req != nil {
+					traceparent = req.Header.Get("Traceparent")
+					c.write(tt.answer)
+				}
+			})
 			ctx, call := tracers.Tracer("test").Start(t.Context(), "call")
-			req := aRequestWithCredentials()
-			req.BeforeSend = func() bool { return tt.answer != nil }
+			req := aRequest()
+			req.BeforeSend = func() bool { return tt.answer != "" }
 
 			client.Revoke(ctx, req)
 
@@ -87,78 +78,52 @@ func TestTelemetry(t *testing.T) {
 				t.Errorf("the status is %v, want %v %s", span.Status, tt.status, tt.cause)
 			}
 			want := "00-" + call.SpanContext().TraceID().String() + "-" + span.SpanContext.SpanID().String() + "-01"
-			if tt.answer != nil && <-traceparents != want {
-				t.Errorf("SlashID does not get %q", want)
+			if tt.answer != "" && traceparent != want {
+				t.Errorf("SlashID gets %q, want %q", traceparent, want)
 			}
-			for place, attrs := range map[string][]attribute.KeyValue{"span": span.Attributes, "duration": durations(t, collect(t, reader))} {
-				if got := text(attrs); got != tt.attrs {
-					t.Errorf("the %s has %s, want %s", place, got, tt.attrs)
-				}
+			common := " http.request.method=POST server.address=slashid.test server.port=80"
+			if got, want := text(span.Attributes), tt.attrs+common+" url.full=http://slashid.test/token/revoke"; got != want {
+				t.Errorf("the span has %s, want %s", got, want)
+			}
+			durations := metrics(t, reader)["http.client.request.duration"].(metricdata.Histogram[float64]).DataPoints
+			if len(durations) != 1 || durations[0].Count != 1 || text(durations[0].Attributes.ToSlice()) != tt.attrs+common+" url.scheme=http" {
+				t.Errorf("the durations are %+v", durations)
 			}
 		})
 	}
 }
 
-// text is attributes without those that depend on the port of a server.
+// text is attributes in order: those of the answer, and then those of the request.
 func text(attrs []attribute.KeyValue) string {
-	var all []string
+	var answer, request []string
 	for _, attr := range attrs {
-		if attr.Key != "server.port" && attr.Key != "url.full" && attr.Key != "url.scheme" {
-			all = append(all, string(attr.Key)+"="+attr.Value.String())
+		word := string(attr.Key) + "=" + attr.Value.String()
+		switch name := string(attr.Key); {
+		case strings.HasPrefix(name, "server."), strings.HasPrefix(name, "url."), name == "http.request.method":
+			request = append(request, word)
+		default:
+			answer = append(answer, word)
 		}
 	}
-	slices.Sort(all)
-	return strings.Join(all, " ")
+	slices.Sort(answer)
+	slices.Sort(request)
+	return strings.Join(append(answer, request...), " ")
 }
 
-func collect(t *testing.T, reader sdkmetric.Reader) (all metricdata.ResourceMetrics) {
+// metrics returns all metrics by their names.
+func metrics(t *testing.T, reader sdkmetric.Reader) map[string]metricdata.Aggregation {
 	t.Helper()
+	var all metricdata.ResourceMetrics
 	if err := reader.Collect(t.Context(), &all); err != nil {
 		t.Fatal(err)
 	}
-	return all
-}
-
-// sum adds the points of a metric.
-func sum(all metricdata.ResourceMetrics, name string) (total int64) {
+	byName := map[string]metricdata.Aggregation{}
 	for _, scope := range all.ScopeMetrics {
 		for _, m := range scope.Metrics {
-			if data, ok := m.Data.(metricdata.Sum[int64]); ok && m.Name == name {
-				for _, p := range data.DataPoints {
-					total += p.Value
-				}
-			}
+			byName[m.Name] = m.Data
 		}
 	}
-	return total
-}
-
-// durations returns the attributes of the only duration of a request.
-func durations(t *testing.T, all metricdata.ResourceMetrics) []attribute.KeyValue {
-	t.Helper()
-	for _, scope := range all.ScopeMetrics {
-		for _, m := range scope.Metrics {
-			data, ok := m.Data.(metricdata.Histogram[float64])
-			if ok && m.Name == "http.client.request.duration" && len(data.DataPoints) == 1 && data.DataPoints[0].Count == 1 {
-				return data.DataPoints[0].Attributes.ToSlice()
-			}
-		}
-	}
-	t.Error("there is no duration, or more than one")
-	return nil
-}
-
-// write answers r with a text, and closes the connection.
-func write(t *testing.T, w http.ResponseWriter, r *http.Request, text string) {
-	t.Helper()
-	_, _ = io.Copy(io.Discard, r.Body)
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		t.Errorf("%s: %v", r.URL, err)
-		return
-	}
-	defer conn.Close()
-	_, _ = conn.Write([]byte(text))
+	return byName
 }
 
 // Connections are counted while they are open, attempts to open one by what they come
@@ -167,24 +132,27 @@ func TestTraffic(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		reader := sdkmetric.NewManualReader()
-		client := newClientWith(t, "http://slashid.test", slashid.Config{Telemetry: slashid.Telemetry{
-			Meters: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
-		}})
-		check := func(when string, connections, opened, streams int64) {
+		client := newClient(t, "http://slashid.test", func(cfg *slashid.Config) {
+			cfg.Telemetry.Meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+		})
+		check := func(when string, want ...int64) {
 			t.Helper()
-			all := collect(t, reader)
-			got := [3]int64{
-				sum(all, "quash.upstream.connections"), sum(all, "quash.upstream.connections.opened"), sum(all, "quash.upstream.streams"),
-			}
-			if want := [3]int64{connections, opened, streams}; got != want {
-				t.Errorf("%s: got %v, want %v", when, got, want)
+			all := metrics(t, reader)
+			for i, name := range []string{"quash.upstream.connections", "quash.upstream.connections.opened", "quash.upstream.streams"} {
+				got := int64(0)
+				for _, p := range all[name].(metricdata.Sum[int64]).DataPoints {
+					got += p.Value
+				}
+				if got != want[i] {
+					t.Errorf("%s, %s is %d, want %d", when, name, got, want[i])
+				}
 			}
 		}
 		check("at first", 0, 0, 0)
 		peer := connectPeer(t, client, func(c *peerConn) {
-			for c.readRequest() != nil {
+			for stream := range c.requests() {
 				check("during a request", 1, 1, 1)
-				c.answer(revoked)
+				c.answer(stream, http.StatusNoContent)
 			}
 		})
 		for range 2 {

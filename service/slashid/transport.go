@@ -102,8 +102,8 @@ func (c *Client) newTransport() *transport {
 	return t
 }
 
-// checkProxy has the cause tell the status of a proxy that refuses to connect. Its text
-// is the proxy's, and is not told.
+// checkProxy puts the status of a proxy that refuses to connect into the cause. Its text
+// is the proxy's, and is left out.
 func checkProxy(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
 	if answer.StatusCode == http.StatusOK {
 		return nil
@@ -177,12 +177,10 @@ func (c *Client) roundTrip(ctx context.Context, t *transport, header http.Header
 			}
 		},
 	})
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "", nil)
-	if err != nil {
-		return nil, err
-	}
 	reader := b.reader()
-	req.URL, req.Header = c.url, header
-	req.Body, req.GetBody, req.ContentLength = reader, b.again, int64(len(reader.rest))
-	return t.http.RoundTrip(req)
+	req := &http.Request{
+		Method: http.MethodPost, URL: c.url, Host: c.url.Host, Header: header,
+		Body: reader, GetBody: b.again, ContentLength: int64(len(reader.rest)),
+	}
+	return t.http.RoundTrip(req.WithContext(ctx))
 }

@@ -1,16 +1,35 @@
 package tokenlist
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+)
 
 // maxToken is the longest token that quash takes, in bytes.
 const maxToken = 16 << 10
 
-var byteOrderMark = []byte("\uFEFF")
+// Problem is why a line has no token to revoke: words to put after the line's number,
+// which have nothing of the line. "" is none.
+type Problem string
 
-// parse returns the token of a line, or why it has none; neither of an empty one.
-// A byte order mark may stand before any line, for lists are made of others.
+// The problems that there are.
+const (
+	TooLong       Problem = "is longer than any token"
+	NoTokenChars  Problem = "has characters that no token has"
+	BadJSON       Problem = "begins like an object of JSON, and is not one"
+	NoTokenMember Problem = `has no member "token"`
+	TokenNoString Problem = `has a member "token" that is not a string`
+	EmptyToken    Problem = "has an empty token"
+	WrapBegins    Problem = "looks like the beginning of a token that was wrapped, and goes on in the next line"
+	WrapGoesOn    Problem = "looks like a further part of a token that was wrapped, and begins in a line before"
+	JSONPart      Problem = "looks like a part of a longer text in JSON: write a token a line, as jq -r does"
+	BearerPrefix  Problem = `begins with "Bearer": leave the token only`
+)
+
+// parse returns the token of a line, or why it has none; neither for an empty line.
 func parse(text []byte) (string, Problem) {
-	text = bytes.TrimSpace(bytes.TrimPrefix(text, byteOrderMark))
+	text = trim(text)
 	switch {
 	case len(text) == 0:
 		return "", ""
@@ -18,14 +37,17 @@ func parse(text []byte) (string, Problem) {
 		return parseObject(text)
 	case isJSONPart(text):
 		return "", JSONPart
-	case len(text) > len(bearer) && bytes.EqualFold(text[:len(bearer)], bearer):
+	case len(text) > len("Bearer ") && bytes.EqualFold(text[:len("Bearer ")], []byte("Bearer ")):
 		return "", BearerPrefix
 	}
 	return checked(string(unquoted(text)))
 }
 
-// bearer is what a token has before it in the header of a request.
-var bearer = []byte("Bearer ")
+// trim removes white space, and a byte order mark: lists are joined from others, so one
+// may stand before any line.
+func trim(text []byte) []byte {
+	return bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\uFEFF")))
+}
 
 // isJSONPart reports whether a line looks like one of an array, or of an object over
 // several lines.
@@ -39,10 +61,9 @@ func isJSONPart(text []byte) bool {
 	return false
 }
 
-// tooLong is what is wrong with a line that is longer than any, of which text is the
-// beginning.
+// tooLong is the problem of a line of which text is the beginning.
 func tooLong(text []byte) Problem {
-	if bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(text, byteOrderMark)), []byte("[")) {
+	if bytes.HasPrefix(trim(text), []byte("[")) {
 		return JSONPart
 	}
 	return TooLong
@@ -55,27 +76,39 @@ func checked(token string) (string, Problem) {
 		return "", EmptyToken
 	case len(token) > maxToken:
 		return "", TooLong
-	}
-	for i := range len(token) {
-		if !tokenCharacters[token[i]] {
-			return "", NoTokenChars
-		}
+	case strings.ContainsFunc(token, func(r rune) bool { return !isTokenChar(r) }):
+		return "", NoTokenChars
 	}
 	return token, ""
 }
 
-var tokenCharacters = func() (is [256]bool) {
-	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") {
-		is[c] = true
-	}
-	return is
-}()
+func isTokenChar(r rune) bool {
+	return 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '.' || r == '_' || r == '-'
+}
 
-// unquoted takes one pair of quotes off.
+// unquoted removes one pair of quotes.
 func unquoted(text []byte) []byte {
 	last := len(text) - 1
 	if last > 0 && text[0] == text[last] && (text[0] == '"' || text[0] == '\'') {
 		return text[1:last]
 	}
 	return text
+}
+
+// parseObject returns the token of a line that begins like a JSON object. A map has names
+// as they are written: decoding into a struct would take a member "Token" too.
+func parseObject(text []byte) (string, Problem) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(text, &members); err != nil {
+		return "", BadJSON
+	}
+	member, ok := members["token"]
+	if !ok {
+		return "", NoTokenMember
+	}
+	var token *string
+	if err := json.Unmarshal(member, &token); err != nil || token == nil {
+		return "", TokenNoString
+	}
+	return checked(*token)
 }

@@ -2,11 +2,11 @@ package tokenlist
 
 import "strings"
 
-// part is what can be told of a line that may be a part of a token.
+// part describes a line that may be a part of a token.
 type part struct {
 	// token is whether the line has a token at all.
 	token bool
-	// begins is whether it begins like a JWT: with an object of JSON, in base64.
+	// begins is whether it begins like a JWT: with a JSON object, in base64.
 	begins bool
 	// whole is whether it begins so and has all three parts of a JWT.
 	whole bool
@@ -15,37 +15,48 @@ type part struct {
 	dotLast bool
 }
 
-func partOf(line Line) part {
-	token := line.Token
-	header, rest, _ := strings.Cut(token, ".")
-	claims, signature, _ := strings.Cut(rest, ".")
+func partOf(token string) part {
 	begins := strings.HasPrefix(token, "ey") || strings.HasPrefix(token, "ew")
 	return part{
 		token:   token != "",
 		begins:  begins,
-		whole:   begins && header != "" && claims != "" && signature != "" && !strings.Contains(signature, "."),
+		whole:   begins && isJWT(token),
 		dots:    strings.Count(token, "."),
 		dotLast: strings.HasSuffix(token, "."),
 	}
 }
 
-// wrap is a token that the line before may be a part of.
-type wrap struct {
-	open    bool
-	dots    int
-	dotLast bool
+func isJWT(token string) bool {
+	header, rest, _ := strings.Cut(token, ".")
+	claims, signature, _ := strings.Cut(rest, ".")
+	return header != "" && claims != "" && signature != "" && !strings.Contains(signature, ".")
 }
 
-func begin(p part) wrap { return wrap{open: p.begins, dots: p.dots, dotLast: p.dotLast} }
-
-// goesOn reports whether a part looks like the next one. One that begins like a token is
-// the next one only after a dot, where the second part of a JWT begins alike. A whole
-// token may still go on, for it may be its last part that was wrapped.
-func (w wrap) goesOn(p part) bool {
-	return w.open && p.token && !p.whole && w.dots+p.dots <= 2 && (!p.begins || w.dotLast)
+// markWrapped gives a problem to the lines that look like parts of a wrapped token.
+// SlashID would reject each part, and the token that is still alive would be taken for
+// one that is not valid any more.
+//
+// A whole token that goes on in the next line keeps its own line: what follows may be a
+// part of its signature, and may be something else.
+func markWrapped(lines []Line) {
+	var open part // what the lines before have of a token
+	for i := range lines {
+		p := partOf(lines[i].Token)
+		if i == 0 || lines[i-1].Number+1 != lines[i].Number || !open.goesOn(p) {
+			open = p
+			continue
+		}
+		if before := &lines[i-1]; before.Token != "" && !partOf(before.Token).whole {
+			*before = Line{Number: before.Number, Problem: WrapBegins}
+		}
+		lines[i] = Line{Number: lines[i].Number, Problem: WrapGoesOn}
+		open.dots += p.dots
+		open.dotLast = p.dotLast
+	}
 }
 
-// with returns what is begun with one more part.
-func (w wrap) with(p part) wrap {
-	return wrap{open: true, dots: w.dots + p.dots, dotLast: p.dotLast}
+// goesOn reports whether next looks like the next part. A line that begins like a token
+// is the next part only after a dot, where the second part of a JWT begins alike.
+func (p part) goesOn(next part) bool {
+	return p.begins && next.token && !next.whole && p.dots+next.dots <= 2 && (!next.begins || p.dotLast)
 }

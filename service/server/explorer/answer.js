@@ -1,4 +1,4 @@
-import { element, line, prose } from "./text.js";
+import { element, prose } from "./text.js";
 
 // interesting are the headers of an answer that say something about the call.
 const interesting = ["slashid-correlation-id", "quash-error-reason", "quash-revocation-state", "retry-after", "content-type"];
@@ -9,14 +9,13 @@ export async function show(panel, api, operation, response, took) {
   const body = parse(text);
   const said = verdict(response, body);
   const described = api.resolve(operation.responses[response.status] ?? {});
-  const example = described.content?.["application/json"]?.examples?.[said];
   panel.className = "answer";
   panel.replaceChildren(
     element("div", { class: "verdict" },
-      element("span", { class: `status ${mood(response, said)}` }, `${response.status} ${response.statusText}`.trim()),
-      element("span", { class: "said" }, said.replace("-", " · ")),
+      element("span", { class: `status ${mood(response, said.state)}` }, `${response.status} ${response.statusText}`.trim()),
+      element("span", { class: "said" }, said.reason ? `${said.reason} · ${said.state}` : said.outcome),
       element("span", { class: "took" }, `after ${took} ms`)),
-    element("div", { class: "meaning" }, meaning(described, example)),
+    element("div", { class: "meaning" }, meaning(api, described, said)),
     element("dl", { class: "headers" }, interesting.filter((name) => response.headers.has(name))
       .map((name) => [element("dt", {}, name), element("dd", {}, response.headers.get(name))]).flat()),
     ...(text ? [element("pre", {}, body ? JSON.stringify(body, null, 2) : text)] : []),
@@ -31,28 +30,24 @@ function parse(text) {
   }
 }
 
-// verdict is by what name the document's examples have the answer: the reason and the
-// state, or the outcome.
+// verdict returns the reason and the state of an error, or the outcome of a success.
 function verdict(response, body) {
   const detail = (type) => body?.details?.find((d) => d["@type"].endsWith(type));
   const reason = response.headers.get("quash-error-reason") ?? detail("google.rpc.ErrorInfo")?.reason;
   const state = response.headers.get("quash-revocation-state") ?? detail("quash.v1.RevokeFailure")?.state;
-  if (reason) return `${reason}-${state?.replace("REVOCATION_STATE_", "") ?? ""}`;
-  return body?.outcome?.replace("OUTCOME_", "") ?? "";
+  return { reason, state: state?.replace("REVOCATION_STATE_", ""), outcome: body?.outcome?.replace("OUTCOME_", "") ?? "" };
 }
 
-function mood(response, said) {
+function mood(response, state) {
   if (response.ok) return "good";
-  return said.endsWith("-IN_PROGRESS") || said.endsWith("-UNKNOWN") ? "wait" : "bad";
+  return ["IN_PROGRESS", "UNKNOWN"].includes(state) ? "wait" : "bad";
 }
 
-function meaning(described, example) {
-  if (example) return element("p", {}, line(`${capital(example.summary)}. ${example.description}`));
-  return prose(described.description ?? "openapi.json does not describe this answer.");
-}
-
-function capital(text) {
-  return text[0].toUpperCase() + text.slice(1);
+// meaning is what the document says of the values in the answer, or else of its status.
+function meaning(api, described, { reason, state, outcome }) {
+  const about = (schema, value) => api.document.components.schemas[schema].oneOf.find((one) => one.const === value)?.description;
+  const texts = [about("Reason", reason), about("RevocationState", `REVOCATION_STATE_${state}`), about("Outcome", `OUTCOME_${outcome}`)];
+  return prose(texts.filter(Boolean).join(" ") || described.description || "openapi.json does not describe this answer.");
 }
 
 // fail says that there is no answer.

@@ -6,7 +6,7 @@ export function fieldsOf(api, operation) {
   const body = api.resolve(operation.requestBody.content["application/json"].schema);
   const members = Object.entries(body.properties).map(([name, schema]) => ({
     kind: "body", name, schema: api.resolve(schema), required: (body.required ?? []).includes(name),
-  }));
+  })).sort((a, b) => b.required - a.required);
   const headers = (operation.parameters ?? []).map((p) => api.resolve(p)).filter((p) => p.in === "header")
     .map((p) => ({ kind: "header", name: p.name, schema: { description: p.description, ...api.resolve(p.schema) } }));
   const secret = { type: "string", format: "password" };

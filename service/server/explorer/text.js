@@ -20,11 +20,11 @@ export function line(text) {
 export function prose(text = "") {
   return text.split("\n\n").map((block) => {
     if (!block.startsWith("- ")) return element("p", {}, line(block));
-    return element("ul", {}, block.split("\n").map((item) => element("li", {}, line(item.slice(2)))));
+    return element("ul", {}, block.split(/\n(?=- )/).map((item) => element("li", {}, line(item.slice(2)))));
   });
 }
 
 // firstSentence is enough beside a field.
 export function firstSentence(text = "") {
-  return text.split("\n\n")[0].match(/^.*?\.(?= |$)/)?.[0] ?? text;
+  return text.split("\n\n")[0].replace(/\s+/g, " ").match(/^.*?\.(?= |$)/)?.[0] ?? text;
 }

@@ -66,7 +66,7 @@ anything reaches the cluster: quash would refuse most of it too, but only there.
 {{- if and $memory (not (include "quash.bytes" $memory)) -}}
 {{- $problems = append $problems (printf "resources.limits.memory must be a whole number of bytes, Ki, Mi, Gi, k, M or G, and is %v" $memory) -}}
 {{- else if $memory -}}
-{{- /* Over gRPC alone, which is the cheaper door: see docs/scaling.md. */ -}}
+{{- /* Over gRPC alone, which is the cheaper endpoint: see docs/scaling.md. */ -}}
 {{- $least := add 67108864 (mul .Values.maxInFlight 51200) -}}
 {{- if lt (include "quash.bytes" $memory | int64) $least -}}
 {{- $problems = append $problems (printf "resources.limits.memory, %v, has no room for maxInFlight: %d calls need %dMi, or over REST twice that" $memory (int .Values.maxInFlight) (div $least 1048576)) -}}

@@ -1,0 +1,153 @@
+package compare
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/procfs"
+
+	"github.com/quashdev/quash/bench/measure"
+)
+
+// pace is how often and how long things are measured.
+type pace struct {
+	rounds   int           // of measurements that take seconds
+	lasts    time.Duration // each of those
+	long     int           // rounds of measurements that take longer
+	fraction int           // the share of the calls in flight, and of the time to recover: 1 for all
+	starts   int           // how often quash is started
+}
+
+var (
+	fullPace  = pace{rounds: 5, lasts: 3 * time.Second, long: 3, fraction: 1, starts: 20}
+	quickPace = pace{rounds: 1, lasts: 300 * time.Millisecond, long: 1, fraction: 10, starts: 2}
+)
+
+// parts are what a run measures, in this order. Each returns its section of the page.
+var parts = []struct {
+	name    string
+	measure func(ctx context.Context, e *env) (markdown string, err error)
+}{
+	{"cost", measureCost},
+	{"inflight", measureInFlight},
+	{"added", measureAdded},
+	{"recovery", measureRecovery},
+	{"ready", measureReady},
+}
+
+// Command runs the subcommand.
+func Command(ctx context.Context, args []string) (err error) {
+	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
+	quash := flags.String("quash", "bin/quash", "the quash binary to measure")
+	page := flags.String("page", "", "the Markdown page whose tables to replace (default: only print them)")
+	only := flags.String("only", "", "measure one part: cost, inflight, added, recovery or ready (default: all)")
+	quick := flags.Bool("quick", false, "one short round of everything, to try the program; its figures say nothing")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	p := fullPace
+	if *quick {
+		p = quickPace
+	}
+	if *page != "" && (*quick || *only != "") {
+		return errors.New("-page: a page holds complete runs only")
+	}
+	e, err := newEnv(*quash, p)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.close()) }()
+	var tables strings.Builder
+	machine, err := e.describeMachine(ctx)
+	if err != nil {
+		return err
+	}
+	tables.WriteString(machine)
+	known := false
+	for _, part := range parts {
+		if *only != "" && *only != part.name {
+			continue
+		}
+		known = true
+		section, err := part.measure(ctx, e)
+		if err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+		tables.WriteString("\n" + section)
+	}
+	if !known {
+		return fmt.Errorf("-only: there is no part %q", *only)
+	}
+	fmt.Println(tables.String())
+	if *page == "" {
+		return nil
+	}
+	return writePage(*page, tables.String())
+}
+
+// describeMachine says where and when the figures were taken.
+func (e *env) describeMachine(ctx context.Context) (string, error) {
+	proc, err := procfs.NewDefaultFS()
+	if err != nil {
+		return "", err
+	}
+	cpus, err := proc.CPUInfo()
+	if err != nil {
+		return "", err
+	}
+	version, err := exec.CommandContext(ctx, e.quash, "version").Output() //nolint:gosec // the binary to measure
+	if err != nil {
+		return "", fmt.Errorf("ask quash for its version: %w", err)
+	}
+	nginx := "not installed"
+	if e.nginx != "" {
+		version, err := exec.CommandContext(ctx, e.nginx, "-v").CombinedOutput() //nolint:gosec // found in PATH
+		if err != nil {
+			return "", fmt.Errorf("ask nginx for its version: %w", err)
+		}
+		nginx = string(bytes.TrimSpace(version))
+	}
+	t := measure.NewTable("run", "")
+	t.Add("date", time.Now().UTC().Format("2006-01-02 15:04 UTC"))
+	t.Add("machine", fmt.Sprintf("%s, %d cores, which callers, contender and upstream share", cpus[0].ModelName, len(cpus)))
+	t.Add("versions", fmt.Sprintf("%s; %s; harness %s", bytes.TrimSpace(version), nginx, runtime.Version()))
+	t.Add("rounds", fmt.Sprintf("%d of %s; in flight %d", e.pace.rounds, e.pace.lasts, e.pace.long))
+	return t.String(), nil
+}
+
+// The tables of a page are between these lines.
+const (
+	begins = "<!-- make bench writes from here -->\n"
+	ends   = "<!-- to here -->\n"
+)
+
+// writePage replaces the tables of a page.
+func writePage(path, tables string) error {
+	page, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, begun := bytes.Cut(page, []byte(begins))
+	_, after, ended := bytes.Cut(rest, []byte(ends))
+	if !begun || !ended {
+		return fmt.Errorf("%s has no lines %q and %q", path, strings.TrimSpace(begins), strings.TrimSpace(ends))
+	}
+	page = slices.Concat(before, []byte(begins+"\n"+tables+"\n"+ends), after)
+	return os.WriteFile(path, page, 0o644) //nolint:gosec // a document
+}
+
+// megabytes is a cell for memory: a MB is 10⁶ bytes.
+func megabytes(bytes int64) string { return fmt.Sprintf("%.0f", float64(bytes)/1e6) }
+
+func millis(d time.Duration) string { return fmt.Sprintf("%.2f", d.Seconds()*1e3) }
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.2f", d.Seconds()) }

@@ -1,0 +1,311 @@
+package chart
+
+import (
+	"encoding/json"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	alertsFile    = "quash/files/alerts.yaml"
+	dashboardFile = "quash/files/dashboard.json"
+	alertCases    = "testdata/alerts.yaml"
+	runbookFile   = "../../docs/operations.md"
+	metricsFile   = "../../docs/reference/metrics.md"
+)
+
+func readRules(t *testing.T) (spec monitoringv1.PrometheusRuleSpec, rules []monitoringv1.Rule) {
+	t.Helper()
+	if err := yaml.UnmarshalStrict([]byte(read(t, alertsFile)), &spec); err != nil {
+		t.Fatal(err)
+	}
+	for _, group := range spec.Groups {
+		rules = append(rules, group.Rules...)
+	}
+	return spec, rules
+}
+
+type panel struct {
+	Title   string `json:"title"`
+	Targets []struct {
+		Expr string `json:"expr"`
+	} `json:"targets"`
+}
+
+func readPanels(t *testing.T) []panel {
+	t.Helper()
+	var dashboard struct {
+		Panels []panel `json:"panels"`
+	}
+	if err := json.Unmarshal([]byte(read(t, dashboardFile)), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	return dashboard.Panels
+}
+
+// Prometheus and Grafana have templates in the same braces as Helm's.
+func TestRulesAndDashboardAreNotTemplated(t *testing.T) {
+	t.Parallel()
+	all := install(t, named(t, "everything"))
+	rule := the[*monitoringv1.PrometheusRule](t, all)
+	if spec, _ := readRules(t); cmp.Diff(spec, rule.Spec) != "" || rule.Labels["release"] != "prometheus" {
+		t.Errorf("labels %v, rules (-want +got):\n%s", rule.Labels, cmp.Diff(spec, rule.Spec))
+	}
+	i := slices.IndexFunc(every[*corev1.ConfigMap](all), func(c *corev1.ConfigMap) bool { return c.Labels["grafana_dashboard"] != "" })
+	if i < 0 {
+		t.Fatal("no ConfigMap has the label that Grafana's sidecar looks for")
+	}
+	if diff := cmp.Diff(read(t, dashboardFile), every[*corev1.ConfigMap](all)[i].Data["quash.json"]); diff != "" {
+		t.Errorf("dashboard (-want +got):\n%s", diff)
+	}
+}
+
+// metrics are the labels of each series, with their values where quash defines them.
+type metrics map[string]map[string][]string
+
+var (
+	metricRow   = regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (\\w+) \\| ([^|]*)\\|")
+	metricLabel = regexp.MustCompile("`(\\w+)`(?:: ([^;]+))?")
+)
+
+// readMetrics reads the reference, which is written from a scrape of quash. It adds the
+// recorded series, which may have the labels of any metric.
+func readMetrics(t *testing.T) metrics {
+	t.Helper()
+	known, union := metrics{}, map[string][]string{"alertname": nil, "alertstate": nil, "le": nil}
+	for _, row := range metricRow.FindAllStringSubmatch(read(t, metricsFile), -1) {
+		of := map[string][]string{"le": nil}
+		for _, label := range metricLabel.FindAllStringSubmatch(row[3], -1) {
+			var values []string
+			if label[2] != "" {
+				values = strings.Split(strings.TrimSpace(label[2]), ", ")
+			}
+			of[label[1]] = values
+			union[label[1]] = append(union[label[1]], values...)
+		}
+		if row[2] != "histogram" {
+			known[row[1]] = of
+			continue
+		}
+		for _, suffix := range []string{"_bucket", "_count", "_sum"} {
+			known[row[1]+suffix] = of
+		}
+	}
+	_, rules := readRules(t)
+	others := []string{
+		"ALERTS", "up", "process_resident_memory_bytes", "process_cpu_seconds_total", "process_start_time_seconds",
+		"go_goroutines", "go_memstats_heap_inuse_bytes",
+	}
+	for _, r := range rules {
+		if r.Record != "" {
+			others = append(others, r.Record)
+		}
+	}
+	for _, name := range others {
+		known[name] = union
+	}
+	return known
+}
+
+// check reports the metrics, labels and values of a query that quash does not have.
+func (known metrics) check(t *testing.T, where, query string) {
+	t.Helper()
+	expr, err := parser.NewParser(parser.Options{}).ParseExpr(query)
+	if err != nil {
+		t.Errorf("%s: %v\n%s", where, err, query)
+		return
+	}
+	target := []string{"namespace", "job", "instance"}
+	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
+		switch n := node.(type) {
+		case *parser.AggregateExpr:
+			for _, label := range n.Grouping {
+				if _, ok := known["ALERTS"][label]; !ok && !slices.Contains(target, label) {
+					t.Errorf("%s: no metric has the label %s", where, label)
+				}
+			}
+		case *parser.VectorSelector:
+			of, ok := known[n.Name]
+			if !ok {
+				t.Errorf("%s: no metric is called %s", where, n.Name)
+			}
+			for _, m := range n.LabelMatchers {
+				values, ok := of[m.Name]
+				if m.Name == model.MetricNameLabel || slices.Contains(target, m.Name) {
+					continue
+				}
+				if !ok {
+					t.Errorf("%s: %s has no label %s", where, n.Name, m.Name)
+				}
+				for _, value := range alternatives(t, m) {
+					if values != nil && !slices.ContainsFunc(values, value.Matches) {
+						t.Errorf("%s: no %s of %s matches %s", where, m.Name, n.Name, value.Value)
+					}
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// alternatives are a positive matcher for each value that a matcher names.
+func alternatives(t *testing.T, m *labels.Matcher) (all []*labels.Matcher) {
+	t.Helper()
+	kind, values := labels.MatchEqual, []string{m.Value}
+	if m.Type == labels.MatchRegexp || m.Type == labels.MatchNotRegexp {
+		kind, values = labels.MatchRegexp, strings.Split(m.Value, "|")
+	}
+	for _, value := range values {
+		if value == "" {
+			continue // the label is absent
+		}
+		one, err := labels.NewMatcher(kind, m.Name, value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// grafana fills in the dashboard's variables.
+var grafana = strings.NewReplacer("$__rate_interval", "1m", "$namespace", ".*", "$job", ".*", "$instance", ".*")
+
+var runbookQueries = regexp.MustCompile("```promql\n(?s:(.*?))```")
+
+func TestQueriesAskForMetricsThatExist(t *testing.T) {
+	t.Parallel()
+	known := readMetrics(t)
+	_, rules := readRules(t)
+	for _, r := range rules {
+		known.check(t, r.Record+r.Alert, r.Expr.String())
+	}
+	for _, p := range readPanels(t) {
+		for _, target := range p.Targets {
+			known.check(t, p.Title, grafana.Replace(target.Expr))
+		}
+	}
+	for _, block := range runbookQueries.FindAllStringSubmatch(read(t, runbookFile), -1) {
+		for query := range strings.Lines(block[1]) {
+			known.check(t, runbookFile, query)
+		}
+	}
+}
+
+// The dashboard counts each reason as the fault of exactly one party, and the runbook
+// lists it.
+func TestEachReasonIsSomeonesFault(t *testing.T) {
+	t.Parallel()
+	panels := readPanels(t)
+	faults := panels[slices.IndexFunc(panels, func(p panel) bool { return p.Title == "Failures by fault" })]
+	runbook := runbookSections(t)["Whose fault"]
+	for _, reason := range readMetrics(t)["quash_revocations_total"]["quash_reason"] {
+		parties := 0
+		for _, target := range faults.Targets {
+			pattern := regexp.MustCompile(`quash_reason=~"([^"]+)"`).FindStringSubmatch(target.Expr)
+			if regexp.MustCompile("^(?:" + pattern[1] + ")$").MatchString(reason) {
+				parties++
+			}
+		}
+		if parties != 1 {
+			t.Errorf("%s is the fault of %d parties on the dashboard", reason, parties)
+		}
+		if !strings.Contains(runbook, "`"+reason+"`") {
+			t.Errorf("%s does not say whose fault %s is", runbookFile, reason)
+		}
+	}
+}
+
+// runbookSections are the texts below the headings of the runbook.
+func runbookSections(t *testing.T) map[string]string {
+	t.Helper()
+	sections := map[string]string{}
+	for _, section := range regexp.MustCompile(`(?m)^#+ `).Split(read(t, runbookFile), -1) {
+		title, text, _ := strings.Cut(section, "\n")
+		sections[title] = text
+	}
+	return sections
+}
+
+var (
+	caseAlert    = regexp.MustCompile(`^ALERTS\{alertname="(\w+)",alertstate="firing"\}$`)
+	caseSeverity = regexp.MustCompile(`severity="(\w+)"`)
+)
+
+// Each alert says how urgent it is and has a section in the runbook. A case of promtool's
+// shows it firing, and one shows it silent.
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	var file struct {
+		Tests []struct {
+			Checks []struct {
+				Expr    string                    `json:"expr"`
+				Samples []struct{ Labels string } `json:"exp_samples"`
+			} `json:"promql_expr_test"`
+		} `json:"tests"`
+	}
+	if err := yaml.Unmarshal([]byte(read(t, alertCases)), &file); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, test := range file.Tests {
+		for _, check := range test.Checks {
+			alert := caseAlert.FindStringSubmatch(check.Expr)[1]
+			if len(check.Samples) == 0 {
+				seen[alert+" silent"] = true
+			}
+			for _, sample := range check.Samples {
+				seen[alert+" "+caseSeverity.FindStringSubmatch(sample.Labels)[1]] = true
+			}
+		}
+	}
+	sections := runbookSections(t)
+	alerts := map[string]bool{}
+	_, rules := readRules(t)
+	for _, r := range rules {
+		if r.Alert == "" {
+			continue
+		}
+		alerts[r.Alert] = true
+		severity := r.Labels["severity"]
+		if !slices.Contains([]string{"page", "ticket"}, severity) || !seen[r.Alert+" "+severity] || !seen[r.Alert+" silent"] {
+			t.Errorf("%s: no case shows it firing as %q, or none shows it silent", r.Alert, severity)
+		}
+		if url := "https://github.com/quashdev/quash/blob/main/docs/operations.md#" + strings.ToLower(r.Alert); r.Annotations["runbook_url"] != url {
+			t.Errorf("%s: runbook_url is %s, want %s", r.Alert, r.Annotations["runbook_url"], url)
+		}
+		if sections[r.Alert] == "" {
+			t.Errorf("%s has no section %s", runbookFile, r.Alert)
+		}
+	}
+	for title := range sections {
+		if strings.HasPrefix(title, "Quash") && !alerts[title] {
+			t.Errorf("%s has a section %s, but there is no such alert", runbookFile, title)
+		}
+	}
+}
+
+func TestAlertCases(t *testing.T) {
+	t.Parallel()
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("promtool is not installed (Debian: apt-get install prometheus)")
+	}
+	cmd := exec.CommandContext(t.Context(), promtool, "test", "rules", filepath.Base(alertCases))
+	cmd.Dir = filepath.Dir(alertCases)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

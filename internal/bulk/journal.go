@@ -1,0 +1,286 @@
+package bulk
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	journalName    = "quash revoke"
+	journalVersion = 2
+	// binaryJournal is how journals of version 1 begin, which were not text.
+	binaryJournal = "quash revoke journal\n"
+	// syncEvery is how often what was written is made to reach the disk. A process that is
+	// killed loses nothing; when the power fails, the lines of that time may be sent again.
+	syncEvery = time.Second
+)
+
+// Terms are what makes a token dead in the eyes of a run. What another quash has done, or
+// to another consistency, does not count.
+type Terms struct {
+	Addr         string `json:"addr"`
+	Consistency  string `json:"consistency"`
+	AllowInvalid bool   `json:"allow_invalid,omitempty"`
+}
+
+// String is the terms as flags.
+func (t Terms) String() string {
+	flags := fmt.Sprintf("--addr %s --consistency %s", t.Addr, t.Consistency)
+	if t.AllowInvalid {
+		flags += " --allow-invalid"
+	}
+	return flags
+}
+
+// A journal is JSON Lines. The first line is a header. Each further line is a record: of
+// a token that is about to be sent, by the number of its line and the token's hash, or of
+// the result that an answer leads to.
+type header struct {
+	Journal string `json:"journal"`
+	Version int    `json:"version"`
+	Terms
+
+	Lines    int64  `json:"lines"` // the last line of the list when the journal was begun
+	KeyCheck string `json:"key_check"`
+}
+
+type record struct {
+	Line int64  `json:"line"`
+	Sent string `json:"sent,omitempty"`
+	Result
+}
+
+// Journal is the file that has what was done with each line, so that the next run goes on
+// where this one ends, however it ends. Sending and Answered may be called by many.
+type Journal struct {
+	path    string
+	file    *os.File // nil of a journal that is not kept
+	in      *bufio.Reader
+	header  header
+	key     key
+	resumed bool
+
+	mu     sync.Mutex
+	size   int64 // up to the end of the last record that was written whole
+	synced time.Time
+}
+
+var errInUse = errors.New("another run has it open: wait for that to end, or name another journal")
+
+// OpenJournal opens the journal at path, or creates it, with its key beside it at KeyPath.
+// Without a path there is no file, and nothing is kept. last is the last line of the list.
+// If it fails, a file that was there is left as it was.
+func OpenJournal(path string, terms Terms, last int64) (*Journal, error) {
+	if path == "" {
+		return &Journal{}, nil
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("the journal cannot be opened: %w", err)
+	}
+	j := &Journal{path: path, file: f, in: bufio.NewReader(f)}
+	if err := j.open(terms, last); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return j, nil
+}
+
+func (j *Journal) open(terms Terms, last int64) error {
+	err := j.readHeader()
+	if err != nil {
+		return fmt.Errorf("the journal %s cannot be used: %w", j.path, err)
+	}
+	if !j.resumed {
+		return j.create(header{Journal: journalName, Version: journalVersion, Terms: terms, Lines: last})
+	}
+	if j.key, err = readKey(KeyPath(j.path)); err != nil {
+		return err
+	}
+	if j.key.check() != j.header.KeyCheck {
+		return fmt.Errorf("%s is not the key of the journal %s: put the right key back, or start over with another journal",
+			KeyPath(j.path), j.path)
+	}
+	if j.header.Terms != terms {
+		return fmt.Errorf("the journal %s is that of another run (%s), not of this one (%s): "+
+			"run it as it was begun, or start over with another journal", j.path, j.header.Terms, terms)
+	}
+	return nil
+}
+
+// readHeader takes the file for this process, and reads its header if there are records
+// as well. A journal without records is as good as new.
+func (j *Journal) readHeader() error {
+	if info, err := j.file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return cmp.Or(err, errors.New("it is not an ordinary file: name another one"))
+	}
+	if err := lock(j.file); err != nil {
+		return err
+	}
+	text, err := j.in.ReadSlice('\n')
+	switch {
+	case len(text) == 0 && errors.Is(err, io.EOF):
+		return nil
+	case string(text) == binaryJournal:
+		return errors.New("it has the binary format of an earlier version of quash: " +
+			"go on with the version that began it, or start over with another journal")
+	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull):
+		return err
+	case err != nil || json.Unmarshal(text, &j.header) != nil || j.header.Journal != journalName:
+		return errors.New("it is not a journal of quash's, and was left as it is: name another file")
+	case j.header.Version != journalVersion:
+		return fmt.Errorf("it has format %d, and this version of quash has format %d: "+
+			"go on with the version that began it, or start over with another journal", j.header.Version, journalVersion)
+	}
+	j.size = int64(len(text))
+	if _, err := j.in.Peek(1); !errors.Is(err, io.EOF) {
+		j.resumed = true
+		return err
+	}
+	return nil
+}
+
+// create makes the file a journal without records. The key comes first: a journal is never
+// without it.
+func (j *Journal) create(h header) (err error) {
+	if j.key, err = createKey(KeyPath(j.path)); err != nil {
+		return err
+	}
+	h.KeyCheck = j.key.check()
+	text, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	text = append(text, '\n')
+	j.header, j.size = h, int64(len(text))
+	_, writeErr := j.file.WriteAt(text, 0)
+	if err := errors.Join(writeErr, j.file.Truncate(j.size), j.file.Chmod(0o600), j.file.Sync()); err != nil {
+		_ = j.file.Truncate(0)
+		return fmt.Errorf("the journal %s cannot be written: %w", j.path, err)
+	}
+	return nil
+}
+
+// Resumed reports whether the journal has records of an earlier run.
+func (j *Journal) Resumed() bool { return j.resumed }
+
+// Restore gives the lines of the list the results that earlier runs have recorded. It
+// fails if the list is another one. Then the lines have no results, and the journal must
+// not be used.
+func (j *Journal) Restore(lines []Line) (err error) {
+	if !j.resumed {
+		return nil
+	}
+	defer func() {
+		for i := range lines {
+			if err != nil && lines[i].Token != "" {
+				lines[i].Result = Result{Outcome: NotAsked}
+			}
+		}
+	}()
+	last := LastLine(lines)
+	earlier := j.header.Lines // the last line that the list had
+	var other int64           // the first line that is another one
+	for n := 2; ; n++ {
+		text, err := j.in.ReadSlice('\n')
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		var r record
+		if errors.Is(err, bufio.ErrBufferFull) || err == nil && (json.Unmarshal(text, &r) != nil || !r.valid()) {
+			return fmt.Errorf("line %d of the journal %s is damaged: bring an intact copy back, or start over with another journal", n, j.path)
+		}
+		if err != nil {
+			return fmt.Errorf("the journal %s cannot be read: %w", j.path, err)
+		}
+		earlier = max(earlier, r.Line)
+		if r.Line <= last && !j.restore(lines, r) && (other == 0 || r.Line < other) {
+			other = r.Line
+		}
+		j.size += int64(len(text))
+	}
+	switch {
+	case other > 0:
+		return fmt.Errorf("line %d of the list is not the one that the journal %s has: "+
+			"go on with the list as it was (lines may be added at its end), or start over with another journal", other, j.path)
+	case last < earlier:
+		return fmt.Errorf("the list ends at line %d, and went on to line %d in an earlier run", last, earlier)
+	}
+	return j.file.Truncate(j.size) // the last record may be torn
+}
+
+func (r record) valid() bool {
+	return r.Line > 0 && (r.Sent != "" || slices.Contains(outcomes, r.Outcome))
+}
+
+// restore reports whether the record is of that line of the list, and gives it the result.
+func (j *Journal) restore(lines []Line, r record) bool {
+	i, found := slices.BinarySearchFunc(lines, r.Line, func(l Line, number int64) int { return cmp.Compare(l.Number, number) })
+	switch {
+	case !found:
+		return false
+	case r.Sent == "":
+		lines[i].Result = r.Result
+		return true
+	}
+	lines[i].Result = lines[i].Result.sent()
+	return r.Sent == j.key.hash(lines[i].Token)
+}
+
+// Sending records that a token is about to be sent: from then on it may be dead.
+func (j *Journal) Sending(line *Line) error {
+	if j.file == nil {
+		return nil
+	}
+	return j.write(record{Line: line.Number, Sent: j.key.hash(line.Token)})
+}
+
+// Answered records the result of a line.
+func (j *Journal) Answered(line *Line) error {
+	if j.file == nil {
+		return nil
+	}
+	return j.write(record{Line: line.Number, Result: line.Result})
+}
+
+// write appends a record. What a full disk leaves of one is overwritten by the next.
+func (j *Journal) write(r record) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n, err := j.file.WriteAt(append(text, '\n'), j.size)
+	if err == nil {
+		j.size += int64(n)
+		if now := time.Now(); now.Sub(j.synced) >= syncEvery {
+			j.synced = now
+			err = j.file.Sync()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("the journal %s cannot be written: %w: nothing is lost, and when that is put right, "+
+			"the same command goes on where this one stopped", j.path, err)
+	}
+	return nil
+}
+
+// Close writes everything to disk and releases the file.
+func (j *Journal) Close() error {
+	if j.file == nil {
+		return nil
+	}
+	if err := errors.Join(j.file.Sync(), j.file.Close()); err != nil {
+		return fmt.Errorf("the journal %s cannot be closed: %w", j.path, err)
+	}
+	return nil
+}

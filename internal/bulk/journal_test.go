@@ -1,0 +1,424 @@
+package bulk_test
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/quashdev/quash/internal/bulk"
+	"github.com/quashdev/quash/internal/secrettest"
+)
+
+var terms = bulk.Terms{Addr: "quash:9090", Consistency: "local_region"}
+
+// resume opens the journal at path for the list of f, and closes it at the end of a test.
+func (f *fixture) resume(t *testing.T, path string) {
+	t.Helper()
+	j, err := bulk.OpenJournal(path, terms, bulk.LastLine(f.Lines))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = j.Close() })
+	if err := j.Restore(f.Lines); err != nil {
+		t.Fatal(err)
+	}
+	f.Journal = j
+}
+
+// oneRun runs over a list to its end.
+func oneRun(t *testing.T, path string, script map[string][]bulk.Answer, lines ...string) *fixture {
+	t.Helper()
+	f := newFixture(t, lines...)
+	f.Concurrency = 1
+	f.script = script
+	synctest.Test(t, func(t *testing.T) {
+		f.resume(t, path)
+		f.run(t)
+	})
+	return f
+}
+
+func newPath(t *testing.T) string {
+	t.Helper()
+	return filepath.Join(t.TempDir(), "tokens.journal")
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func write(t *testing.T, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A journal is text that a person can read.
+func TestJournal(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	oneRun(t, path, map[string][]bulk.Answer{token(1): {unavailable, rejected}}, token(0), "", token(1), "no token", token(0))
+	want := `{"journal":"quash revoke","version":2,"addr":"quash:9090","consistency":"local_region","lines":5,"key_check":"HASH"}
+{"line":1,"sent":"HASH"}
+{"line":1,"outcome":"dead","why":"REVOKED"}
+{"line":3,"sent":"HASH"}
+{"line":3,"outcome":"unknown","why":"UPSTREAM_UNAVAILABLE"}
+{"line":3,"sent":"HASH"}
+{"line":3,"outcome":"dead","why":"ALREADY_INVALID"}
+`
+	got := regexp.MustCompile(`\b[0-9a-f]{32}\b`).ReplaceAllString(string(read(t, path)), "HASH")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("wrong journal (-want +got):\n%s", diff)
+	}
+}
+
+// A run may be killed while it writes any byte. Its successor skips nothing, repeats only
+// what may not have been answered, and calls no token dead that may not be.
+func TestJournalCutAnywhere(t *testing.T) {
+	t.Parallel()
+	whole := newPath(t)
+	lines := []string{token(0), token(1), token(0), token(2)}
+	oneRun(t, whole, map[string][]bulk.Answer{token(1): {unavailable, revoked}}, lines...)
+	text := read(t, whole)
+	header := bytes.IndexByte(text, '\n') + 1
+	for size := header; size <= len(text); size++ {
+		path := newPath(t)
+		write(t, path, text[:size])
+		write(t, bulk.KeyPath(path), read(t, bulk.KeyPath(whole)))
+		// SlashID has revoked whatever was sent, and perhaps one token more than the
+		// journal knows: then it rejects that one.
+		records := bytes.Split(text[header:size], []byte("\n"))
+		last := len(records) - 1 // torn, or empty
+		sent, answered := map[string]bool{}, map[string]bool{}
+		for _, r := range records[:last] {
+			for i, line := range lines {
+				at := fmt.Sprintf(`{"line":%d,`, i+1)
+				if bytes.HasPrefix(r, []byte(at+`"sent"`)) {
+					sent[line] = true
+				} else if bytes.HasPrefix(r, []byte(at+`"outcome":"dead"`)) {
+					answered[line] = true
+				}
+			}
+		}
+		f := newFixture(t, lines...)
+		f.always = func(token string) (bulk.Answer, bool) { return rejected, sent[token] }
+		synctest.Test(t, func(t *testing.T) {
+			f.resume(t, path)
+			f.run(t)
+		})
+		for _, line := range f.Lines {
+			if line.First != nil {
+				continue
+			}
+			want, calls := dead, 1
+			if answered[line.Token] {
+				calls = 0
+			} else if sent[line.Token] {
+				want = deadBefore
+			}
+			if line.Result != want || f.calls[line.Token] != calls {
+				t.Errorf("cut at %d: line %d is %v after %d calls, want %v after %d", size, line.Number, line.Result, f.calls[line.Token], want, calls)
+			}
+		}
+		// The next run finds all of that in the journal.
+		again := newFixture(t, lines...)
+		synctest.Test(t, func(t *testing.T) { again.resume(t, path); again.run(t) })
+		if len(again.calls) > 0 {
+			t.Errorf("cut at %d: the run after it made %d calls", size, len(again.calls))
+		}
+	}
+}
+
+// What an earlier run has made of a token counts, whatever the answer is now.
+func TestResumedResults(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		earlier, now []bulk.Answer
+		want         bulk.Result
+		calls        int
+	}{
+		"revoked":                    {[]bulk.Answer{revoked}, []bulk.Answer{rejected}, dead, 0},
+		"rejected":                   {[]bulk.Answer{rejected}, []bulk.Answer{revoked}, isRejected, 0},
+		"in progress, then rejected": {[]bulk.Answer{pending}, []bulk.Answer{rejected}, deadBefore, 1},
+		"unknown, then rejected":     {[]bulk.Answer{unavailable}, []bulk.Answer{rejected}, deadBefore, 1},
+		"unknown, then refused":      {[]bulk.Answer{unavailable}, []bulk.Answer{invalid}, bulk.Result{Outcome: bulk.Unknown, Why: "INVALID_REQUEST"}, 1},
+		"not applied, then rejected": {[]bulk.Answer{invalid}, []bulk.Answer{rejected}, isRejected, 1},
+		"not applied, then revoked":  {[]bulk.Answer{invalid}, []bulk.Answer{revoked}, dead, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := newPath(t)
+			oneRun(t, path, map[string][]bulk.Answer{token(0): tt.earlier}, token(0))
+			f := oneRun(t, path, map[string][]bulk.Answer{token(0): tt.now}, token(0))
+			if got := f.Lines[0].Result; got != tt.want || len(f.begun) != tt.calls {
+				t.Errorf("%v after %d calls, want %v after %d", got, len(f.begun), tt.want, tt.calls)
+			}
+		})
+	}
+}
+
+// A journal that cannot be used is left as it is.
+func TestJournalsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	replace := func(from, to string) func(t *testing.T, path string) {
+		return func(t *testing.T, path string) {
+			t.Helper()
+			write(t, path, bytes.ReplaceAll(read(t, path), []byte(from), []byte(to)))
+		}
+	}
+	content := func(text string) func(t *testing.T, path string) {
+		return func(t *testing.T, path string) { t.Helper(); write(t, path, []byte(text)) }
+	}
+	key := func(text string) func(t *testing.T, path string) {
+		return func(t *testing.T, path string) { t.Helper(); write(t, bulk.KeyPath(path), []byte(text)) }
+	}
+	const notOurs = "the journal PATH cannot be used: it is not a journal of quash's, and was left as it is: name another file"
+	const noKey = "PATH.key is not the key of a journal: put the key back, or start over with another journal"
+	for name, c := range map[string]struct {
+		spoil func(t *testing.T, path string) // a journal with one line
+		want  string                          // PATH is the journal's
+	}{
+		"a list":              {content("token-1\ntoken-2\n"), notOurs},
+		"a list without ends": {content(strings.Repeat("x", 1<<16)), notOurs},
+		"other JSON":          {content(`{"version":2}` + "\n{}\n"), notOurs},
+		"half a header":       {content(`{"journal":"quash revoke","version":2,"addr":"quash:9090"`), notOurs},
+		"the binary format": {
+			content("quash revoke journal\n\x00\x00\x00\x01\x00\x00\x00"),
+			"the journal PATH cannot be used: it has the binary format of an earlier version of quash: go on with the version that began it, or start over with another journal",
+		},
+		"a later format": {
+			replace(`"version":2`, `"version":7`),
+			"the journal PATH cannot be used: it has format 7, and this version of quash has format 2: go on with the version that began it, or start over with another journal",
+		},
+		"another address": {
+			replace("quash:9090", "other:9090"),
+			"the journal PATH is that of another run (--addr other:9090 --consistency local_region), not of this one (--addr quash:9090 --consistency local_region): run it as it was begun, or start over with another journal",
+		},
+		"another consistency": {
+			replace("local_region", "all_regions"),
+			"the journal PATH is that of another run (--addr quash:9090 --consistency all_regions), not of this one (--addr quash:9090 --consistency local_region): run it as it was begun, or start over with another journal",
+		},
+		"invalid allowed": {
+			replace(`"lines"`, `"allow_invalid":true,"lines"`),
+			"the journal PATH is that of another run (--addr quash:9090 --consistency local_region --allow-invalid), not of this one (--addr quash:9090 --consistency local_region): run it as it was begun, or start over with another journal",
+		},
+		"no key": {
+			func(t *testing.T, path string) {
+				t.Helper()
+				if err := os.Remove(bulk.KeyPath(path)); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"the journal's key PATH.key is missing, and nothing tells its lines without it: put the key back, or start over with another journal",
+		},
+		"the key of another": {key(strings.Repeat("k", 32)), "PATH.key is not the key of the journal PATH: put the right key back, or start over with another journal"},
+		"half a key":         {key("k"), noKey},
+		"too long a key":     {key(strings.Repeat("k", 33)), noKey},
+		"in use": {
+			func(t *testing.T, path string) { t.Helper(); newFixture(t, token(0)).resume(t, path) },
+			"the journal PATH cannot be used: another run has it open: wait for that to end, or name another journal",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := newPath(t)
+			oneRun(t, path, nil, token(0))
+			c.spoil(t, path)
+			before := read(t, path)
+			_, err := bulk.OpenJournal(path, terms, 1)
+			if want := strings.ReplaceAll(c.want, "PATH", path); err == nil || err.Error() != want {
+				t.Errorf("failed with %v\nwant %s", err, want)
+			}
+			if !bytes.Equal(before, read(t, path)) {
+				t.Error("the file was changed")
+			}
+		})
+	}
+}
+
+func TestPlacesWhereNoJournalCanBe(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for path, want := range map[string]string{
+		filepath.Join(dir, "missing", "journal"): "the journal cannot be opened: ",
+		dir:                                      "the journal cannot be opened: ",
+		os.DevNull:                               "it is not an ordinary file",
+	} {
+		if _, err := bulk.OpenJournal(path, terms, 1); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: failed with %v", path, err)
+		}
+	}
+}
+
+// The list of a journal may get further lines at its end, and is refused if it is another.
+func TestListsOfAJournal(t *testing.T) {
+	t.Parallel()
+	const other = "line LINE of the list is not the one that the journal PATH has: " +
+		"go on with the list as it was (lines may be added at its end), or start over with another journal"
+	a, b, c, d := token(1), token(2), token(3), token(4)
+	for name, tt := range map[string]struct {
+		list []string
+		want string
+	}{
+		"as it was":            {[]string{a, "", b, c, "no token"}, ""},
+		"other white space":    {[]string{" " + a, "\t", b + "\r", c, "no token"}, ""},
+		"more at its end":      {[]string{a, "", b, c, "no token", d, a}, ""},
+		"less at its end":      {[]string{a, "", b}, "the list ends at line 3, and went on to line 5 in an earlier run"},
+		"nothing":              {nil, "the list ends at line 0, and went on to line 5 in an earlier run"},
+		"another order":        {[]string{a, "", c, b, "no token"}, strings.Replace(other, "LINE", "3", 1)},
+		"another token":        {[]string{a, "", b, d, "no token"}, strings.Replace(other, "LINE", "4", 1)},
+		"no token any more":    {[]string{a, "", "no token", c, "no token"}, strings.Replace(other, "LINE", "3", 1)},
+		"one line less before": {[]string{a, b, c, "no token", d}, strings.Replace(other, "LINE", "3", 1)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := newPath(t)
+			oneRun(t, path, nil, a, "", b, c, "no token")
+			lines := linesOf(t, tt.list...)
+			j, err := bulk.OpenJournal(path, terms, bulk.LastLine(lines))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer j.Close()
+			err = j.Restore(lines)
+			if want := strings.Replace(tt.want, "PATH", path, 1); fmt.Sprint(err) != want && (err != nil || want != "") {
+				t.Errorf("failed with %v\nwant %s", err, want)
+			}
+			for _, line := range lines {
+				if tt.want != "" && line.Token != "" && line.Result != notAsked {
+					t.Errorf("line %d of a list that is refused is %v", line.Number, line.Result)
+				}
+			}
+		})
+	}
+}
+
+// Only the last line of a journal may be half of one.
+func TestADamagedJournal(t *testing.T) {
+	t.Parallel()
+	for _, damaged := range []string{"not JSON", `{"line":1}`, strings.Repeat("x", 1e5)} {
+		path := newPath(t)
+		oneRun(t, path, nil, token(0))
+		write(t, path, append(read(t, path), damaged+"\n"...))
+		lines := linesOf(t, token(0))
+		j, err := bulk.OpenJournal(path, terms, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer j.Close()
+		if err := j.Restore(lines); err == nil || !strings.HasPrefix(err.Error(), "line 4 of the journal "+path+" is damaged: ") {
+			t.Errorf("failed with %v", err)
+		}
+		if lines[0].Result != notAsked {
+			t.Errorf("the line is %v", lines[0].Result)
+		}
+	}
+}
+
+// A journal without records is as good as new, also for another run. It takes a key that
+// is there, for that may belong to a journal that was moved away.
+func TestNewJournals(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	oneRun(t, path, nil, token(0))
+	key := read(t, bulk.KeyPath(path))
+	write(t, path, nil)
+	if err := os.Chmod(path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, terms := range []bulk.Terms{terms, {Addr: "elsewhere:9090", Consistency: "all_regions"}} {
+		j, err := bulk.OpenJournal(path, terms, 1)
+		if err != nil || j.Resumed() {
+			t.Fatalf("resumed: %t, %v", j.Resumed(), err)
+		}
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if !bytes.Equal(key, read(t, bulk.KeyPath(path))) {
+		t.Error("the key was replaced")
+	}
+	write(t, bulk.KeyPath(path), nil)
+	oneRun(t, path, nil)
+	if n := len(read(t, bulk.KeyPath(path))); n != 32 {
+		t.Errorf("an empty key has %d bytes now", n)
+	}
+}
+
+// The files of a journal are for their owner only, and have nothing of the tokens.
+func TestNothingOfATokenIsOnDisk(t *testing.T) {
+	t.Parallel()
+	const token = "eyJhbGciOiJFUzI1NiJ9.eyJqdGkiOiJhLXVuaXF1ZS1qdGktaW5kZWVkIiwic3ViIjoic29tZS1wZXJzb24tb2Ytb3VycyJ9.c2lnbmF0dXJlLXNpZ25hdHVyZS1zaWduYXR1cmU"
+	path := newPath(t)
+	oneRun(t, path, nil, token)
+	files, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(files) != 2 {
+		t.Errorf("there are %v, %v", files, err)
+	}
+	scan := secrettest.NewSearcher(secrettest.OfToken("token", token)...)
+	for _, path := range []string{path, bulk.KeyPath(path)} {
+		if what, at := scan.Find(string(read(t, path))); what != "" {
+			t.Errorf("%s has %s at %d", path, what, at)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode() != fs.FileMode(0o600) {
+			t.Errorf("%s: %v, %v", path, info, err)
+		}
+	}
+	// The hash of a token depends on the key.
+	other := newPath(t)
+	oneRun(t, other, nil, token)
+	_, records, _ := bytes.Cut(read(t, path), []byte("\n"))
+	_, otherRecords, _ := bytes.Cut(read(t, other), []byte("\n"))
+	if bytes.Equal(records, otherRecords) {
+		t.Error("two journals have the same hash for a token")
+	}
+}
+
+// FuzzJournal opens any file. It is refused and left as it is, or it is a journal for which
+// a second run has nothing to do.
+func FuzzJournal(f *testing.F) {
+	f.Add([]byte(`{"line":1,"sent":"00"}` + "\n"))
+	f.Add([]byte(`{"line":1,"outcome":"dead"}` + "\n" + `{"line":2,"outcome":"not_applied","why":"X"}` + "\n{"))
+	f.Add([]byte("\x00\x00\n"))
+	f.Fuzz(func(t *testing.T, records []byte) {
+		path := newPath(t)
+		oneRun(t, path, nil, token(0))
+		header, _, _ := bytes.Cut(read(t, path), []byte("\n"))
+		write(t, path, append(append(header, '\n'), records...))
+		before := read(t, path)
+		lines := linesOf(t, token(0), token(1))
+		j, err := bulk.OpenJournal(path, terms, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = j.Restore(lines)
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err != nil {
+			if !bytes.Equal(before, read(t, path)) {
+				t.Error("a journal that is refused was changed")
+			}
+			return
+		}
+		oneRun(t, path, nil, token(0), token(1))
+		if f := oneRun(t, path, nil, token(0), token(1)); len(f.calls) > 0 {
+			t.Errorf("there were %v", maps.Keys(f.calls))
+		}
+	})
+}

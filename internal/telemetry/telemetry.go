@@ -1,0 +1,155 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/otlptranslator"
+	"go.opentelemetry.io/contrib/exporters/autoexport"
+	promexporter "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/quashdev/quash/service"
+)
+
+const (
+	// scrapesAtOnce is how many may read the metrics at the same time, and
+	// scrapeTimeout how long that may take.
+	scrapesAtOnce = 4
+	scrapeTimeout = 10 * time.Second
+)
+
+// Telemetry is one program's. Shutdown must be called at its end.
+type Telemetry struct {
+	Tracers    trace.TracerProvider
+	Meters     metric.MeterProvider
+	Propagator propagation.TextMapPropagator
+	// Metrics answers scrapes of Prometheus; nil where there is nothing to scrape.
+	Metrics http.Handler
+
+	shutdowns []func(context.Context) error
+}
+
+// None measures and traces nothing.
+func None() *Telemetry {
+	return &Telemetry{
+		Tracers:    tracenoop.NewTracerProvider(),
+		Meters:     metricnoop.NewMeterProvider(),
+		Propagator: TraceContext,
+	}
+}
+
+// New reads the environment: OTEL_EXPORTER_OTLP_ENDPOINT and the other variables of
+// the OpenTelemetry specification. Without any of them nothing is sent anywhere, and
+// the metrics are there for Prometheus alone. version is quash's own.
+func New(ctx context.Context, version string) (*Telemetry, error) {
+	tracing, tracesErr := traces.wanted()
+	measuring, metricsErr := metrics.wanted()
+	if err := errors.Join(tracesErr, metricsErr); err != nil {
+		return nil, err
+	}
+	// The environment goes first, as operators expect.
+	environment, err := resource.New(ctx, resource.WithFromEnv())
+	if err != nil {
+		return nil, fmt.Errorf("read OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	}
+	about, err := resource.Merge(
+		resource.NewSchemaless(semconv.ServiceName("quash"), semconv.ServiceVersion(version)), environment)
+	if err != nil {
+		return nil, fmt.Errorf("describe this service: %w", err)
+	}
+	t := None()
+	registry := prometheus.NewRegistry()
+	scraped, err := newScraped(registry)
+	if err != nil {
+		return nil, err
+	}
+	// Before the metrics, which are sent when they are shut down: a start that fails has
+	// nothing to send yet.
+	if tracing {
+		exporter, err := autoexport.NewSpanExporter(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("set up the export of traces that the OTEL_* variables ask for: %w", err)
+		}
+		tracers := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about))
+		t.Tracers, t.shutdowns = tracers, append(t.shutdowns, tracers.Shutdown)
+	}
+	options := append(views(), sdkmetric.WithResource(about), sdkmetric.WithReader(scraped))
+	if measuring {
+		reader, err := autoexport.NewMetricReader(ctx)
+		if err != nil {
+			for _, shutdown := range t.shutdowns {
+				_ = shutdown(ctx) // no span has begun
+			}
+			return nil, fmt.Errorf("set up the export of metrics that the OTEL_* variables ask for: %w", err)
+		}
+		options = append(options, sdkmetric.WithReader(reader))
+	}
+	meters := sdkmetric.NewMeterProvider(options...)
+	t.Meters, t.shutdowns = meters, append(t.shutdowns, meters.Shutdown)
+	t.Metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		MaxRequestsInFlight: scrapesAtOnce,
+		Timeout:             scrapeTimeout,
+		EnableOpenMetrics:   true,
+	})
+	return t, nil
+}
+
+// newScraped returns the reader behind Metrics.
+func newScraped(registry *prometheus.Registry) (sdkmetric.Reader, error) {
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	reader, err := promexporter.New(
+		promexporter.WithRegisterer(registry),
+		promexporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
+		// The names are unique without it, and queries are shorter.
+		promexporter.WithoutScopeInfo(),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("set up the metrics for Prometheus: %w", err)
+	}
+	return reader, nil
+}
+
+// views are what the conventions' metrics need for a service whose calls may take two
+// minutes.
+func views() []sdkmetric.Option {
+	long := sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: service.WaitBuckets}}
+	return []sdkmetric.Option{sdkmetric.WithView(
+		sdkmetric.NewView(sdkmetric.Instrument{Name: "rpc.server.call.duration"}, long),
+		sdkmetric.NewView(sdkmetric.Instrument{Name: "http.client.request.duration"}, long),
+	)}
+}
+
+// Shutdown sends what has not been sent yet, until ctx ends. A failure is only logged:
+// no revocation is lost by it. Spans and metrics are sent at the same time: a collector
+// that does not answer for one must not use up the time of the other.
+func (t *Telemetry) Shutdown(ctx context.Context, logger *slog.Logger) {
+	var all sync.WaitGroup
+	for _, shutdown := range t.shutdowns {
+		all.Go(func() {
+			if err := shutdown(ctx); err != nil {
+				logger.Warn("the last spans or metrics could not be sent", "err", ErrorText(err))
+			}
+		})
+	}
+	all.Wait()
+}

@@ -1,0 +1,160 @@
+package telemetry_test
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/quashdev/quash/internal/telemetry"
+)
+
+// export sets the variables, makes a span and a measurement, and returns a scrape, and
+// what the export at shutdown logs.
+func export(t *testing.T, env map[string]string) (scrape, log string) {
+	t.Helper()
+	for name, value := range env {
+		t.Setenv(name, value)
+	}
+	observed, err := telemetry.New(t.Context(), "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, span := observed.Tracers.Tracer("test").Start(t.Context(), "call")
+	span.End()
+	counter, err := observed.Meters.Meter("test").Int64Counter("calls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counter.Add(t.Context(), 1)
+	scraped := httptest.NewRecorder()
+	observed.Metrics.ServeHTTP(scraped, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	var text strings.Builder
+	observed.Shutdown(t.Context(), slog.New(slog.NewTextHandler(&text, nil)))
+	return scraped.Body.String(), text.String()
+}
+
+// Something is exported exactly where the environment says so, and Prometheus always
+// finds the metrics.
+func TestEnvironment(t *testing.T) {
+	var mu sync.Mutex
+	exported := map[string]bool{}
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		exported[r.URL.Path] = true
+	}))
+	defer collector.Close()
+	const yes, no, endpoint = true, false, "OTEL_EXPORTER_OTLP_ENDPOINT"
+	for _, tt := range []struct {
+		name            string
+		env             map[string]string
+		traces, metrics bool
+	}{
+		{"nothing", nil, no, no},
+		{"an endpoint", map[string]string{endpoint: collector.URL}, yes, yes},
+		{"an endpoint for traces", map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": collector.URL + "/v1/traces"}, yes, no},
+		{"an endpoint for metrics", map[string]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": collector.URL + "/v1/metrics"}, no, yes},
+		{"no traces", map[string]string{endpoint: collector.URL, "OTEL_TRACES_EXPORTER": "none"}, no, yes},
+		{"metrics for Prometheus", map[string]string{endpoint: collector.URL, "OTEL_METRICS_EXPORTER": "prometheus"}, yes, no},
+		{"disabled", map[string]string{endpoint: collector.URL, "OTEL_SDK_DISABLED": "true"}, no, no},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			clear(exported)
+			t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=staging")
+			scrape, log := export(t, tt.env)
+			for _, want := range []string{
+				"\ncalls_total 1\n", "\ngo_goroutines ",
+				`target_info{deployment_environment_name="staging",service_name="quash",service_version="v1"} 1`,
+			} {
+				if !strings.Contains(scrape, want) {
+					t.Errorf("a scrape has no %q", want)
+				}
+			}
+			if log != "" || exported["/v1/traces"] != tt.traces || exported["/v1/metrics"] != tt.metrics {
+				t.Errorf("exported to %v, logged %s", exported, log)
+			}
+		})
+	}
+}
+
+func TestBadEnvironment(t *testing.T) {
+	for name, value := range map[string]string{
+		"OTEL_TRACES_EXPORTER": "zipkin", "OTEL_METRICS_EXPORTER": "otlp,prometheus", "OTEL_RESOURCE_ATTRIBUTES": "no equals sign",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:0")
+			t.Setenv(name, value)
+			if _, err := telemetry.New(t.Context(), "v1"); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("New: %v", err)
+			}
+		})
+	}
+}
+
+// No credential for a collector gets into the log, and what is wrong does.
+func TestExportErrorsShowNoCredential(t *testing.T) {
+	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = io.WriteString(w, "unknown key:\n"+r.Header.Get("Api-Key"))
+	}))
+	defer collector.Close()
+	for name, tt := range map[string]struct{ host, want string }{
+		"refused":     {collector.Listener.Addr().String(), "401 Unauthorized"},
+		"unreachable": {"127.0.0.1:0", "dial tcp 127.0.0.1:0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, log := export(t, map[string]string{
+				"OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:s3cret@" + tt.host + "/s3cret?key=s3cret",
+				"OTEL_EXPORTER_OTLP_HEADERS":  "api-key=s3cret", "OTEL_EXPORTER_OTLP_TIMEOUT": "1000",
+			})
+			if strings.Contains(log, "s3cret") || !strings.Contains(log, tt.want) || !strings.Contains(log, tt.host) {
+				t.Errorf("logged %s", log)
+			}
+		})
+	}
+	const want = "rpc error: code = Unauthenticated desc = [withheld]"
+	if got := telemetry.ErrorText(status.Error(codes.Unauthenticated, "s3cret\nagain")); got != want {
+		t.Errorf("of gRPC: %q", got)
+	}
+}
+
+const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+// The trace context is passed on, and what callers may write freely is not.
+func TestPropagator(t *testing.T) {
+	t.Parallel()
+	in := propagation.MapCarrier{"traceparent": traceparent, "tracestate": "a=b", "baggage": "c=d"}
+	ctx := telemetry.TraceContext.Extract(t.Context(), in)
+	if got := trace.SpanContextFromContext(ctx); got.TraceID().String() != traceparent[3:35] || got.TraceState().Len() > 0 || !got.IsRemote() {
+		t.Errorf("extracted %v", got)
+	}
+	// One that another propagator read could have more.
+	ctx = propagation.TraceContext{}.Extract(t.Context(), in)
+	out := propagation.MapCarrier{}
+	telemetry.TraceContext.Inject(ctx, out)
+	if len(out) != 1 || out["traceparent"] != traceparent {
+		t.Errorf("injected %v", out)
+	}
+}
+
+func TestTraceIDInLog(t *testing.T) {
+	t.Parallel()
+	ctx := telemetry.TraceContext.Extract(t.Context(), propagation.MapCarrier{"traceparent": traceparent})
+	var text strings.Builder
+	logger := slog.New(telemetry.WithTraceID(slog.NewTextHandler(&text, nil))).With("a", 1)
+	logger.InfoContext(ctx, "one")
+	logger.InfoContext(t.Context(), "two")
+	one, two, _ := strings.Cut(text.String(), "\n")
+	if !strings.HasSuffix(one, " msg=one a=1 trace_id="+traceparent[3:35]) || !strings.HasSuffix(two, " msg=two a=1\n") {
+		t.Errorf("logged\n%s", &text)
+	}
+}

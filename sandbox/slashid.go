@@ -1,0 +1,119 @@
+package sandbox
+
+import (
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+const (
+	apiKeyHeader = "SlashID-API-Key"
+	orgIDHeader  = "SlashID-OrgID"
+)
+
+var (
+	errUnauthenticated = &refusal{http.StatusUnauthorized, "missing or invalid credentials"}
+	errUnknownPerson   = &refusal{http.StatusNotFound, "no such person"}
+)
+
+// authenticate accepts the API key, or a live user token of the sandbox as bearer
+// token; a container is no user token.
+func (s *Sandbox) authenticate(h http.Header) error {
+	if s.hasAPIKey(h) {
+		return nil
+	}
+	scheme, token, _ := strings.Cut(h.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return errUnauthenticated
+	}
+	id, err := s.authority.live(token, time.Now())
+	if err != nil || id.container || s.ledger.revokedLocally(id.jti) {
+		return errUnauthenticated
+	}
+	return nil
+}
+
+func (s *Sandbox) hasAPIKey(h http.Header) bool {
+	return subtle.ConstantTimeCompare([]byte(h.Get(apiKeyHeader)), []byte(s.config.APIKey)) == 1
+}
+
+// validity is the result of POST /token/validate. A token that is not valid has
+// the reason alone, a valid one the rest.
+type validity struct {
+	Valid            bool       `json:"valid"`
+	InvalidityReason string     `json:"invalidity_reason,omitempty"`
+	ExpiresInSeconds *int64     `json:"expires_in_seconds,omitempty"`
+	ExpiresAt        *time.Time `json:"expires_at,omitempty"`
+}
+
+// handleValidate serves POST /token/validate with the view of the local region.
+// SlashID documents no credentials for it, so none are asked for.
+func (s *Sandbox) handleValidate(w http.ResponseWriter, r *http.Request) error {
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	token, err := decodeToken(body)
+	if err != nil {
+		return err
+	}
+	return writeResult(w, http.StatusOK, s.validate(token, time.Now()))
+}
+
+func (s *Sandbox) validate(token string, now time.Time) validity {
+	id, err := s.authority.live(token, now)
+	switch {
+	case errors.Is(err, ErrExpired):
+		return validity{InvalidityReason: "expired"}
+	case err != nil, s.ledger.revokedLocally(id.jti):
+		// SlashID documents no reason for a revoked token; this is the nearest of
+		// those it does.
+		return validity{InvalidityReason: "invalid_token_content"}
+	}
+	left := int64(id.expiresAt.Sub(now) / time.Second)
+	at := id.expiresAt.UTC()
+	return validity{Valid: true, ExpiresInSeconds: &left, ExpiresAt: &at}
+}
+
+// handleMint serves POST /persons/{person_id}/mint-token, for the API key together
+// with the organisation's id. Every UUID is a known person; the body may be empty,
+// or add custom claims.
+func (s *Sandbox) handleMint(w http.ResponseWriter, r *http.Request) error {
+	if !s.hasAPIKey(r.Header) || r.Header.Get(orgIDHeader) != s.config.OrgID {
+		return errUnauthenticated
+	}
+	person := r.PathValue("person_id")
+	if !isUUID(person) {
+		return errUnknownPerson
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	var request struct {
+		CustomClaims map[string]any `json:"custom_claims"`
+	}
+	if len(body) > 0 {
+		if err := decodeJSON(body, &request); err != nil {
+			return err
+		}
+	}
+	if err := checkCustomClaims(request.CustomClaims); err != nil {
+		return badRequest(err.Error())
+	}
+	token, err := s.Mint(MintOptions{PersonID: person, CustomClaims: request.CustomClaims})
+	if err != nil {
+		return err
+	}
+	return writeResult(w, http.StatusCreated, token)
+}
+
+// handleJWKS serves GET /.well-known/jwks.json: the public key, with which
+// anyone can verify the sandbox's tokens.
+func (s *Sandbox) handleJWKS(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{s.authority.public}})
+}

@@ -1,0 +1,256 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/upstreamtest"
+	"github.com/quashdev/quash/service/slashid"
+)
+
+// Full jitter: anything from nothing to a limit that doubles.
+func TestBackoff(t *testing.T) {
+	t.Parallel()
+	for attempts, limit := range map[int]time.Duration{1: 100 * time.Millisecond, 2: 200 * time.Millisecond} {
+		least, most := time.Hour, time.Duration(0)
+		for range 1000 {
+			d := backoff(attempts)
+			least, most = min(least, d), max(most, d)
+		}
+		// A thousand draws leave either half of the range empty once in 2^1000.
+		if least < 0 || least > limit/2 || most > limit || most < limit/2 {
+			t.Errorf("after %d attempts: from %s to %s, want 0 to %s", attempts, least, most, limit)
+		}
+	}
+}
+
+// The breaker opens for an upstream that is down, fails calls without asking it,
+// probes, and closes again.
+func TestBreaker(t *testing.T) {
+	t.Parallel()
+	for name, down := range map[string]slashid.Result{
+		"500":               {Status: http.StatusInternalServerError, Sent: true},
+		"504":               {Status: http.StatusGatewayTimeout, Sent: true},
+		"no connection":     notConnected.result,
+		"a lost connection": {Sent: true, Resent: true, Err: errors.New("reset")},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			isDown := true
+			calls := 0
+			s := newService(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
+				calls++
+				if !isDown {
+					return slashid.Result{Status: http.StatusNoContent, Sent: req.BeforeSend()}
+				}
+				return down
+			}))
+			var err error
+			for range breakerLeast {
+				_, err = s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
+			}
+			failure := failureOf(t, err, codes.Unavailable, "UPSTREAM_CIRCUIT_OPEN")
+			own, _ := errors.AsType[*Error](err)
+			if delay, ok := own.Pushback(); failure.GetState() != stateNotApplied || !ok || delay <= 0 || delay > 2*defaultBreakerRest {
+				t.Errorf("%s: %v, back in %s", name, failure, delay)
+			}
+			before := calls
+			_, _ = s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
+			if calls != before {
+				t.Errorf("%s: upstream is asked while the breaker is open", name)
+			}
+			isDown = false
+			time.Sleep(2 * defaultBreakerRest)
+			for range 2 * breakerLeast {
+				if _, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"}); err != nil {
+					t.Fatalf("%s: after recovery: %v", name, err)
+				}
+			}
+		})
+	}
+}
+
+// An attempt that probes whether SlashID is back uses a new connection: the present one
+// may be what is broken. Others use what there is.
+func TestProbesUseNewConnections(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		failing, probes := slices.Repeat([]step{unavailable}, breakerLeast), []step{unavailable, notConnected, done204}
+		upstream := &script{steps: slices.Concat(failing, probes, []step{unavailable, done204})}
+		s := newService(t, upstream)
+		for range breakerLeast {
+			_, _ = s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
+		}
+		if got := upstream.attempts(); got != breakerLeast {
+			t.Fatalf("the breaker opened after %d attempts, want %d", got, breakerLeast)
+		}
+		time.Sleep(2 * defaultBreakerRest)
+		for range 2 {
+			if resp, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"}); err != nil {
+				t.Errorf("after recovery: %s", words(t, resp, err))
+			}
+		}
+		for i, req := range upstream.requests {
+			if want := i >= len(failing) && i < len(failing)+len(probes); req.NewConnection != want {
+				t.Errorf("attempt %d on a new connection: %t, want %t", i+1, req.NewConnection, want)
+			}
+		}
+		if got, want := upstream.attempts(), len(upstream.steps); got != want {
+			t.Errorf("%d attempts, want %d", got, want)
+		}
+	})
+}
+
+// SlashID's silence opens the breaker when it has lasted for the attempt's own limit,
+// though the callers left before. That they left is not held against SlashID.
+func TestBreakerOpensForSilence(t *testing.T) {
+	t.Parallel()
+	for name, patience := range map[string]time.Duration{"callers stay": time.Hour, "callers leave": time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newService(t, silent(true))
+			var wg sync.WaitGroup
+			for range breakerLeast {
+				wg.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), patience)
+					defer cancel()
+					_, err := s.Revoke(ctx, &quashv1.RevokeRequest{Token: "a", Timeout: durationpb.New(time.Second)})
+					if got := words(t, nil, err); got != "UPSTREAM_TIMEOUT UNKNOWN" {
+						t.Errorf("%s: got %s", name, got)
+					}
+				})
+			}
+			time.Sleep(MinTimeout + defaultAnswerGrace - 1)
+			if !s.breaker.IsClosed() {
+				t.Errorf("%s: the breaker opened before the attempts ended", name)
+			}
+			time.Sleep(time.Nanosecond)
+			wg.Wait()
+			synctest.Wait()
+			_, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
+			if got := words(t, nil, err); got != "UPSTREAM_CIRCUIT_OPEN NOT_APPLIED" {
+				t.Errorf("%s: afterwards: %s", name, got)
+			}
+		})
+	}
+}
+
+// A call does not ask again when the breaker opens meanwhile, nor wait for that. It tells
+// what it knows.
+func TestBreakerOpensDuringACall(t *testing.T) {
+	t.Parallel()
+	for opensAfter, want := range map[time.Duration]time.Duration{time.Second: 0, 3 * time.Second: 5 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			slow := retryAfter(unavailable, 3*time.Second)
+			slow.after = 2 * time.Second // the retry comes after 5 s
+			upstream := &script{steps: []step{slow}}
+			s := newService(t, upstream)
+			time.AfterFunc(opensAfter, s.breaker.Open)
+			begun := time.Now()
+			resp, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
+			if got := words(t, resp, err); got != "UPSTREAM_UNAVAILABLE UNKNOWN" || upstream.attempts() != 1 {
+				t.Errorf("got %s after %d attempts", got, upstream.attempts())
+			}
+			if took := time.Since(begun).Truncate(time.Second); took != max(want, slow.after) {
+				t.Errorf("opened after %s: answered after %s", opensAfter, took)
+			}
+		})
+	}
+}
+
+// An attempt that panics, or that is withdrawn, is no probe that closes the breaker, nor
+// one that keeps it half-open for ever.
+func TestBreakerAccountsForEveryProbe(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(context.Context) slashid.Result{
+		"panic":     func(context.Context) slashid.Result { panic("a defect") },
+		"withdrawn": func(context.Context) slashid.Result { return slashid.Result{Err: slashid.ErrNotSent} },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			attempt := func(context.Context) slashid.Result { return notConnected.result }
+			s := newService(t, upstreamtest.Func(func(ctx context.Context, _ slashid.Request) slashid.Result { return attempt(ctx) }))
+			revoke := func() string {
+				_, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
+				return words(t, nil, err)
+			}
+			for range breakerLeast {
+				revoke()
+			}
+			time.Sleep(2 * defaultBreakerRest)
+			attempt = end
+			for range breakerProbes {
+				revoke()
+			}
+			if got := revoke(); got != "UPSTREAM_CIRCUIT_OPEN NOT_APPLIED" {
+				t.Errorf("%s: after probes that say nothing: %s", name, got)
+			}
+			time.Sleep(2 * defaultBreakerRest)
+			attempt = func(context.Context) slashid.Result {
+				return slashid.Result{Status: http.StatusBadRequest, Envelope: true, Sent: true}
+			}
+			if got := revoke(); got != "TOKEN_REJECTED NOT_APPLIED" {
+				t.Errorf("%s: after recovery: %s", name, got)
+			}
+		})
+	}
+}
+
+// What SlashID answers with, other than that it is down, never opens the breaker.
+func TestBreakerStaysClosed(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []step{
+		rejected, foreign400, unauthorized, answered(http.StatusForbidden),
+		inProgress, opaque, limited, resent(limited), unexpected, answeredByProxy(http.StatusNotImplemented),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newService(t, upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
+				result := answer.result
+				result.Sent = true
+				return result
+			}))
+			for range 3 * breakerLeast {
+				_, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
+				if own, ok := errors.AsType[*Error](err); !ok || own.Reason() == "UPSTREAM_CIRCUIT_OPEN" {
+					t.Fatalf("%+v: %v", answer.result, err)
+				}
+			}
+		})
+	}
+}
+
+// The budget is one for all calls: where many fail at once, most fail without a
+// repetition, and tell what they know.
+func TestRetryBudget(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const callers = 30
+		slow := unavailable
+		slow.after = time.Second
+		upstream := &script{steps: slices.Repeat([]step{slow}, maxAttempts*callers)}
+		s := newService(t, upstream)
+		s.breaker = circuitbreaker.NewBuilder[any]().WithFailureThreshold(1000).Build() // never opens here
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				_, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
+				if own, ok := errors.AsType[*Error](err); !ok || own.State() != "UNKNOWN" {
+					t.Errorf("%v", err)
+				}
+			})
+		}
+		wg.Wait()
+		// Of 30 that fail together 10 may repeat at once, and so may those again.
+		if got := upstream.attempts(); got <= callers || got > callers+2*retryFloor {
+			t.Errorf("%d calls made %d attempts, want at most %d", callers, got, callers+2*retryFloor)
+		}
+	})
+}

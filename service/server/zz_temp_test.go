@@ -1,8 +1,0 @@
-package server_test
-
-import (
-	"net/http"
-	"testing"
-)
-
-func checkAnswer(*testing.T, *http.Request, *http.Response, []byte) {}

@@ -1,0 +1,456 @@
+package slashid_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/quashdev/quash/internal/pkitest"
+	"github.com/quashdev/quash/internal/secrettest"
+	"github.com/quashdev/quash/service/slashid"
+)
+
+const (
+	// token has the shape of a JWT. Each part is long enough to be a secret of its own.
+	token       = "eyJhbGciOiJFUzI1NiJ9." + tokenClaims + ".c2lnbmVkLWluLWEtdGVzdA"
+	tokenClaims = "eyJzdWIiOiJwZXJzb24tMSJ9"
+	apiKey      = "an-api-key-of-the-organisation"
+
+	// envelope is SlashID's body of every answer but 204.
+	envelope = `{"meta": {"pagination": {"limit": 0, "offset": 0, "total_count": 0}},` +
+		` "errors": [{"httpcode": 408, "message": "some text"}]}`
+	// page is what proxies answer with.
+	page = "<html><body><h1>Something went wrong</h1></body></html>"
+)
+
+// aRequest is the revocation that most tests attempt.
+func aRequest() slashid.Request {
+	return slashid.Request{
+		Token:       slashid.NewSecret(token),
+		Consistency: slashid.LocalRegion,
+		Timeout:     30 * time.Second,
+		Credentials: slashid.Credentials{APIKey: slashid.NewSecret(apiKey), Authorization: slashid.NewSecret("Bearer " + token)},
+	}
+}
+
+// checkTellsNothing checks that a result, however it is printed, holds no secret.
+func checkTellsNothing(tb testing.TB, got slashid.Result) {
+	tb.Helper()
+	text := fmt.Sprintf("%v %+v %#v %#v", got.Err, got, got, got.Err)
+	for _, secret := range []string{token, apiKey} {
+		if trace := secrettest.Trace(text, secret); trace != "" {
+			tb.Errorf("%q is in %q", trace, text)
+		}
+	}
+}
+
+// newClient returns a client of the SlashID at baseURL, closed with the test. It trusts
+// the certificate of these tests.
+func newClient(tb testing.TB, baseURL string, configure ...func(*slashid.Config)) *slashid.Client {
+	tb.Helper()
+	u, err := slashid.ParseBaseURL(baseURL)
+	if err != nil {
+		tb.Fatalf("ParseBaseURL(%q): %v", baseURL, err)
+	}
+	cfg := slashid.Config{BaseURL: u, RootCAs: trusted}
+	for _, set := range configure {
+		set(&cfg)
+	}
+	client := slashid.New(cfg)
+	tb.Cleanup(client.Close)
+	return client
+}
+
+var (
+	certificate = sync.OnceValue(newCertificate)
+	trusted     = sync.OnceValue(func() *x509.CertPool { return poolOf(certificate()) })
+)
+
+// newCertificate returns a certificate that is valid also in a bubble of
+// testing/synctest, where time begins in 2000.
+func newCertificate() tls.Certificate {
+	return pkitest.SelfSigned(&x509.Certificate{
+		DNSNames:    []string{"slashid.test"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore:   time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC),
+		NotAfter:    time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
+	})
+}
+
+func poolOf(cert tls.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(cert.Leaf)
+	return pool
+}
+
+// The protocols between quash and SlashID, as ALPN calls them.
+var protocols = []string{"http/1.1", "h2"}
+
+// inBubbles runs a test for each case, in a bubble of testing/synctest.
+func inBubbles[T any](t *testing.T, cases map[string]T, test func(t *testing.T, tt T)) {
+	t.Helper()
+	t.Parallel()
+	for name, tt := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { test(t, tt) })
+		})
+	}
+}
+
+// overBoth is inBubbles for each case and protocol.
+func overBoth[T any](t *testing.T, cases map[string]T, test func(t *testing.T, protocol string, tt T)) {
+	t.Helper()
+	all := map[string]func(t *testing.T){}
+	for name, tt := range cases {
+		for _, protocol := range protocols {
+			all[protocol+" "+name] = func(t *testing.T) { test(t, protocol, tt) }
+		}
+	}
+	inBubbles(t, all, func(t *testing.T, run func(t *testing.T)) { run(t) })
+}
+
+// revoke attempts req. It fails the test if only the end of its context makes the client
+// return: no call of these tests takes nearly as long.
+func revoke(tb testing.TB, client *slashid.Client, req slashid.Request) slashid.Result {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), 30*time.Second)
+	defer cancel()
+	result := client.Revoke(ctx, req)
+	if ctx.Err() != nil {
+		tb.Fatalf("Revoke returned only when its context ended: %+v", result)
+	}
+	return result
+}
+
+// begin attempts a request, and returns where its result comes.
+func begin(t *testing.T, client *slashid.Client) <-chan slashid.Result {
+	t.Helper()
+	result := make(chan slashid.Result, 1)
+	go func() { result <- client.Revoke(t.Context(), aRequest()) }()
+	synctest.Wait()
+	return result
+}
+
+// checkRevoked checks the result of a request that was sent once and answered by 204.
+func checkRevoked(tb testing.TB, got slashid.Result) {
+	tb.Helper()
+	if want := (slashid.Result{Status: http.StatusNoContent, Sent: true}); got != want {
+		tb.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// checkNoAnswer checks the result of an attempt that got no answer, and that no secret is
+// in its cause.
+func checkNoAnswer(tb testing.TB, got slashid.Result, sent bool) {
+	tb.Helper()
+	want := slashid.Result{Sent: sent, Err: got.Err}
+	if got != want || got.Err == nil {
+		tb.Errorf("got %+v, want no answer, an error and Sent %t", got, sent)
+	}
+	checkTellsNothing(tb, got)
+}
+
+// startServer serves handler on loopback, over TLS with a protocol of ALPN's, or else in
+// plaintext. The handler is called when the whole request has been read.
+func startServer(t *testing.T, protocol string, handler http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		handler(w, r)
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // failed handshakes
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate()}, MinVersion: tls.VersionTLS12}
+	server.EnableHTTP2 = protocol == "h2"
+	if protocol == "" {
+		server.Start()
+	} else {
+		server.StartTLS()
+	}
+	t.Cleanup(server.Close)
+	return server
+}
+
+// peer does to each connection what its script says, then closes it. Its connections are
+// pipes in memory, so that it can run in a bubble of testing/synctest.
+type peer struct {
+	script  func(*peerConn)
+	scripts sync.WaitGroup
+
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+// newPeer returns a peer that runs script over TLS, and a client that talks to it.
+func newPeer(tb testing.TB, protocol string, script func(*peerConn)) (*slashid.Client, *peer) {
+	tb.Helper()
+	client := newClient(tb, "https://slashid.test")
+	return client, connectPeer(tb, client, overTLS(certificate(), protocol, script))
+}
+
+// connectPeer has client reach a peer that runs script, whatever the address.
+func connectPeer(tb testing.TB, client *slashid.Client, script func(*peerConn)) *peer {
+	tb.Helper()
+	p := &peer{script: script}
+	client.DialThrough(p.dial)
+	tb.Cleanup(p.close)
+	return p
+}
+
+func (p *peer) dial(context.Context, string, string) (net.Conn, error) {
+	near, far := net.Pipe()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns = append(p.conns, far)
+	c := &peerConn{Conn: far, reader: bufio.NewReader(far), number: len(p.conns), bodies: map[uint32][]byte{}}
+	p.scripts.Go(func() {
+		defer func() { _ = c.Close() }() // a script may put TLS on it
+		p.script(c)
+	})
+	return newOutbox(near), nil
+}
+
+// checkConnections checks how many connections have been made.
+func (p *peer) checkConnections(tb testing.TB, want int) {
+	tb.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if got := len(p.conns); got != want {
+		tb.Errorf("%d connections were made, want %d", got, want)
+	}
+}
+
+// close ends the connections and waits for their scripts.
+func (p *peer) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, conn := range p.conns {
+		_ = conn.Close()
+	}
+	p.scripts.Wait()
+}
+
+// peerConn is the peer's end of a connection. It reads and writes requests and answers in
+// either protocol, and whatever no well-behaved server can be made to do.
+type peerConn struct {
+	net.Conn
+
+	reader *bufio.Reader
+	// number counts the peer's connections, from 1.
+	number int
+	// framer is that of HTTP/2, nil over HTTP/1.1.
+	framer *http2.Framer
+	// bodies are what has come of each request of HTTP/2 that has not ended.
+	bodies map[uint32][]byte
+	// window is how much of an answer's body the client takes before it has read it.
+	window int
+}
+
+// overTLS is a script that runs another one after a handshake, and the preface of HTTP/2.
+func overTLS(cert tls.Certificate, protocol string, script func(*peerConn)) func(*peerConn) {
+	return func(c *peerConn) {
+		secure := tls.Server(c.Conn, &tls.Config{
+			Certificates: []tls.Certificate{cert}, NextProtos: []string{protocol}, MinVersion: tls.VersionTLS12,
+		})
+		if secure.Handshake() != nil {
+			return
+		}
+		c.Conn, c.reader = secure, bufio.NewReader(secure)
+		if protocol == "h2" {
+			c.Conn, c.framer = newOutbox(secure), http2.NewFramer(nil, c.reader)
+			if _, err := c.reader.Discard(len(http2.ClientPreface)); err != nil || c.frames().WriteSettings() != nil {
+				return
+			}
+		}
+		script(c)
+	}
+}
+
+// answering is a script that answers each request by a status.
+func answering(status int) func(*peerConn) {
+	return func(c *peerConn) {
+		for stream := range c.requests() {
+			c.answer(stream, status)
+		}
+	}
+}
+
+// firstOnly is a script of which the first connection has its own. Later ones answer each
+// request by 204.
+func firstOnly(first func(*peerConn)) func(*peerConn) {
+	return func(c *peerConn) {
+		if c.number == 1 {
+			first(c)
+		} else {
+			answering(http.StatusNoContent)(c)
+		}
+	}
+}
+
+// requests yields each request when it has been read to its end: its stream, which counts
+// requests over HTTP/1.1, and its token. It ends when the client has closed.
+func (c *peerConn) requests() iter.Seq2[uint32, string] {
+	return func(yield func(uint32, string) bool) {
+		for n := uint32(1); ; n++ {
+			stream, body := n, []byte(nil)
+			if c.framer != nil {
+				stream, body = c.readStream()
+			} else if req := c.readRequest(); req != nil {
+				body, _ = io.ReadAll(req.Body)
+			}
+			if len(body) == 0 || !yield(stream, tokenIn(body)) {
+				return
+			}
+		}
+	}
+}
+
+// readRequest reads a whole request of HTTP/1.1; nil when the client has closed.
+func (c *peerConn) readRequest() *http.Request {
+	req, err := http.ReadRequest(c.reader)
+	if err != nil {
+		return nil
+	}
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil
+	}
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	return req
+}
+
+// readStream reads frames to the end of a request.
+func (c *peerConn) readStream() (stream uint32, body []byte) {
+	for {
+		frame, err := c.framer.ReadFrame()
+		if err != nil {
+			return 0, nil
+		}
+		switch f := frame.(type) {
+		case *http2.SettingsFrame:
+			if size, ok := f.Value(http2.SettingInitialWindowSize); ok {
+				c.window = int(size)
+			}
+			if !f.IsAck() {
+				_ = c.frames().WriteSettingsAck()
+			}
+		case *http2.PingFrame:
+			if !f.IsAck() {
+				_ = c.frames().WritePing(true, f.Data)
+			}
+		case *http2.DataFrame:
+			_ = c.frames().WriteWindowUpdate(0, max(f.Length, 1))
+			c.bodies[f.StreamID] = append(c.bodies[f.StreamID], f.Data()...)
+			if f.StreamEnded() {
+				body := c.bodies[f.StreamID]
+				delete(c.bodies, f.StreamID)
+				return f.StreamID, body
+			}
+		}
+	}
+}
+
+func tokenIn(body []byte) string {
+	var request struct {
+		Token string `json:"token"`
+	}
+	_ = json.Unmarshal(body, &request)
+	return request.Token
+}
+
+// frames writes frames, while other goroutines may write others.
+func (c *peerConn) frames() *http2.Framer { return http2.NewFramer(c.Conn, nil) }
+
+// answer answers a request with a status, and without a body.
+func (c *peerConn) answer(stream uint32, status int) {
+	if c.framer != nil {
+		c.head(stream, true, ":status", strconv.Itoa(status))
+		return
+	}
+	c.write(fmt.Sprintf("HTTP/1.1 %d \nContent-Length: 0\n\n", status))
+}
+
+// head sends a header of HTTP/2, and ends the stream if it is said to.
+func (c *peerConn) head(stream uint32, end bool, fields ...string) {
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for i := 0; i < len(fields); i += 2 {
+		_ = encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
+	}
+	_ = c.frames().WriteHeaders(http2.HeadersFrameParam{
+		StreamID: stream, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: end,
+	})
+}
+
+// write writes text, in which "\n" stands for HTTP's line end. It reports false when the
+// client has closed.
+func (c *peerConn) write(text string) bool {
+	_, err := io.WriteString(c, strings.ReplaceAll(text, "\n", "\r\n"))
+	return err == nil
+}
+
+// waitForClose returns when the client has closed the connection.
+func (c *peerConn) waitForClose() { _, _ = io.Copy(io.Discard, c.reader) }
+
+// outbox is a connection whose Write does not wait for a reader. Otherwise two ends
+// that write at a time, as those of HTTP/2 do, would wait for each other on a pipe.
+type outbox struct {
+	net.Conn
+
+	mu     sync.Mutex
+	closed bool
+	writes chan []byte
+}
+
+func newOutbox(conn net.Conn) *outbox {
+	o := &outbox{Conn: conn, writes: make(chan []byte, 1000)}
+	go func() {
+		for b := range o.writes {
+			_, _ = conn.Write(b)
+		}
+		_ = conn.Close()
+	}()
+	return o
+}
+
+// Write implements net.Conn.
+func (o *outbox) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return 0, net.ErrClosed
+	}
+	o.writes <- bytes.Clone(b)
+	return len(b), nil
+}
+
+// Close closes the connection after all that was written.
+func (o *outbox) Close() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.closed {
+		o.closed = true
+		close(o.writes)
+	}
+	return nil
+}

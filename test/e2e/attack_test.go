@@ -1,0 +1,360 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/pkitest"
+	"github.com/quashdev/quash/sandbox"
+)
+
+// attackCase is a server and what clients do to it, all at once.
+type attackCase struct {
+	name   string
+	secure bool // over TLS, where REST has HTTP/2
+	flags  []string
+	// bound is how much more memory the server may take, in MiB, than for honest callers
+	// alone.
+	bound int64
+	// held is whether SlashID does not answer during the attacks, so that there are no
+	// honest callers until they are over.
+	held    bool
+	attacks []attack
+}
+
+// attack is one way to attack, over gRPC or REST. It returns when the server has ended it,
+// unless it is unbounded by its nature.
+type attack struct {
+	name, over string
+	do         func(a *attacker)
+}
+
+const overREST = "REST"
+
+// Hostile clients attack a real quash while honest callers use it: its memory stays
+// bounded, and honest callers are answered correctly during and after the attacks. The
+// cases run one by one and not beside other tests: without a processor for the garbage
+// collector, memory grows.
+//
+// Attacks that go beyond a limit (half-sent requests, calls in flight) come with a limit
+// that leaves room for honest callers, or stop before those call.
+func TestAttacks(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the memory of a process is read from /proc, which only Linux has")
+	}
+	if raceDetector() {
+		t.Skip("the race detector takes several times the memory")
+	}
+	if testing.Short() {
+		t.Skip("it takes a minute")
+	}
+	for _, c := range attackCases() {
+		t.Run(c.name, c.run)
+	}
+}
+
+func attackCases() []attackCase {
+	slow := []string{"--header-timeout=2s", "--transfer-timeout=2s", "--idle-timeout=2s"}
+	const fewStreams = "--max-streams-per-connection=100"
+	cases := []attackCase{
+		{name: "slow", flags: slow, bound: 128, attacks: []attack{
+			{"a header in drips", overREST, slowText(100, halfHeader, true)},
+			{"a body in drips", overREST, slowText(100, halfBody, true)},
+			{"silence", overREST, slowText(100, "", false)},
+			{"silence", overGRPC, slowText(100, "", false)},
+			{"SETTINGS only", overGRPC, frames(20, 0, nothing)},
+			{"a header, no message", overGRPC, frames(1, 1000, onlyHeader)},
+			{"half a message", overGRPC, frames(10, 100, halfMessage)},
+		}},
+		{name: "slow, over TLS", secure: true, flags: slow, bound: 160, attacks: []attack{
+			{"silence", overREST, slowText(100, "", false)},
+			{"silence", overGRPC, slowText(100, "", false)},
+			{"SETTINGS only", overREST, frames(20, 0, nothing)},
+			{"half a HEADERS frame", overREST, frames(20, 0, halfFrame)},
+			{"half a body", overREST, frames(40, 5, halfMessage)},
+		}},
+		{name: "more half-sent requests than the limit", flags: append(slow, "--max-arriving=300"), held: true, bound: 160, attacks: []attack{
+			{"half a message", overGRPC, frames(30, 100, halfMessage)},
+			{"a body in drips", overREST, slowText(100, halfBody, true)},
+		}},
+		{name: "large", bound: 96, attacks: []attack{
+			{"64 MB to drop-in", overREST, hugeBody(dropInPath, false)},
+			{"64 MB to drop-in in chunks", overREST, hugeBody(dropInPath, true)},
+			{"64 MB to native", overREST, hugeBody(nativePath, false)},
+			{"64 MB to native in chunks", overREST, hugeBody(nativePath, true)},
+			{"64 MB to nowhere", overREST, hugeBody("/", false)},
+			{"64 MB", overGRPC, hugeMessage},
+			{"a header of 100,000 bytes", overREST, slowText(40, "POST / HTTP/1.1\r\nHost: quash\r\nX: "+strings.Repeat("~", 100_000), false)},
+			{"10,000 headers", overREST, slowText(40, "POST / HTTP/1.1\r\nHost: quash\r\n"+strings.Repeat("X: ~\r\n", 10_000)+"\r\n", false)},
+			{"a header of 100,000 bytes", overGRPC, frames(20, 0, hugeHeader(1))},
+			{"10,000 headers", overGRPC, frames(20, 0, hugeHeader(10_000))},
+			{"390 MB of headers in 100,000 bytes of HPACK", overGRPC, frames(20, 0, hpackBomb(4000))},
+			{"100,000 headers in 100,000 bytes of HPACK", overGRPC, frames(20, 0, hpackBomb(1))},
+		}},
+		{name: "large, over TLS", secure: true, bound: 96, attacks: []attack{
+			{"32 MB", overREST, largeBodyOverTLS},
+			{"a header of 100,000 bytes", overREST, frames(20, 0, hugeHeader(1))},
+			{"10,000 headers", overREST, frames(20, 0, hugeHeader(10_000))},
+			{"390 MB of headers in 100,000 bytes of HPACK", overREST, frames(20, 0, hpackBomb(4000))},
+			{"100,000 headers in 100,000 bytes of HPACK", overREST, frames(20, 0, hpackBomb(1))},
+		}},
+		{name: "unread", flags: []string{fewStreams}, bound: 128, attacks: []attack{
+			{"answers to a window of 0", overGRPC, closedWindow("/grpc.health.v1.Health/Check")},
+			{"watching health in a window of 0", overGRPC, closedWindow("/grpc.health.v1.Health/Watch")},
+			{"calls", overGRPC, unreadCalls},
+			{"pipelined requests", overREST, unreadPipeline},
+		}},
+		{name: "unread, over TLS", secure: true, flags: []string{fewStreams}, bound: 128, attacks: []attack{
+			{"answers to a window of 0", overREST, closedWindow(nativePath)},
+		}},
+		// grpc-go queues 43 KB for each frame of settings that it cannot acknowledge.
+		{name: "unread settings", bound: 64, attacks: []attack{{"SETTINGS behind unread answers", overGRPC, unreadSettings}}},
+		{name: "connections beyond the limit", flags: []string{"--max-connections=50"}, bound: 64, attacks: []attack{
+			{"connections", overGRPC, manyConnections},
+			{"connections", overREST, manyConnections},
+		}},
+		// 1,000 calls with bodies of 60 KB take 60 MB until they are refused.
+		{name: "calls beyond the limit", flags: []string{fmt.Sprint("--max-in-flight=", maxInFlight)}, held: true, bound: 128, attacks: []attack{
+			{"calls", overGRPC, overload},
+		}},
+	}
+	// A server that queued an answer to each frame, or remembered each, would grow by a
+	// hundred bytes or more for every one of them. Of streams that are reset before their
+	// handlers begin, net/http keeps up to five times as many as may be open.
+	plain := attackCase{name: "floods", bound: 128}
+	secure := attackCase{name: "floods, over TLS", secure: true, bound: 256}
+	for _, f := range floods {
+		plain.attacks = append(plain.attacks, attack{f.name, overGRPC, flood(f.n, f.frame, false)}, attack{f.name + ", unread", overGRPC, flood(f.n, f.frame, true)})
+		secure.attacks = append(secure.attacks, attack{f.name, overREST, flood(f.n, f.frame, false)}, attack{f.name + ", unread", overREST, flood(f.n, f.frame, true)})
+	}
+	plain.attacks = append(plain.attacks, attack{"whole requests, reset", overGRPC, resetRequests})
+	secure.attacks = append(secure.attacks, attack{"whole requests, reset", overREST, resetRequests})
+	return append(cases, plain, secure)
+}
+
+func (c attackCase) run(t *testing.T) {
+	v := startVictim(t, c)
+	v.callHonestly(t, func() bool { return v.honest.Load() >= 40 })
+	before := v.memory(t, "VmRSS")
+	if err := os.WriteFile(v.proc("clear_refs"), []byte("5"), 0o600); err != nil { // VmHWM begins anew
+		t.Fatal(err)
+	}
+	var attacks, honest sync.WaitGroup
+	over := make(chan struct{})
+	if c.held {
+		v.upstream.hold()
+	} else {
+		connected := v.honest.Load() + 8
+		honest.Go(func() { v.callHonestly(t, func() bool { return closed(over) }) })
+		eventually(t, "honest callers are connected", func() bool { return v.honest.Load() >= connected || t.Failed() })
+	}
+	for _, attack := range c.attacks {
+		attacks.Go(func() { attack.do(&attacker{T: t, victim: v, attack: attack}) })
+	}
+	attacks.Wait()
+	v.upstream.release()
+	close(over)
+	honest.Wait()
+	peak := v.memory(t, "VmHWM")
+	t.Logf("%d -> %d MiB; %d honest calls", before>>20, peak>>20, v.honest.Load())
+	if grown := (peak - before) >> 20; grown > c.bound {
+		t.Errorf("memory grew by %d MiB, by more than %d", grown, c.bound)
+	}
+	enough := v.honest.Load() + 40
+	v.callHonestly(t, func() bool { return v.honest.Load() >= enough })
+	v.stop(t)
+}
+
+// victim is a quash in front of a sandbox.
+type victim struct {
+	*instance
+
+	slashid  *sandbox.Sandbox
+	upstream *holdable
+	honest   atomic.Int64 // calls of honest callers that were answered
+}
+
+func startVictim(t *testing.T, c attackCase) *victim {
+	t.Helper()
+	slashid, err := sandbox.New(sandbox.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &victim{slashid: slashid, upstream: &holdable{next: slashid}}
+	v.upstream.release()
+	server := httptest.NewServer(v.upstream)
+	t.Cleanup(func() {
+		slashid.Close()
+		server.Close()
+	})
+	flags := append([]string{"--upstream-api-key-file", write(t, sandbox.DefaultAPIKey), "--drain-delay", "0s"}, c.flags...)
+	if !c.secure {
+		v.instance = serve(t, server.URL, flags...)
+		return v
+	}
+	ca := pkitest.NewCA("authority")
+	cert, key := pkitest.PEM(ca.Issue(&x509.Certificate{IPAddresses: loopback}))
+	v.instance = serve(t, server.URL, append(flags, "--tls-cert-file", write(t, string(cert)), "--tls-key-file", write(t, string(key)))...)
+	v.tls = &tls.Config{RootCAs: pkitest.Pool(ca)}
+	return v
+}
+
+func (v *victim) proc(name string) string { return fmt.Sprintf("/proc/%d/%s", v.PID(), name) }
+
+// memory is a field of /proc/PID/status, in bytes: VmRSS, or VmHWM, the peak.
+func (v *victim) memory(t *testing.T, field string) int64 {
+	t.Helper()
+	status, err := os.ReadFile(v.proc("status"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), field+":")
+	var kB int64
+	if _, err := fmt.Sscan(rest, &kB); err != nil {
+		t.Fatal(err)
+	}
+	return kB << 10
+}
+
+// holdable is an upstream that can stop answering.
+type holdable struct {
+	next http.Handler
+
+	mu            sync.Mutex
+	released      chan struct{}
+	inFlight, max int64
+}
+
+func (h *holdable) hold() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.released = make(chan struct{})
+}
+
+func (h *holdable) release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.released == nil || !closed(h.released) {
+		if h.released != nil {
+			close(h.released)
+		}
+		h.released = make(chan struct{})
+		close(h.released)
+	}
+}
+
+// calls returns how many calls there are, and the most that there have been at once.
+func (h *holdable) calls() (inFlight, most int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.inFlight, h.max
+}
+
+func (h *holdable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.mu.Lock()
+	h.inFlight++
+	h.max = max(h.max, h.inFlight)
+	released := h.released
+	h.mu.Unlock()
+	<-released
+	h.next.ServeHTTP(w, r)
+	h.mu.Lock()
+	h.inFlight--
+	h.mu.Unlock()
+}
+
+// callHonestly has four callers revoke token after token until done, two over gRPC, of
+// which one connects anew each time, and two over REST, which do too. Each token must be
+// dead after its call.
+func (v *victim) callHonestly(t *testing.T, done func() bool) {
+	t.Helper()
+	kept := v.dial(t)
+	rest := func(path string, want int) func(context.Context, string) error {
+		return func(ctx context.Context, token string) error { return v.revokeREST(ctx, path, token, want) }
+	}
+	var callers sync.WaitGroup
+	for _, call := range []func(ctx context.Context, token string) error{
+		func(ctx context.Context, token string) error { return revokeGRPC(ctx, kept, token) },
+		func(ctx context.Context, token string) error {
+			conn := v.dial(t)
+			defer conn.Close()
+			return revokeGRPC(ctx, conn, token)
+		},
+		rest(nativePath, http.StatusOK),
+		rest(dropInPath, http.StatusNoContent),
+	} {
+		callers.Go(func() {
+			ticker := time.NewTicker(20 * time.Millisecond)
+			defer ticker.Stop()
+			for ; !done(); <-ticker.C {
+				if err := v.revokeHonestly(t.Context(), call); err != nil {
+					t.Errorf("an honest call: %v", err)
+					return
+				}
+				v.honest.Add(1)
+			}
+		})
+	}
+	callers.Wait()
+}
+
+func (v *victim) revokeHonestly(ctx context.Context, call func(ctx context.Context, token string) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	token, err := v.slashid.Mint(sandbox.MintOptions{})
+	if err != nil {
+		return err
+	}
+	if err := call(ctx, token); err != nil {
+		return err
+	}
+	regions, err := v.slashid.Revoked(token)
+	for region, dead := range regions {
+		if !dead {
+			return fmt.Errorf("the token lives in %s", region)
+		}
+	}
+	return err
+}
+
+// revokeGRPC waits for a connection, like callers that set a deadline.
+func revokeGRPC(ctx context.Context, conn *grpc.ClientConn, token string) error {
+	resp, err := quashv1.NewTokenServiceClient(conn).Revoke(ctx, &quashv1.RevokeRequest{Token: token}, grpc.WaitForReady(true))
+	if err == nil && outcomeOf(resp) != revoked {
+		err = fmt.Errorf("the outcome is %s", resp.GetOutcome())
+	}
+	return err
+}
+
+func (v *victim) revokeREST(ctx context.Context, path, token string, want int) error {
+	client := v.client()
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, v.url()+path, strings.NewReader(`{"token":"`+token+`"}`))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != want {
+		return fmt.Errorf("%s: %s", path, resp.Status)
+	}
+	return nil
+}

@@ -1,0 +1,335 @@
+package e2e
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/quashdev/quash/internal/proctest"
+	"github.com/quashdev/quash/internal/secrettest"
+)
+
+// secrets must not appear anywhere. They differ in each run.
+type secrets struct {
+	token         string // a JWT, except for its signature
+	apiKey        string // quash's own
+	callerKey     string
+	authorization string
+}
+
+func newSecrets() secrets {
+	encode := base64.RawURLEncoding.EncodeToString
+	signature := make([]byte, 64)
+	_, _ = rand.Read(signature) // never fails
+	return secrets{
+		token: encode([]byte(`{"kid":"`+rand.Text()+`","alg":"ES256"}`)) + "." +
+			encode([]byte(`{"jti":"`+uuid.NewString()+`","sub":"`+uuid.NewString()+`","org":"`+rand.Text()+`"}`)) + "." +
+			encode(signature),
+		apiKey:        rand.Text() + `"\<&>'%+/=` + rand.Text(), // every kind of quoting changes it
+		callerKey:     rand.Text() + rand.Text(),
+		authorization: "Bearer " + rand.Text() + "." + rand.Text(),
+	}
+}
+
+// fill replaces {token} and the like.
+func (s secrets) fill(text string) string {
+	return strings.NewReplacer(
+		"{token}", s.token, "{signature}", s.token[strings.LastIndex(s.token, ".")+1:],
+		"{key}", s.apiKey, "{caller key}", s.callerKey, "{authorization}", s.authorization,
+	).Replace(text)
+}
+
+// scan looks for the secrets in everything that can be read of quash.
+type scan struct {
+	secrets
+
+	fail      func(format string, args ...any)
+	searchers []*secrettest.Searcher
+
+	mu      *sync.Mutex
+	places  map[string]int             // that were looked at, by kind
+	reached map[string]map[string]bool // transports, by the reasons of errors
+}
+
+func newScan(fail func(format string, args ...any)) *scan {
+	s := newSecrets()
+	return &scan{
+		secrets: s, fail: fail, mu: new(sync.Mutex), places: map[string]int{}, reached: map[string]map[string]bool{},
+		searchers: []*secrettest.Searcher{secrettest.NewSearcher(append(secrettest.OfToken("the token", s.token),
+			secrettest.Secret{Name: "quash's API key", Text: s.apiKey},
+			secrettest.Secret{Name: "the caller's API key", Text: s.callerKey},
+			secrettest.Secret{Name: "the caller's authorization", Text: s.authorization},
+		)...)},
+	}
+}
+
+// alsoFor is the same scan, which looks for another token too.
+func (s *scan) alsoFor(token string) *scan {
+	more := *s
+	more.searchers = append(slices.Clip(s.searchers), secrettest.NewSearcher(secrettest.OfToken("a minted token", token)...))
+	return &more
+}
+
+// find says which secret a text holds, and where; "" if none.
+func (s *scan) find(text string) (what string, at int) {
+	for _, searcher := range s.searchers {
+		if what, at = searcher.Find(text); what != "" {
+			return what, at
+		}
+	}
+	if jwt := anyToken.FindStringIndex(text); jwt != nil {
+		return "some JWT", jwt[0]
+	}
+	return "", 0
+}
+
+// look searches a text.
+func (s *scan) look(kind, where, text string) {
+	s.mu.Lock()
+	s.places[kind]++
+	s.mu.Unlock()
+	if what, at := s.find(text); what != "" {
+		s.fail("%s of %s hold %s: %q", kind, where, what, text[max(0, at-80):min(len(text), at+100)])
+	}
+}
+
+func (s *scan) lookAtHeader(where string, header http.Header) {
+	for name, values := range header {
+		for _, value := range values {
+			s.look("headers and trailers", where, name+": "+value)
+		}
+	}
+}
+
+// lookAtResponse reads and searches a whole answer, and returns its body.
+func (s *scan) lookAtResponse(where string, resp *http.Response) (body []byte, err error) {
+	defer resp.Body.Close()
+	body, err = io.ReadAll(resp.Body)
+	s.look("status lines", where, resp.Proto+" "+resp.Status)
+	s.lookAtHeader(where, resp.Header)
+	s.lookAtHeader(where, resp.Trailer)
+	s.look("bodies", where, string(body))
+	return body, err
+}
+
+var href = regexp.MustCompile(`href=["']([^"']+)["']`)
+
+// crawl looks at every page that an admin listener links to, and returns how many.
+func (s *scan) crawl(t *testing.T, name, addr string) int {
+	t.Helper()
+	seen := map[string]bool{}
+	for queue := []*url.URL{{Scheme: "http", Host: addr, Path: "/"}}; len(queue) > 0; queue = queue[1:] {
+		page := queue[0]
+		if page.Host != addr || seen[page.String()] {
+			continue
+		}
+		seen[page.String()] = true
+		resp, text := send(t, http.MethodGet, page.String(), "")
+		where := name + page.RequestURI()
+		s.lookAtHeader(where, resp.Header)
+		s.look("admin pages", where, text)
+		if unpacked, err := gzip.NewReader(strings.NewReader(text)); err == nil {
+			profile, err := io.ReadAll(unpacked)
+			if err != nil {
+				t.Error(err)
+			}
+			s.look("admin pages, decompressed", where, string(profile))
+		}
+		for _, match := range href.FindAllStringSubmatch(text, -1) {
+			link, err := page.Parse(match[1])
+			if err != nil {
+				continue
+			}
+			if base := filepath.Base(link.Path); base == "profile" || base == "trace" {
+				link.RawQuery = "seconds=1"
+			}
+			queue = append(queue, link)
+			if link.Query().Has("debug") { // a profile: all its formats
+				for _, format := range []string{"debug=0", "debug=2"} {
+					other := *link
+					other.RawQuery = format
+					queue = append(queue, &other)
+				}
+			}
+		}
+	}
+	return len(seen)
+}
+
+// lookAtProcess searches what the kernel shows of a running process.
+func (s *scan) lookAtProcess(t *testing.T, name string, pid int) {
+	t.Helper()
+	proc := fmt.Sprintf("/proc/%d/", pid)
+	if _, err := os.Stat(proc); err != nil {
+		return // not Linux
+	}
+	for _, file := range []string{"cmdline", "environ", "comm"} {
+		text, err := os.ReadFile(proc + file)
+		if err != nil {
+			t.Error(err)
+		}
+		s.look("process list", name+" "+file, string(text))
+	}
+	descriptors, err := os.ReadDir(proc + "fd")
+	if err != nil {
+		t.Error(err)
+	}
+	for _, descriptor := range descriptors {
+		if target, err := os.Readlink(proc + "fd/" + descriptor.Name()); err == nil { // else it is closed by now
+			s.look("open files", name, target)
+		}
+	}
+}
+
+// lookAtFiles searches the names and contents of all files under a folder.
+func (s *scan) lookAtFiles(t *testing.T, name, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		s.look("names of files", name, path)
+		if !entry.Type().IsRegular() {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		s.look("files", name, string(text))
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// lookAtOutput searches what a process has written. What allowed matches is on stdout on
+// purpose.
+func (s *scan) lookAtOutput(name string, p *proctest.Process, allowed *regexp.Regexp) {
+	stdout := p.Stdout.String()
+	if allowed != nil {
+		stdout = allowed.ReplaceAllString(stdout, "")
+	}
+	s.look("stdout", name, stdout)
+	s.look("stderr", name, p.Stderr.String())
+}
+
+// reach notes that a transport gave an answer: an outcome, or a reason and a state.
+func (s *scan) reach(transport, answer string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	reason, _, _ := strings.Cut(answer, " ")
+	if s.reached[reason] == nil {
+		s.reached[reason] = map[string]bool{}
+	}
+	s.reached[reason][transport] = true
+}
+
+func (s *scan) String() string {
+	var b strings.Builder
+	for _, kind := range slices.Sorted(maps.Keys(s.places)) {
+		fmt.Fprintf(&b, "\n%7d %s", s.places[kind], kind)
+	}
+	return b.String()
+}
+
+// The scan must find what is planted in each kind of place.
+func TestLeakScanFindsPlantedLeaks(t *testing.T) {
+	t.Parallel()
+	var found int
+	s := newScan(func(string, ...any) { found++ })
+	text := func(text string) func() { return func() { s.look("texts", "", text) } }
+	folder := func(name, content string) func() {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return func() { s.lookAtFiles(t, "", dir) }
+	}
+	var packed bytes.Buffer
+	zip := gzip.NewWriter(&packed)
+	_, _ = io.WriteString(zip, s.callerKey)
+	_ = zip.Close()
+	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/":
+			_, _ = io.WriteString(w, `<a href="/heap">`)
+		case "/heap":
+			_, _ = w.Write(packed.Bytes())
+		}
+	}))
+	t.Cleanup(admin.Close)
+	digest := sha256.Sum256([]byte(s.token))
+	for name, look := range map[string]func(){
+		"a log line":             text(`{"level":"INFO","msg":"no way to revoke ` + s.token + `"}`),
+		"a part":                 text("token=" + s.token[100:120]),
+		"hex":                    text(fmt.Sprintf("%x", s.token)),
+		"hex in capitals, apart": text(fmt.Sprintf("% X", s.token)),
+		"base64":                 text(base64.StdEncoding.EncodeToString([]byte("key:" + s.apiKey))),
+		"quoted":                 text(fmt.Sprintf("%q", s.apiKey)),
+		"percent-encoded":        text(url.QueryEscape(s.apiKey)),
+		"a panic's bytes":        text(fmt.Sprintf("panic: %v", []byte(s.token))),
+		"a digest":               text(fmt.Sprintf("sha256:%x", digest[:6])),
+		"someone else's JWT":     text("eyJhbGciOiJub25lIn0.eyJqdGkiOiJhYmMtMTIzIn0.c2ln"),
+		"a header": func() {
+			s.lookAtHeader("", http.Header{"Location": {"/?" + s.authorization}})
+		},
+		"a body": func() {
+			_, _ = s.lookAtResponse("", &http.Response{Body: io.NopCloser(strings.NewReader(s.callerKey))})
+		},
+		"a file's name":        folder(s.callerKey, ""),
+		"a file":               folder("log", s.callerKey),
+		"a compressed profile": func() { s.crawl(t, "", strings.TrimPrefix(admin.URL, "http://")) },
+		"a process's variable": func() { s.lookAtShell(t, "TOKEN="+s.token, "") },
+		"a process's argument": func() { s.lookAtShell(t, "", s.token) },
+	} {
+		found = 0
+		look()
+		if found == 0 {
+			t.Errorf("%s: not found", name)
+		}
+	}
+	found = 0
+	text(`{"time":"2026-01-02T03:04:05Z","level":"INFO","msg":"serving","grpc":"127.0.0.1:9090","id":"e52d3ad6-4c5e-4c0a-9f2a-0123456789ab"}`)()
+	if found > 0 {
+		t.Error("found where there is nothing")
+	}
+}
+
+// lookAtShell searches a shell with a variable and an argument, while it runs.
+func (s *scan) lookAtShell(t *testing.T, variable, argument string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", "echo running; read _", "sh", argument)
+	cmd.Env = []string{variable}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := proctest.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Await(p.Stdout, regexp.MustCompile("running")); err != nil {
+		t.Error(err)
+	}
+	s.lookAtProcess(t, "sh", p.PID())
+	_ = stdin.Close()
+	_ = p.Wait()
+}

@@ -1,0 +1,592 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials/insecure"
+	_ "google.golang.org/grpc/health" // client-side health checks
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
+	"google.golang.org/grpc/status"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/sandbox"
+)
+
+// Three replicas are restarted one by one, twice over, while callers call through load
+// balancers over every transport. No call may be lost:
+//
+//   - Each is answered with OK, because callers try again where they are told to.
+//   - What was OK is revoked. No caller accepts "already revoked" as an answer, so that an
+//     attempt that was applied, but whose answer was lost, shows when it is repeated.
+//   - What was sent for callers that have disconnected is revoked before the replica ends.
+//
+// The calls in progress are held at every step of a replica's shutdown until that step has
+// begun, so that each step meets calls that it could cut off.
+func TestRollingRestart(t *testing.T) {
+	t.Parallel()
+	slashid := sandbox.Start(t, sandbox.Config{ReplicationLag: 100 * time.Millisecond})
+	c := newCallers(t, slashid)
+	// The first generation ends without a drain delay, the second with one.
+	var fleet []*replica
+	for range 3 {
+		fleet = append(fleet, startReplica(t, slashid, "0s"))
+	}
+	c.use(fleet)
+	c.begin(t)
+	for _, drainDelay := range []string{"250ms", "0s"} {
+		for i, old := range fleet {
+			old.retire(t, c)
+			fleet[i] = startReplica(t, slashid, drainDelay)
+			c.use(fleet)
+		}
+	}
+	for _, r := range fleet {
+		c.awaitAnswersOf(t, r)
+	}
+	c.end()
+	for _, r := range fleet {
+		r.terminate(t)
+		r.checkEnd(t, 0)
+	}
+	c.check(t)
+}
+
+// left marks calls whose callers disconnect. The replicas' upstreams tell calls apart by
+// this or by their transports, which go along as the version of an SDK.
+const left = "left"
+
+// replica is a quash serve with its own way to the sandbox.
+type replica struct {
+	*instance
+
+	upstream *gate
+	conn     *grpc.ClientConn // to this replica alone
+	// restClosing is closed when it closes its idle REST connections, which is how the
+	// shutdown of its REST server begins.
+	restClosing chan struct{}
+}
+
+func startReplica(t *testing.T, slashid http.Handler, drainDelay string) *replica {
+	t.Helper()
+	r := &replica{upstream: &gate{next: slashid, holding: map[string]chan struct{}{}}, restClosing: make(chan struct{})}
+	upstream := httptest.NewServer(r.upstream)
+	t.Cleanup(upstream.Close)
+	r.instance = serve(t, upstream.URL, "--upstream-api-key-file", write(t, sandbox.DefaultAPIKey), "--drain-delay", drainDelay)
+	r.conn = r.dial(t)
+	r.conn.Connect()
+	eventually(t, "a gRPC connection", func() bool { return r.conn.GetState() == connectivity.Ready })
+	r.watchREST(t)
+	return r
+}
+
+// watchREST keeps an idle connection.
+func (r *replica) watchREST(t *testing.T) {
+	t.Helper()
+	conn, err := net.Dial("tcp", r.HTTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := bufio.NewReader(conn)
+	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: quash\r\n\r\n")
+	answer, err := http.ReadResponse(reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, answer.Body)
+	go func() {
+		defer close(r.restClosing)
+		_, _ = reader.ReadByte() // blocks until it is closed
+	}()
+	t.Cleanup(func() {
+		_ = conn.Close()
+		<-r.restClosing
+	})
+}
+
+func (r *replica) ready(t *testing.T) bool {
+	t.Helper()
+	resp, _ := send(t, http.MethodGet, "http://"+r.Admin+"/readyz", "")
+	return resp.StatusCode == http.StatusOK
+}
+
+func (r *replica) terminate(t *testing.T) {
+	t.Helper()
+	if err := r.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// retire ends a replica under load, and checks that nothing is lost.
+func (r *replica) retire(t *testing.T, c *callers) {
+	t.Helper()
+	c.awaitAnswersOf(t, r)
+	// Calls are in progress over every transport, and others whose callers have left.
+	r.upstream.hold(append(transports, left)...)
+	leftBehind := r.leave(t, c)
+	eventually(t, "calls held over every transport", func() bool {
+		return r.upstream.held.of(overGRPC) > 0 && r.upstream.held.of(overNative) > 0 && r.upstream.held.of(overDropIn) > 0
+	})
+	r.terminate(t)
+	r.awaitLog(t, `"shutting down"`)
+	eventually(t, "not ready", func() bool { return !r.ready(t) })
+	c.balancer.remove(r.HTTP)
+
+	// REST closes its idle connections, and waits for its calls; so does gRPC.
+	eventually(t, "REST connections closed", func() bool { return closed(r.restClosing) })
+	r.upstream.release(overNative, overDropIn)
+	eventually(t, "gRPC connections closed", func() bool { return r.conn.GetState() != connectivity.Ready })
+	r.upstream.release(overGRPC)
+	eventually(t, "gRPC calls finished", func() bool { return r.upstream.inProgress.of(overGRPC) == 0 })
+	// Only the replica itself waits for what is left.
+	r.upstream.release(left)
+	r.checkEnd(t, len(leftBehind))
+	for _, token := range leftBehind {
+		if everywhere, _ := c.revoked(t, token); !everywhere {
+			t.Errorf("it ended before it finished a revocation whose caller had left\n%s", r)
+		}
+	}
+}
+
+// leave makes calls, and disconnects once they have been sent. It returns their tokens
+// when the replica has noticed.
+func (r *replica) leave(t *testing.T, c *callers) (tokens []string) {
+	t.Helper()
+	ctx, disconnect := context.WithCancel(t.Context())
+	defer disconnect()
+	calls := []func(*revocation) (answered bool){
+		func(v *revocation) bool {
+			_, err := quashv1.NewTokenServiceClient(r.conn).Revoke(v.outgoing(ctx), v.rpc())
+			return status.Code(err) != codes.Canceled
+		},
+		func(v *revocation) bool {
+			resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(v.http(ctx, r.HTTP))
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+			return err == nil
+		},
+	}
+	answered := make(chan bool, len(calls))
+	for _, call := range calls {
+		v := &revocation{transport: left, token: c.mint(t), allRegions: true}
+		tokens = append(tokens, v.token)
+		go func() { answered <- call(v) }()
+	}
+	eventually(t, "calls of callers that leave", func() bool { return r.upstream.held.of(left) == len(calls) })
+	disconnect()
+	for range calls {
+		if <-answered {
+			t.Errorf("a caller that left was answered\n%s", r)
+		}
+	}
+	const noticed = `"reason":"CALLER_CANCELLED","state":"UNKNOWN"`
+	r.awaitLog(t, `(?s)`+noticed+`.*`+noticed)
+	return tokens
+}
+
+var lateOutcome = regexp.MustCompile(`"late outcome of a revocation [^"]*","outcome":"REVOKED"`)
+
+// checkEnd waits for the end of a replica that was told to stop, and checks its log: how
+// many revocations it finished after their callers had left, and that nothing went wrong.
+func (r *replica) checkEnd(t *testing.T, leftBehind int) {
+	t.Helper()
+	if err := r.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	log := r.Stderr.String()
+	if !r.State().Success() || !strings.Contains(log, `"msg":"shut down"`) {
+		t.Errorf("it ended with %s\n%s", r.State(), r)
+	}
+	for line := range strings.Lines(log) {
+		if !strings.Contains(line, `"level":"INFO"`) {
+			t.Errorf("it warns: %s", line)
+		}
+	}
+	if got := len(lateOutcome.FindAllString(log, -1)); got != leftBehind {
+		t.Errorf("it finished %d revocations whose callers had left, want %d\n%s", got, leftBehind, r)
+	}
+}
+
+// gate lets calls through to the sandbox, but holds those that ask for all regions while
+// it is told to.
+type gate struct {
+	next             http.Handler
+	inProgress, held counts // of those that ask for all regions, by transport
+
+	mu      sync.Mutex
+	holding map[string]chan struct{} // by transport; closed on release
+}
+
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Read to the end: only then net/http notices when the replica closes the connection.
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if transport := r.Header.Get("SlashID-SdkVersion"); r.Header.Get("SlashID-Required-Consistency") == "all_regions" {
+		g.inProgress.add(transport, 1)
+		defer g.inProgress.add(transport, -1)
+		g.mu.Lock()
+		released := g.holding[transport]
+		g.mu.Unlock()
+		if released != nil {
+			g.held.add(transport, 1)
+			defer g.held.add(transport, -1)
+			select {
+			case <-released:
+			case <-r.Context().Done():
+				return // nothing is revoked for a replica that does not wait for it
+			}
+		}
+	}
+	g.next.ServeHTTP(w, r)
+}
+
+func (g *gate) hold(of ...string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, transport := range of {
+		g.holding[transport] = make(chan struct{})
+	}
+}
+
+func (g *gate) release(of ...string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, transport := range of {
+		close(g.holding[transport])
+		delete(g.holding, transport)
+	}
+}
+
+// counts is a counter for each name.
+type counts struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (c *counts) add(name string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n == nil {
+		c.n = map[string]int{}
+	}
+	c.n[name] += n
+}
+
+func (c *counts) of(name string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n[name]
+}
+
+// callers call all replicas over every transport.
+type callers struct {
+	slashid  *sandbox.Server
+	resolver *manual.Resolver
+	client   quashv1.TokenServiceClient
+	balancer *balancer
+	answers  counts // by the address that gave them and the transport
+	stop     context.CancelFunc
+	running  sync.WaitGroup
+	made     []*revocation
+}
+
+// revocation is a call and, later, its result.
+type revocation struct {
+	transport, token string
+	allRegions       bool
+	newConnection    bool
+
+	by      string // the address that gave the last answer
+	state   string // OK, the name of a RevocationState, or empty when there was no answer
+	failure string
+}
+
+const stateOK = "OK"
+
+// serviceConfig is what a careful owner of an internal client sets: leave replicas alone
+// that report NOT_SERVING, and repeat what may be repeated. quash says with each error
+// whether and when, in the trailer grpc-retry-pushback-ms.
+const serviceConfig = `{
+	"loadBalancingConfig": [{"round_robin": {}}],
+	"healthCheckConfig": {"serviceName": "quash.v1.TokenService"},
+	"methodConfig": [{
+		"name": [{"service": "quash.v1.TokenService"}],
+		"waitForReady": true,
+		"retryPolicy": {
+			"maxAttempts": 5,
+			"initialBackoff": "0.01s", "maxBackoff": "0.1s", "backoffMultiplier": 2,
+			"retryableStatusCodes": ["UNAVAILABLE"]
+		}
+	}]
+}`
+
+func newCallers(t *testing.T, slashid *sandbox.Server) *callers {
+	t.Helper()
+	c := &callers{slashid: slashid, resolver: manual.NewBuilderWithScheme("replicas"), balancer: newBalancer()}
+	conn, err := grpc.NewClient("replicas:///",
+		grpc.WithResolvers(c.resolver),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultServiceConfig(serviceConfig),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.client = quashv1.NewTokenServiceClient(conn)
+	t.Cleanup(func() {
+		_ = conn.Close()
+		c.balancer.kept.CloseIdleConnections()
+	})
+	return c
+}
+
+// use sends calls to these replicas from now on.
+func (c *callers) use(replicas []*replica) {
+	var state resolver.State
+	var addrs []string
+	for _, r := range replicas {
+		state.Endpoints = append(state.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: r.GRPC}}})
+		addrs = append(addrs, r.HTTP)
+	}
+	c.resolver.UpdateState(state)
+	c.balancer.set(addrs)
+}
+
+// begin makes a call every 5 ms until end, over each transport in turn, half of them for
+// all regions, and never more than 500 at once.
+func (c *callers) begin(t *testing.T) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	c.stop = stop
+	slots := make(chan struct{}, 500)
+	c.running.Go(func() {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+			v := &revocation{
+				transport: transports[i%len(transports)], token: c.mint(t),
+				allRegions: i/len(transports)%2 == 0, newConnection: i%5 == 0,
+			}
+			c.made = append(c.made, v)
+			slots <- struct{}{}
+			c.running.Go(func() {
+				defer func() { <-slots }()
+				c.call(t.Context(), v)
+				c.answers.add(v.by+" "+v.transport, 1)
+			})
+		}
+	})
+	t.Cleanup(c.end)
+}
+
+// end returns when the last call has ended.
+func (c *callers) end() {
+	c.stop()
+	c.running.Wait()
+}
+
+func (c *callers) call(ctx context.Context, v *revocation) {
+	ctx, cancel := context.WithTimeout(ctx, patience) // far more than any call takes
+	defer cancel()
+	if v.transport != overGRPC {
+		c.balancer.call(ctx, v)
+		return
+	}
+	var from peer.Peer
+	_, err := c.client.Revoke(v.outgoing(ctx), v.rpc(), grpc.Peer(&from))
+	if from.Addr != nil {
+		v.by = from.Addr.String()
+	}
+	if err == nil {
+		v.state = stateOK
+		return
+	}
+	v.failure = err.Error()
+	for _, detail := range status.Convert(err).Details() {
+		if failure, ok := detail.(*quashv1.RevokeFailure); ok {
+			v.state = strings.TrimPrefix(failure.GetState().String(), "REVOCATION_STATE_")
+		}
+	}
+}
+
+func (v *revocation) consistency() quashv1.Consistency {
+	if v.allRegions {
+		return quashv1.Consistency_CONSISTENCY_ALL_REGIONS
+	}
+	return quashv1.Consistency_CONSISTENCY_LOCAL_REGION
+}
+
+func (v *revocation) rpc() *quashv1.RevokeRequest {
+	return &quashv1.RevokeRequest{Token: v.token, Consistency: v.consistency()}
+}
+
+func (v *revocation) outgoing(ctx context.Context) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "slashid-sdkversion", v.transport)
+}
+
+// http is the call as a REST request to an address.
+func (v *revocation) http(ctx context.Context, addr string) *http.Request {
+	path, body := nativePath, fmt.Sprintf(`{"token":%q,"consistency":%q}`, v.token, v.consistency())
+	if v.transport == overDropIn {
+		path, body = dropInPath, fmt.Sprintf(`{"token":%q}`, v.token)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+path, strings.NewReader(body))
+	if err != nil {
+		panic(err) // not a valid address
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("SlashID-SdkVersion", v.transport)
+	if v.transport == overDropIn && v.allRegions {
+		req.Header.Set("SlashID-Required-Consistency", "all_regions")
+	}
+	return req
+}
+
+func (c *callers) mint(t *testing.T) string {
+	t.Helper()
+	token, err := c.slashid.Mint(sandbox.MintOptions{})
+	if err != nil {
+		t.Error(err)
+	}
+	return token
+}
+
+// awaitAnswersOf waits until a replica has answered calls over every transport.
+func (c *callers) awaitAnswersOf(t *testing.T, r *replica) {
+	t.Helper()
+	eventually(t, "answers over every transport", func() bool {
+		return c.answers.of(r.GRPC+" "+overGRPC) > 0 && c.answers.of(r.HTTP+" "+overNative) > 0 && c.answers.of(r.HTTP+" "+overDropIn) > 0
+	})
+}
+
+// revoked tells whether a token is dead in all regions, or in any.
+func (c *callers) revoked(t *testing.T, token string) (everywhere, anywhere bool) {
+	t.Helper()
+	regions, err := c.slashid.Revoked(token)
+	if err != nil {
+		t.Error(err)
+	}
+	everywhere = true
+	for _, applied := range regions {
+		everywhere = everywhere && applied
+		anywhere = anywhere || applied
+	}
+	return everywhere, anywhere
+}
+
+// check compares what callers were answered with what is true.
+func (c *callers) check(t *testing.T) {
+	t.Helper()
+	for _, v := range c.made {
+		everywhere, anywhere := c.revoked(t, v.token)
+		if v.state != stateOK || !everywhere && (v.allRegions || !anywhere) {
+			t.Errorf("%s: state %q, revoked everywhere %t, anywhere %t: %s", v.transport, v.state, everywhere, anywhere, v.failure)
+		}
+	}
+	t.Logf("%d calls", len(c.made))
+}
+
+// balancer distributes REST connections over the replicas that are ready, like a Service of
+// Kubernetes: a caller that keeps a connection stays with its replica until the connection
+// is closed.
+//
+// A call is repeated, over a new connection, only if the answer is 503 with Retry-After, or
+// if there is none because the connection was refused, or closed before the first byte of
+// an answer. A kept connection may be closed at any time (RFC 9112, section 9.6), so callers
+// must expect that. The sandbox refuses a second revocation, so the test shows that quash
+// does not close a connection on a call that it has begun.
+type balancer struct {
+	kept, fresh *http.Transport
+
+	mu    sync.Mutex
+	addrs []string // of the replicas that are ready
+	next  int
+}
+
+func newBalancer() *balancer {
+	b := &balancer{}
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, b.pick())
+	}
+	b.kept = &http.Transport{DialContext: dial}
+	b.fresh = &http.Transport{DialContext: dial, DisableKeepAlives: true}
+	return b
+}
+
+func (b *balancer) set(addrs []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.addrs = addrs
+}
+
+func (b *balancer) remove(addr string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.addrs = slices.DeleteFunc(b.addrs, func(a string) bool { return a == addr })
+}
+
+func (b *balancer) pick() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.next++
+	return b.addrs[b.next%len(b.addrs)]
+}
+
+func (b *balancer) call(ctx context.Context, v *revocation) {
+	transport := b.kept
+	if v.newConnection {
+		transport = b.fresh
+	}
+	for attempt := 0; attempt < 5 && try(ctx, v, transport); attempt++ {
+		transport = b.fresh
+	}
+}
+
+// try makes a call once, and reports whether to repeat it.
+func try(ctx context.Context, v *revocation, transport *http.Transport) (again bool) {
+	var answered atomic.Bool
+	resp, err := transport.RoundTrip(v.http(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:              func(conn httptrace.GotConnInfo) { v.by = conn.Conn.RemoteAddr().String() },
+		GotFirstResponseByte: func() { answered.Store(true) },
+	}), "quash"))
+	if err != nil {
+		v.state, v.failure = "", err.Error()
+		return !answered.Load() && ctx.Err() == nil
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	v.state, v.failure = "", fmt.Sprintf("%s %s %v", resp.Status, body, err)
+	if err == nil && resp.StatusCode/100 == 2 {
+		v.state = stateOK
+	}
+	return resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != ""
+}

@@ -1,0 +1,74 @@
+package e2e
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var withNPM = flag.Bool("npm", false, "run the tests that fetch packages with npm: the examples, and OpenAPI tools")
+
+// node returns a function that runs programs in a folder, and skips the test unless it was
+// asked for. npm's packages have scripts that run when they are installed, which nothing
+// here needs.
+func node(t *testing.T, dir string, environment ...string) (run func(input, name string, args ...string) string) {
+	t.Helper()
+	if !*withNPM {
+		t.Skip("it fetches packages with npm; run it with -npm")
+	}
+	return func(input, name string, args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), name, args...)
+		cmd.Dir, cmd.Stdin = dir, strings.NewReader(input)
+		cmd.Env = append(os.Environ(), environment...)
+		output, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s %q: %v\n%s", name, args, err, output)
+		}
+		return string(output)
+	}
+}
+
+// The examples pass their tests, and the commands of docs/callers.md print what stands
+// below them.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	const examples = "../../examples"
+	for _, example := range []string{"node", "slashid-sdk"} {
+		node(t, filepath.Join(examples, example))("", "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+	}
+	t.Log(node(t, examples, "QUASH="+program)("", "node", "--test"))
+}
+
+// Public tools read the OpenAPI document that quash serves: a linter finds nothing wrong,
+// and a generated client, whose use compiles, revokes tokens.
+func TestOpenAPITools(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	q := dev(t)
+	run := node(t, dir, "QUASH_URL="+q.url(), "REDOCLY_TELEMETRY=off")
+	if err := os.CopyFS(dir, os.DirFS("testdata/openapi")); err != nil {
+		t.Fatal(err)
+	}
+	_, document := send(t, "GET", q.url()+"/openapi.json", "")
+	if err := os.WriteFile(filepath.Join(dir, "openapi.json"), []byte(document), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tool := func(name string) string { return filepath.Join(dir, "node_modules", ".bin", name) }
+	run("", "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts")
+	t.Log(run("", tool("redocly"), "lint", "openapi.json", "--max-problems", "100"))
+	run("", tool("openapi-ts"), "-i", "openapi.json", "-o", "generated")
+	run("", tool("tsc"), "-p", ".")
+	got := run(q.mint(t)+"\n"+q.mint(t)+"\n", "node", "js/client.js")
+	const want = `native 200 OUTCOME_REVOKED
+native 400 TOKEN_REJECTED REVOCATION_STATE_NOT_APPLIED
+drop-in 204
+drop-in 400 TOKEN_REJECTED 1
+`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
