@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/quashdev/quash/internal/proctest"
+	"github.com/quashdev/quash/sandbox"
 )
 
 // patience bounds every wait. Only a test that fails uses it up.
@@ -214,6 +215,21 @@ func (q *instance) control(t *testing.T, method, path, body string) string {
 func (q *instance) mint(t *testing.T) string {
 	t.Helper()
 	return strings.TrimSpace(q.control(t, http.MethodPost, "tokens", ""))
+}
+
+// revokedIn tells whether a token is dead in all regions, or in any.
+func revokedIn(t *testing.T, slashid *sandbox.Server, token string) (everywhere, anywhere bool) {
+	t.Helper()
+	regions, err := slashid.Revoked(token)
+	if err != nil {
+		t.Error(err)
+	}
+	everywhere = true
+	for _, applied := range regions {
+		everywhere = everywhere && applied
+		anywhere = anywhere || applied
+	}
+	return everywhere, anywhere
 }
 
 // write writes a file and returns its path.
