@@ -101,7 +101,7 @@ func (f *target) sendTextInputs(t *testing.T, path string) {
 	for _, in := range textInputs {
 		where := fmt.Sprintf("%s%s, %s", f.name, path, in.name)
 		text, err := exchangeText(t.Context(), f.HTTP, f.tls, in.request(f.s.secrets, path), in.partial)
-		f.s.look("raw answers", where, text)
+		f.s.look(where, text)
 		if err != nil || text == "" && !in.partial {
 			t.Errorf("%s: no answer: %v", where, err)
 		}
@@ -226,7 +226,7 @@ func (f *target) exchangeFrames(ctx context.Context, addr string, in rpcInput, w
 	err = c.read(func(frame http2.Frame) (goOn bool) {
 		text, end := textOf(frame)
 		if !in.quotes {
-			f.s.look("frames", where, text)
+			f.s.look(where, text)
 		}
 		return !end && (!isLastPing(frame) || !in.partial && in.write == nil)
 	})

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime/debug"
@@ -86,38 +87,48 @@ type instance struct {
 	*proctest.Process
 	proctest.Addrs
 
+	dir string      // its working directory, and its home
 	tls *tls.Config // of its clients; nil for plaintext
 }
 
 // serve runs quash serve in front of an upstream. Its output must not hold a token.
 func serve(t *testing.T, upstreamURL string, flags ...string) *instance {
 	t.Helper()
-	return start(t, slices.Concat([]string{"serve", "--upstream-url", upstreamURL}, anyPort, flags)...)
+	return start(t, nil, slices.Concat([]string{"serve", "--upstream-url", upstreamURL}, anyPort, flags)...)
 }
 
-// dev runs quash dev.
-func dev(t *testing.T, flags ...string) *instance {
+// dev runs quash dev, with variables of the environment.
+func dev(t *testing.T, environment []string, flags ...string) *instance {
 	t.Helper()
-	return start(t, slices.Concat([]string{"dev", "--sandbox-addr", "127.0.0.1:0"}, anyPort, flags)...)
+	return start(t, environment, slices.Concat([]string{"dev", "--sandbox-addr", "127.0.0.1:0"}, anyPort, flags)...)
 }
 
-func start(t *testing.T, args ...string) *instance {
+func start(t *testing.T, environment []string, args ...string) *instance {
 	t.Helper()
-	return startIn(t, nil, args...)
+	q := launch(t, environment, args...)
+	var err error
+	if q.Addrs, err = q.Process.Addrs(); err != nil {
+		t.Fatal(err)
+	}
+	return q
 }
 
-// startIn does the same with variables of the environment.
-func startIn(t *testing.T, environment []string, args ...string) *instance {
+// launch does not wait until it serves.
+func launch(t *testing.T, environment []string, args ...string) *instance {
 	t.Helper()
-	p, addrs, err := proctest.Serve(program, append(environment, "GORACE=atexit_sleep_ms=0"), args...)
-	if err != nil {
+	q := &instance{dir: t.TempDir()}
+	cmd := exec.Command(program, args...)
+	cmd.Dir = q.dir
+	cmd.Env = append([]string{"GORACE=atexit_sleep_ms=0", "TMPDIR=" + q.dir, "HOME=" + q.dir}, environment...)
+	var err error
+	if q.Process, err = proctest.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		p.Kill()
-		checkLog(t, p)
+		q.Kill()
+		checkLog(t, q.Process)
 	})
-	return &instance{Process: p, Addrs: addrs}
+	return q
 }
 
 // anyToken matches any JWT.
