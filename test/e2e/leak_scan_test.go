@@ -99,22 +99,6 @@ func (s *scan) look(where, text string) {
 	}
 }
 
-func (s *scan) lookAtHeader(where string, header map[string][]string) {
-	for name, values := range header {
-		s.look(where, name+": "+strings.Join(values, "\n"))
-	}
-}
-
-// lookAtResponse reads and searches a whole answer, and returns its body.
-func (s *scan) lookAtResponse(where string, resp *http.Response) (body string, err error) {
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	s.lookAtHeader(where, resp.Header)
-	s.lookAtHeader(where, resp.Trailer)
-	s.look(where, resp.Proto+" "+resp.Status+"\n"+string(text))
-	return string(text), err
-}
-
 var href = regexp.MustCompile(`href=["']([^"']+)["']`)
 
 // crawl looks at every page that an admin listener links to, and returns how many.
@@ -129,8 +113,7 @@ func (s *scan) crawl(t *testing.T, name, addr string) int {
 		seen[page.String()] = true
 		resp, text := send(t, http.MethodGet, page.String(), "")
 		where := name + page.RequestURI()
-		s.lookAtHeader(where, resp.Header)
-		s.look(where, text)
+		s.look(where, fmt.Sprint(resp.Header, text))
 		if unpacked, err := gzip.NewReader(strings.NewReader(text)); err == nil {
 			profile, err := io.ReadAll(unpacked)
 			if err != nil {
@@ -274,15 +257,11 @@ func TestLeakScanFindsPlantedLeaks(t *testing.T) {
 		"a panic's bytes":      text(fmt.Sprintf("panic: %v", []byte(s.token))),
 		"a digest":             text(fmt.Sprintf("sha256:%x", digest[:6])),
 		"someone else's JWT":   text("eyJhbGciOiJub25lIn0.eyJqdGkiOiJhYmMtMTIzIn0.c2ln"),
-		"a header":             func() { s.lookAtHeader("", http.Header{"Location": {"/?" + s.authorization}}) },
 		"a file's name":        folder(s.callerKey, ""),
 		"a file":               folder("log", s.callerKey),
 		"a compressed profile": func() { s.crawl(t, "", strings.TrimPrefix(admin.URL, "http://")) },
 		"a process's variable": process("TOKEN="+s.token, ""),
 		"a process's argument": process("A=", s.token),
-		"a body": func() {
-			_, _ = s.lookAtResponse("", &http.Response{Body: io.NopCloser(strings.NewReader(s.callerKey))})
-		},
 	} {
 		found = 0
 		if look(); found == 0 {
