@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -213,28 +212,20 @@ func hugeBody(path string, chunked bool) func(a *attacker) {
 	}
 }
 
-func hugeBodyOverTLS(a *attacker) {
-	client := a.client()
-	defer client.CloseIdleConnections()
-	each(4, func() {
-		resp, err := client.Post(a.url()+nativePath, "application/json", strings.NewReader(strings.Repeat(" ", 32<<20)))
-		if err != nil || resp.StatusCode != http.StatusRequestEntityTooLarge {
-			a.Errorf("32 MB: %v, %v", resp, err)
-			return
-		}
-		_ = resp.Body.Close()
-	})
-}
-
 // hugeMessage announces 64 MB, and sends them although they are refused.
 func hugeMessage(a *attacker) {
-	a.connectHTTP2(1, func(c *rawHTTP2) {
+	a.connectHTTP2(4, func(c *rawHTTP2) {
 		go func() { _ = c.read(func(http2.Frame) bool { return true }) }()
 		stream := c.begin(a.usual(c), false)
-		_ = c.WriteData(stream, false, []byte(announced(0, huge)))
-		for sent := 0; sent < huge && c.flush() == nil; sent += maxFrame {
-			_ = c.WriteData(stream, false, make([]byte, maxFrame))
+		if a.over == overGRPC {
+			_ = c.WriteData(stream, false, []byte(announced(0, huge)))
 		}
+		var err error
+		for sent := 0; sent < huge && err == nil; sent += maxFrame {
+			_ = c.WriteData(stream, false, make([]byte, maxFrame))
+			err = c.flush()
+		}
+		a.ended(err)
 	})
 }
 

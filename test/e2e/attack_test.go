@@ -97,7 +97,7 @@ func attackCases() []attackCase {
 			{"10,000 headers", overREST, text(40, halfHeader+strings.Repeat("~\r\nX: ", 10_000)+"\r\n\r\n", false)},
 		})},
 		{name: "large, over TLS", secure: true, bound: 96, attacks: append(headers(overREST),
-			attack{"32 MB", overREST, hugeBodyOverTLS},
+			attack{"64 MB", overREST, hugeMessage},
 		)},
 		{name: "unread", flags: []string{fewStreams}, bound: 128, attacks: []attack{
 			{"answers to a window of 0", overGRPC, closedWindow("/grpc.health.v1.Health/Check")},

@@ -22,7 +22,6 @@ import (
 // call is what the call's scene says, which goes along as the version of an SDK, as
 // "scene/number".
 type echo struct {
-	s   *scan
 	url string
 
 	released chan struct{} // closed when held calls are to be answered
@@ -40,16 +39,16 @@ const (
 	sceneUnsolicited = "unsolicited"
 )
 
-func newEcho(s *scan) *echo {
-	e := &echo{s: s, released: make(chan struct{}), dropped: make(chan struct{}, len(transports))}
+func newEcho() *echo {
+	e := &echo{released: make(chan struct{}), dropped: make(chan struct{}, len(transports))}
 	e.release = sync.OnceFunc(func() { close(e.released) })
 	return e
 }
 
 // startEcho serves HTTP/1.1 in plaintext.
-func startEcho(t *testing.T, s *scan) *echo {
+func startEcho(t *testing.T) *echo {
 	t.Helper()
-	e := newEcho(s)
+	e := newEcho()
 	server := httptest.NewServer(e)
 	e.url = server.URL
 	t.Cleanup(func() {
@@ -60,9 +59,9 @@ func startEcho(t *testing.T, s *scan) *echo {
 }
 
 // startEchoHTTP2 serves HTTP/2, frame by frame.
-func startEchoHTTP2(t *testing.T, s *scan, cert tls.Certificate) *echo {
+func startEchoHTTP2(t *testing.T, cert tls.Certificate) *echo {
 	t.Helper()
-	e := newEcho(s)
+	e := newEcho()
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}})
 	if err != nil {
 		t.Fatal(err)
@@ -364,9 +363,6 @@ var malformedHTTP2 = []struct {
 	{scene{"a field in upper case", unreachable}, false, func(c *rawHTTP2, stream uint32, s sent) {
 		c.headers(stream, c.fields(":status", "400", "X-"+s.token, s.all), true)
 	}},
-	{scene{"an unknown pseudo field", unreachable}, false, func(c *rawHTTP2, stream uint32, s sent) {
-		c.headers(stream, c.fields(":status", "400", ":"+s.token, s.all), true)
-	}},
 	{scene{"early hints", revoked}, false, func(c *rawHTTP2, stream uint32, s sent) {
 		c.headers(stream, c.fields(":status", "103", "link", s.all), false)
 	}},
@@ -379,9 +375,6 @@ var malformedHTTP2 = []struct {
 		_ = c.WriteGoAway(stream, http2.ErrCodeInternal, []byte(s.all))
 		_ = c.flush()
 		_ = c.Close()
-	}},
-	{scene{"a push", unreachable}, true, func(c *rawHTTP2, stream uint32, s sent) {
-		_ = c.WriteRawFrame(http2.FramePushPromise, http2.FlagPushPromiseEndHeaders, stream, []byte("\x00\x00\x00\x02"+s.all))
 	}},
 	{scene{"garbage for fields", unreachable}, true, func(c *rawHTTP2, stream uint32, s sent) {
 		c.headers(stream, []byte("\x7f\xff\xff\xff\xff\xff\xff\xff\xff\xff"+s.all), false)

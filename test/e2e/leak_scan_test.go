@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -60,8 +59,8 @@ func (s secrets) fill(text string) string {
 type scan struct {
 	secrets
 
-	fail      func(format string, args ...any)
-	searchers []*secrettest.Searcher
+	fail     func(format string, args ...any)
+	searcher *secrettest.Searcher
 
 	mu      *sync.Mutex
 	reached map[string]bool // outcomes and reasons, each with its transport
@@ -71,30 +70,19 @@ func newScan(fail func(format string, args ...any)) *scan {
 	s := newSecrets()
 	return &scan{
 		secrets: s, fail: fail, mu: new(sync.Mutex), reached: map[string]bool{},
-		searchers: []*secrettest.Searcher{secrettest.NewSearcher(append(secrettest.OfToken("the token", s.token),
+		searcher: secrettest.NewSearcher(append(secrettest.OfToken("the token", s.token),
 			secrettest.Secret{Name: "quash's API key", Text: s.apiKey},
 			secrettest.Secret{Name: "the caller's API key", Text: s.callerKey},
 			secrettest.Secret{Name: "the caller's authorization", Text: s.authorization},
-		)...)},
+		)...),
 	}
-}
-
-// alsoFor is the same scan, which looks for another token too.
-func (s *scan) alsoFor(token string) *scan {
-	more := *s
-	more.searchers = append(slices.Clip(s.searchers), secrettest.NewSearcher(secrettest.OfToken("a minted token", token)...))
-	return &more
 }
 
 // look searches a text.
 func (s *scan) look(where, text string) {
-	for _, searcher := range s.searchers {
-		if what, at := searcher.Find(text); what != "" {
-			s.fail("%s: %s: %q", where, what, text[max(0, at-80):min(len(text), at+100)])
-			return
-		}
-	}
-	if jwt := anyToken.FindString(text); jwt != "" {
+	if what, at := s.searcher.Find(text); what != "" {
+		s.fail("%s: %s: %q", where, what, text[max(0, at-80):min(len(text), at+100)])
+	} else if jwt := anyToken.FindString(text); jwt != "" {
 		s.fail("%s: some JWT: %s", where, jwt)
 	}
 }
@@ -184,15 +172,10 @@ func (s *scan) lookAtFiles(t *testing.T, name, dir string) {
 	}
 }
 
-// lookAtRemains searches the output and the files of a process that has ended. What allowed
-// matches is on stdout on purpose.
-func (s *scan) lookAtRemains(t *testing.T, name string, q *instance, allowed *regexp.Regexp) {
+// lookAtRemains searches the output and the files of a process that has ended.
+func (s *scan) lookAtRemains(t *testing.T, name string, q *instance) {
 	t.Helper()
-	stdout := q.Stdout.String()
-	if allowed != nil {
-		stdout = allowed.ReplaceAllString(stdout, "")
-	}
-	s.look(name+", stdout", stdout)
+	s.look(name+", stdout", q.Stdout.String())
 	s.look(name+", stderr", q.Stderr.String())
 	s.lookAtFiles(t, name, q.dir)
 }
