@@ -112,7 +112,7 @@ func frames(n, streams int, frames func(a *attacker, c *rawHTTP2)) func(a *attac
 	return func(a *attacker) {
 		a.connectHTTP2(n, func(c *rawHTTP2) {
 			go func() {
-				for i := 0; i < max(1, streams); i++ {
+				for range max(1, streams) {
 					frames(a, c)
 					if c.flush() != nil {
 						return

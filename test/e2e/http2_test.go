@@ -73,7 +73,7 @@ func (c *rawHTTP2) Close() error { return c.Conn.Close() }
 // flush sends all frames at once, so that the reader's acknowledgements do not fall in
 // between.
 func (c *rawHTTP2) flush() error {
-	_, err := c.Conn.Write(c.out.Bytes())
+	_, err := c.Write(c.out.Bytes())
 	c.out.Reset()
 	return err
 }
