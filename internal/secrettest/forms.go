@@ -51,7 +51,10 @@ var byteForms = []form{
 func inHex(s string) []string { return []string{hex.EncodeToString([]byte(s))} }
 
 func inJSON(s string) []string {
-	quoted, _ := json.Marshal(s) // never fails
+	quoted, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // no string leads here
+	}
 	return []string{string(quoted[1 : len(quoted)-1])}
 }
 

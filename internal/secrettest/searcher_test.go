@@ -3,6 +3,7 @@ package secrettest_test
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"html"
 	"net/url"
@@ -40,8 +41,8 @@ func TestFind(t *testing.T) {
 		"the claims, decoded":   `{"jti":"` + jti + `"}`,
 		"jti without dashes":    strings.ReplaceAll(jti, "-", ""),
 		"the signature's bytes": fmt.Sprintf("%x", signature),
-		"a digest":              fmt.Sprintf("%x", digest),
-		"a digest, cut short":   fmt.Sprintf("%x", digest[:6]),
+		"a digest":              hex.EncodeToString(digest[:]),
+		"a digest, cut short":   hex.EncodeToString(digest[:6]),
 		"a digest in base64":    base64.StdEncoding.EncodeToString(digest[:]),
 		"a digest as bytes":     fmt.Sprint(digest),
 	}

@@ -34,7 +34,10 @@ func OfToken(name, token string) []Secret {
 	signature, _ := base64.RawURLEncoding.DecodeString(parts[2])
 	add("signature, decoded", string(signature))
 	decoded, _ := base64.RawURLEncoding.DecodeString(parts[1])
-	var claims struct{ JTI, Sub string }
+	var claims struct {
+		JTI string `json:"jti"`
+		Sub string `json:"sub"`
+	}
 	_ = json.Unmarshal(decoded, &claims)
 	for what, text := range map[string]string{"jti": claims.JTI, "sub": claims.Sub} {
 		add(what, text)
