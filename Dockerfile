@@ -19,6 +19,8 @@ LABEL org.opencontainers.image.source="https://github.com/quashdev/quash" \
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /quash /quash
 USER 65532:65532
+# One client that does not read cannot make grpc-go queue 430 MB: docs/decisions.md.
+ENV GRPC_GO_EXPERIMENTAL_CONTROL_BUFFER_THROTTLE_LIMIT=100
 EXPOSE 9090 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=2s CMD ["/quash", "healthcheck"]
 ENTRYPOINT ["/quash"]

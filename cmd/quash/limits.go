@@ -18,7 +18,7 @@ type limitFlags struct {
 	MaxInFlight             int           `default:"${max_in_flight}" configz:"visible" help:"How many revocations may be in progress at once; more are refused."`
 	MaxConnections          int           `default:"${max_connections}" configz:"visible" help:"How many connections may be open; more wait to be accepted."`
 	MaxStreamsPerConnection int           `default:"${max_streams_per_connection}" configz:"visible" help:"How many calls a client may have open on one HTTP/2 connection."`
-	MaxArriving             int           `default:"${max_arriving}" configz:"visible" help:"How many requests may be on their way in; beyond, the one that has been longest is given up."`
+	MaxArriving             int           `default:"${max_arriving}" configz:"visible" help:"How many requests may have begun and not be read yet; more are refused."`
 	MaxHeaderBytes          int           `default:"${max_header_bytes}" configz:"visible" help:"The largest header of a request."`
 	MaxRequestBytes         int           `default:"${max_request_bytes}" configz:"visible" help:"The largest message or body of a request."`
 	MaxConnectionAge        time.Duration `default:"${max_connection_age}" configz:"visible" help:"How long a connection takes new calls."`
@@ -36,7 +36,7 @@ func limitDefaults() kong.Vars {
 		"max_in_flight":              strconv.Itoa(service.DefaultMaxInFlight),
 		"max_connections":            strconv.Itoa(d.Connections),
 		"max_streams_per_connection": strconv.Itoa(d.StreamsPerConnection),
-		"max_arriving":               strconv.Itoa(d.Arriving),
+		"max_arriving":               strconv.Itoa(d.Pending),
 		"max_header_bytes":           strconv.Itoa(d.HeaderBytes),
 		"max_request_bytes":          strconv.Itoa(d.RequestBytes),
 		"max_connection_age":         d.ConnectionAge.String(),
@@ -51,7 +51,7 @@ func (f *limitFlags) limits() server.Limits {
 	return server.Limits{
 		Connections:          f.MaxConnections,
 		StreamsPerConnection: f.MaxStreamsPerConnection,
-		Arriving:             f.MaxArriving,
+		Pending:              f.MaxArriving,
 		HeaderBytes:          f.MaxHeaderBytes,
 		RequestBytes:         f.MaxRequestBytes,
 		ConnectionAge:        f.MaxConnectionAge,

@@ -1,12 +1,20 @@
-// Package quashtest runs a whole quash for tests of those who call it: gRPC and REST on
-// loopback, in front of a sandbox of SlashID.
+// Package quashtest runs a whole quash inside the test process: gRPC, REST and admin on
+// loopback.
+//
+//	quashtest.go  runs one, in front of a sandbox of SlashID or of another upstream
+//	ask.go        calls any of its endpoints, and names the answers
 package quashtest
 
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"net/url"
+	"sync"
 	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/quashdev/quash/sandbox"
 	"github.com/quashdev/quash/service"
@@ -16,14 +24,18 @@ import (
 
 // Quash is one that runs.
 type Quash struct {
-	// Addr is host:port of gRPC, URL the base URL of REST.
-	Addr, URL string
-	// Sandbox is what is revoked in.
+	// Addr is host:port of gRPC. URL and AdminURL are base URLs.
+	Addr, URL, AdminURL string
+	// Conn and HTTP connect to a quash that serves plaintext.
+	Conn *grpc.ClientConn
+	HTTP *http.Client
+	// Sandbox is where Start and InFrontOf have it revoke.
 	Sandbox *sandbox.Server
-	// Stop ends it as a signal would, and returns once it has ended.
-	Stop func()
 
-	tb sandbox.TB
+	tb      sandbox.TB
+	cancel  context.CancelFunc
+	ended   func() error
+	stopped bool
 }
 
 // Start runs a quash in front of a sandbox of its own until the test ends.
@@ -32,7 +44,7 @@ func Start(tb sandbox.TB, configure ...func(*server.Config)) *Quash {
 	return InFrontOf(tb, sandbox.Start(tb, sandbox.Config{}), configure...)
 }
 
-// InFrontOf does the same in front of a sandbox that there is.
+// InFrontOf runs a quash in front of an existing sandbox until the test ends.
 func InFrontOf(tb sandbox.TB, s *sandbox.Server, configure ...func(*server.Config)) *Quash {
 	tb.Helper()
 	base, err := url.Parse(s.URL)
@@ -41,16 +53,25 @@ func InFrontOf(tb sandbox.TB, s *sandbox.Server, configure ...func(*server.Confi
 	}
 	upstream := slashid.New(slashid.Config{BaseURL: base})
 	tb.Cleanup(upstream.Close)
-	svc, err := service.New(service.Config{
+	q := Serve(tb, upstream, func(_ *service.Config, cfg *server.Config) {
+		for _, c := range configure {
+			c(cfg)
+		}
+	})
+	q.Sandbox = s
+	return q
+}
+
+// Serve runs a quash in front of any upstream until the test ends. Its API key is the one
+// of sandboxes.
+func Serve(tb sandbox.TB, upstream service.Upstream, configure ...func(*service.Config, *server.Config)) *Quash {
+	tb.Helper()
+	svcCfg := service.Config{
 		Upstream:       upstream,
 		APIKey:         func() slashid.Secret { return slashid.NewSecret(sandbox.DefaultAPIKey) },
 		DeadlineMargin: 20 * time.Millisecond,
-	})
-	if err != nil {
-		tb.Fatalf("building the service: %v", err)
 	}
 	cfg := server.Config{
-		Service:      svc,
 		GRPCAddr:     "127.0.0.1:0",
 		HTTPAddr:     "127.0.0.1:0",
 		AdminAddr:    "127.0.0.1:0",
@@ -59,8 +80,14 @@ func InFrontOf(tb sandbox.TB, s *sandbox.Server, configure ...func(*server.Confi
 		LogLevel:     new(slog.LevelVar),
 	}
 	for _, c := range configure {
-		c(&cfg)
+		c(&svcCfg, &cfg)
 	}
+	svcCfg.Logger = cfg.Logger
+	svc, err := service.New(svcCfg)
+	if err != nil {
+		tb.Fatalf("building the service: %v", err)
+	}
+	cfg.Service = svc
 	serving, err := server.New(context.Background(), cfg)
 	if err != nil {
 		tb.Fatalf("binding the listeners: %v", err)
@@ -69,20 +96,42 @@ func InFrontOf(tb sandbox.TB, s *sandbox.Server, configure ...func(*server.Confi
 	ended := make(chan error, 1)
 	go func() { ended <- serving.Run(ctx) }()
 	addrs := serving.Addrs()
-	q := &Quash{Addr: addrs.GRPC.String(), URL: "http://" + addrs.HTTP.String(), Sandbox: s, tb: tb}
-	stopped := false
-	q.Stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-ended; err != nil {
-			tb.Fatalf("running quash: %v", err)
-		}
+	q := &Quash{
+		Addr:     addrs.GRPC.String(),
+		URL:      "http://" + addrs.HTTP.String(),
+		AdminURL: "http://" + addrs.Admin.String(),
+		HTTP:     &http.Client{Transport: &http.Transport{}},
+		tb:       tb,
+		cancel:   cancel,
+		ended:    sync.OnceValue(func() error { return <-ended }),
 	}
-	tb.Cleanup(q.Stop)
+	tb.Cleanup(func() {
+		if !q.stopped {
+			q.Stop()
+		}
+	})
+	tb.Cleanup(q.HTTP.CloseIdleConnections)
+	q.Conn, err = grpc.NewClient(q.Addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		tb.Fatalf("connecting to quash: %v", err)
+	}
+	tb.Cleanup(func() { _ = q.Conn.Close() })
 	return q
+}
+
+// Shutdown ends quash as a signal would, and returns what Run returned.
+func (q *Quash) Shutdown() error {
+	q.stopped = true
+	q.cancel()
+	return q.ended()
+}
+
+// Stop ends quash as a signal would. The test fails if a call was cut off.
+func (q *Quash) Stop() {
+	q.tb.Helper()
+	if err := q.Shutdown(); err != nil {
+		q.tb.Fatalf("running quash: %v", err)
+	}
 }
 
 // Mint returns a token that can be revoked.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/pprof" // it registers itself on a mux that nobody serves
+	"net/http/pprof" // it registers itself on a mux that is not served
 	"sync/atomic"
 )
 
@@ -19,7 +19,7 @@ type BuildInfo struct {
 
 func (b BuildInfo) serve(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", jsonType)
-	_ = json.NewEncoder(w).Encode(b) //nolint:errchkjson // whoever asked has gone then
+	_ = json.NewEncoder(w).Encode(b) //nolint:errchkjson // the client has gone then
 }
 
 // adminPage is one thing that the admin listener serves.
@@ -45,8 +45,7 @@ func (room atOnce) serve(h http.HandlerFunc) http.HandlerFunc {
 }
 
 // newAdmin builds the handler of the admin listener. At / it lists what else there
-// is; whoever adds a page adds it to that list, which is how the tests that look
-// for secrets come to read it.
+// is; the leak scan reads every page of that list.
 //
 // Neither probe asks SlashID: its outage must not have our pods restarted or
 // taken out of rotation, for there is nothing better to send callers to.
@@ -65,7 +64,7 @@ func newAdmin(ready *atomic.Bool, build BuildInfo, metrics http.Handler, configz
 		}},
 		{"/version", "which quash this is, as JSON", build.serve},
 		{"/configz", "how it runs and was told to, without secrets, as JSON", configz},
-		{"/loglevel", "the least level that is logged; PUT debug, info, warn or error there to change it", level.serve},
+		{"/loglevel", "the minimum level that is logged; PUT debug, info, warn or error there to change it", level.serve},
 		{"/debug/pprof/", "the profiles of package runtime, but not the command line", profiling.serve(pprof.Index)},
 		{"/debug/pprof/profile", "a CPU profile, of ?seconds=30", profiling.serve(pprof.Profile)},
 		{"/debug/pprof/trace", "an execution trace, of ?seconds=1", profiling.serve(pprof.Trace)},

@@ -1,15 +1,32 @@
 package server_test
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"log/slog"
+	"net"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/quashdev/quash/internal/pkitest"
+	"github.com/quashdev/quash/internal/secrettest"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
 )
+
+func (f *facade) getAdmin(t *testing.T, path string) (int, string) {
+	t.Helper()
+	resp, body := f.request(t, http.MethodGet, f.AdminURL+path, nil, nil)
+	return resp.StatusCode, string(body)
+}
 
 func TestAdmin(t *testing.T) {
 	t.Parallel()
@@ -17,51 +34,24 @@ func TestAdmin(t *testing.T) {
 		cfg.Build = server.BuildInfo{Version: "v1.2.3", Revision: "abc", Time: "2026-01-02T03:04:05Z", Go: "go1.26"}
 	})
 	for path, want := range map[string]struct {
-		status int
-		body   string
+		code int
+		body string // a pattern
 	}{
-		"/livez":        {http.StatusOK, "ok\n"},
-		"/readyz":       {http.StatusOK, "ok\n"},
-		"/version":      {http.StatusOK, `{"version":"v1.2.3","revision":"abc","time":"2026-01-02T03:04:05Z","go":"go1.26"}` + "\n"},
-		"/loglevel":     {http.StatusOK, "info\n"},
-		"/nowhere":      {http.StatusNotFound, "404 page not found\n"},
-		"/token/revoke": {http.StatusNotFound, "404 page not found\n"},
-	} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.adminURL(path), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, body := f.do(t, req)
-		if resp.StatusCode != want.status || string(body) != want.body {
-			t.Errorf("%s: %d %q, want %d %q", path, resp.StatusCode, body, want.status, want.body)
-		}
-	}
-}
-
-// Profiles are for whoever can reach the admin listener; the command line is for
-// nobody there.
-func TestProfiles(t *testing.T) {
-	t.Parallel()
-	f := startFacade(t, revokesAll)
-	for path, want := range map[string]struct {
-		status int
-		body   string // a part of it
-	}{
+		"/livez":                         {http.StatusOK, "^ok\n$"},
+		"/readyz":                        {http.StatusOK, "^ok\n$"},
+		"/version":                       {http.StatusOK, `^{"version":"v1.2.3","revision":"abc","time":"2026-01-02T03:04:05Z","go":"go1.26"}` + "\n$"},
+		"/loglevel":                      {http.StatusOK, "^info\n$"},
+		"/nowhere":                       {http.StatusNotFound, ""},
+		"/token/revoke":                  {http.StatusNotFound, ""},
 		"/debug/pprof/":                  {http.StatusOK, "goroutine"},
-		"/debug/pprof/goroutine?debug=1": {http.StatusOK, "TestProfiles"},
-		"/debug/pprof/heap":              {http.StatusOK, "\x1f\x8b"}, // gzip
+		"/debug/pprof/goroutine?debug=1": {http.StatusOK, "TestAdmin"},
+		"/debug/pprof/heap":              {http.StatusOK, "^\x1f"}, // gzip
 		"/debug/pprof/symbol":            {http.StatusOK, "num_symbols: 1"},
-		"/debug/pprof/cmdline":           {http.StatusNotFound, "Unknown profile"},
+		"/debug/pprof/cmdline":           {http.StatusNotFound, ""}, // it may hold secrets
 		"/debug/vars":                    {http.StatusNotFound, ""},
-		"/debug/requests":                {http.StatusNotFound, ""},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.adminURL(path), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, body := f.do(t, req)
-		if resp.StatusCode != want.status || !strings.Contains(string(body), want.body) {
-			t.Errorf("%s: %d %q, want %d and %q", path, resp.StatusCode, body, want.status, want.body)
+		if code, body := f.getAdmin(t, path); code != want.code || !regexp.MustCompile(want.body).MatchString(body) {
+			t.Errorf("%s: %d %q, want %d %q", path, code, body, want.code, want.body)
 		}
 	}
 }
@@ -70,15 +60,7 @@ func TestProfiles(t *testing.T) {
 func TestAdminIndex(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, revokesAll)
-	get := func(path string) (int, string) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.adminURL(path), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, body := f.do(t, req)
-		return resp.StatusCode, string(body)
-	}
-	_, index := get("/")
+	_, index := f.getAdmin(t, "/")
 	var paths []string
 	for _, link := range regexp.MustCompile(`<a href="(.+?)">`).FindAllStringSubmatch(index, -1) {
 		paths = append(paths, link[1])
@@ -89,12 +71,180 @@ func TestAdminIndex(t *testing.T) {
 		case "/debug/pprof/trace":
 			path += "?seconds=0.01"
 		}
-		if code, body := get(path); code != http.StatusOK || body == "" {
+		if code, body := f.getAdmin(t, path); code != http.StatusOK || body == "" {
 			t.Errorf("%s: %d, %d bytes", path, code, len(body))
 		}
 	}
 	want := []string{"/livez", "/readyz", "/version", "/configz", "/loglevel", "/debug/pprof/", "/debug/pprof/profile", "/debug/pprof/trace", "/debug/pprof/symbol"}
 	if !slices.Equal(paths, want) {
 		t.Errorf("the index leads to %q, want %q", paths, want)
+	}
+}
+
+// A request for another profile than those that are being made is refused, not delayed.
+func TestProfilesAtOnce(t *testing.T) {
+	t.Parallel()
+	f := startFacade(t, revokesAll)
+	ctx, cancel := context.WithCancel(t.Context())
+	codes := make(chan int)
+	const asked, made = 6, 4
+	for range asked {
+		go func() {
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.AdminURL+"/debug/pprof/goroutine?seconds=60", nil)
+			if err != nil {
+				return
+			}
+			resp, err := f.HTTP.Do(req)
+			if err != nil {
+				codes <- 0
+				return
+			}
+			_ = resp.Body.Close()
+			codes <- resp.StatusCode
+		}()
+	}
+	for range asked - made {
+		if got := <-codes; got != http.StatusTooManyRequests {
+			t.Errorf("one too many: %d", got)
+		}
+	}
+	cancel()
+	for range made {
+		<-codes
+	}
+}
+
+// config reads /configz.
+func (f *facade) config(t *testing.T) (config map[string]any, text string) {
+	t.Helper()
+	code, text := f.getAdmin(t, "/configz")
+	if err := json.Unmarshal([]byte(text), &config); err != nil || code != http.StatusOK {
+		t.Fatalf("%d, %v: %s", code, err, text)
+	}
+	return config, text
+}
+
+// /configz shows how each listener serves and what is in force now, and no secret.
+func TestConfigz(t *testing.T) {
+	t.Parallel()
+	ca := pkitest.NewCA("authority")
+	first, second := newServerCertificate(ca), withURI(ca, billing)
+	second.Leaf.NotAfter = second.Leaf.NotAfter.Add(time.Hour)
+	r := startReplaceable(t, revokesAll, ca, ca, 0)
+	r.cert.Store(first)
+	r.allow(t, "spiffe://example.org/ns/prod/sa/billing")
+	facts := func(addr, callers string, secure any) map[string]any {
+		return map[string]any{"address": addr, "callers": callers, "tls": secure}
+	}
+	want := func(cert *tls.Certificate, level string) map[string]any {
+		secure := map[string]any{"min_version": "TLS 1.3", "client_certificates": true, "certificate_expires": cert.Leaf.NotAfter.Format(time.RFC3339)}
+		return map[string]any{"build": "/version", "log_level": level, "listeners": map[string]any{
+			"grpc":  facts(r.Addr, "those on the list", secure),
+			"http":  facts(r.httpAddr(), "those on the list", secure),
+			"admin": facts(strings.TrimPrefix(r.AdminURL, "http://"), "everyone", nil),
+		}}
+	}
+	got, _ := r.config(t)
+	if diff := cmp.Diff(want(first, "info"), got); diff != "" {
+		t.Error(diff)
+	}
+	r.cert.Store(second)
+	r.request(t, http.MethodPut, r.AdminURL+"/loglevel", nil, []byte("error"))
+	got, text := r.config(t)
+	if diff := cmp.Diff(want(second, "error"), got); diff != "" {
+		t.Error(diff)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(second.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	searcher := secrettest.NewSearcher(
+		secrettest.Secret{Name: "the private key", Text: string(key)},
+		secrettest.Secret{Name: "a name on the list", Text: "spiffe://example.org/ns/prod/sa/billing"},
+	)
+	if what, at := searcher.Find(text); what != "" {
+		t.Errorf("there is %s: %q", what, text[at:])
+	}
+}
+
+// Without TLS and with settings of the command.
+func TestConfigzSettings(t *testing.T) {
+	t.Parallel()
+	f := startFacade(t, revokesAll, func(_ *service.Config, cfg *server.Config) {
+		cfg.Settings = map[string]string{"said": "by the command"}
+	})
+	config, text := f.config(t)
+	if !cmp.Equal(config["settings"], any(map[string]any{"said": "by the command"})) || strings.Count(text, `"tls": null`) != 3 {
+		t.Error(text)
+	}
+	f = startFacade(t, revokesAll, func(_ *service.Config, cfg *server.Config) { cfg.Settings = func() {} })
+	if code, body := f.getAdmin(t, "/configz"); code != http.StatusInternalServerError || body != "the configuration cannot be shown\n" {
+		t.Errorf("settings that are no JSON: %d %q", code, body)
+	}
+}
+
+// Each change of the log level is logged, also one that silences the log. Only this
+// machine may make it, and no page in a browser.
+func TestLogLevel(t *testing.T) {
+	t.Parallel()
+	const token = "eyJhbGciOiJub25lIn0.eyJqdGkiOiJhIn0.c2ln"
+	var log lockedBuffer
+	f := startFacade(t, revokesAll, func(_ *service.Config, cfg *server.Config) {
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: cfg.LogLevel}))
+	})
+	expect := func(want string) {
+		t.Helper()
+		if _, got := f.getAdmin(t, "/loglevel"); got != want+"\n" {
+			t.Errorf("the level is %q, want %s", got, want)
+		}
+	}
+	from := "info"
+	for _, to := range []string{"error", "debug", "debug", "warn", "info", "warn"} {
+		before := log.String()
+		resp, body := f.request(t, http.MethodPut, f.AdminURL+"/loglevel", nil, []byte(to+"\n"))
+		if resp.StatusCode != http.StatusOK || string(body) != to+"\n" {
+			t.Errorf("%s: %s %s", to, resp.Status, body)
+		}
+		expect(to)
+		line := strings.TrimPrefix(log.String(), before)
+		if !strings.Contains(line, `msg="the log level is changed" from=`+from+" to="+to+" peer=127.0.0.1:") {
+			t.Errorf("%s to %s: the log has %q", from, to, line)
+		}
+		from = to
+	}
+	before := log.String()
+	for name, tt := range map[string]struct {
+		method, body string
+		header       http.Header
+		want         int
+	}{
+		"nothing":             {http.MethodPut, "", nil, http.StatusBadRequest},
+		"no level":            {http.MethodPut, "loud", nil, http.StatusBadRequest},
+		"a level of slog's":   {http.MethodPut, "info+2", nil, http.StatusBadRequest},
+		"in upper case":       {http.MethodPut, "DEBUG", nil, http.StatusBadRequest},
+		"as JSON":             {http.MethodPut, `"debug"`, nil, http.StatusBadRequest},
+		"a token":             {http.MethodPut, token, nil, http.StatusBadRequest},
+		"far too much":        {http.MethodPut, "debug" + strings.Repeat(" ", 1<<20), nil, http.StatusBadRequest},
+		"a page":              {http.MethodPut, "debug", http.Header{"Origin": {"http://" + f.AdminURL}}, http.StatusForbidden},
+		"a sandboxed page":    {http.MethodPut, "debug", http.Header{"Origin": {"null"}}, http.StatusForbidden},
+		"a browser":           {http.MethodPut, "debug", http.Header{"Sec-Fetch-Site": {"same-origin"}}, http.StatusForbidden},
+		"a page's preflight":  {http.MethodOptions, "", preflight(appOrigin, http.MethodPut, ""), http.StatusMethodNotAllowed},
+		"a form":              {http.MethodPost, "debug", nil, http.StatusMethodNotAllowed},
+		"an attempt to reset": {http.MethodDelete, "", nil, http.StatusMethodNotAllowed},
+	} {
+		resp, body := f.request(t, tt.method, f.AdminURL+"/loglevel", tt.header, []byte(tt.body))
+		if resp.StatusCode != tt.want || strings.Contains(string(body), token) || corsHeaders(resp) != "" {
+			t.Errorf("%s: %s %q, want %d", name, resp.Status, body, tt.want)
+		}
+	}
+	// Sidecars of meshes call from there for others.
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 6)}}
+	f.HTTP = &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
+	if resp, body := f.request(t, http.MethodPut, f.AdminURL+"/loglevel", nil, []byte("debug")); resp.StatusCode != http.StatusForbidden {
+		t.Errorf("from 127.0.0.6: %s %q", resp.Status, body)
+	}
+	expect(from)
+	if got := log.String(); got != before {
+		t.Errorf("refusals are logged: %s", got)
 	}
 }

@@ -22,7 +22,7 @@ import (
 )
 
 // AllowedCallers is a list of the identities that may call. The zero value allows
-// nobody.
+// no caller.
 type AllowedCallers struct {
 	exact    map[string]bool
 	prefixes []string
@@ -199,14 +199,14 @@ func callerCertificate(ctx context.Context) *x509.Certificate {
 	return info.State.VerifiedChains[0][0]
 }
 
-// withCaller puts the caller of a REST request where gRPC has it, and by which door
-// it came. The connection is the only source: no header says who calls.
-func withCaller(ctx context.Context, r *http.Request, door string) context.Context {
+// withCaller returns a context with the caller of a REST request where gRPC has it. The
+// connection is the only source: no header says who calls.
+func withCaller(ctx context.Context, r *http.Request) context.Context {
 	caller := &peer.Peer{Addr: remoteAddr(r.RemoteAddr)}
 	if r.TLS != nil {
 		caller.AuthInfo = credentials.TLSInfo{State: *r.TLS}
 	}
-	return withDoor(peer.NewContext(ctx, caller), door)
+	return peer.NewContext(ctx, caller)
 }
 
 // remoteAddr is an address as net/http has it.

@@ -9,13 +9,15 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/quashtest"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
 	"github.com/quashdev/quash/service/slashid"
@@ -99,8 +101,8 @@ func flood(w io.Writer, text string, limit int) {
 
 const (
 	tenMB = 10 << 20
-	// mostOfABody is more than is read of any answer, and what buffers on the way
-	// may hold besides; and far less than tenMB.
+	// mostOfABody is more than what is read of any answer together with what buffers on
+	// the way may hold, and far less than tenMB.
 	mostOfABody = 2 << 20
 )
 
@@ -136,9 +138,10 @@ func quoting(statusCode int) string {
 }
 
 const (
-	htmlPage = "<!DOCTYPE html><title>" + badInputToken + "</title>"
-	jsonHead = "Content-Type: application/json\n"
-	htmlHead = "Content-Type: text/html\n"
+	envelope408 = `{"meta":{"pagination":{"limit":0,"offset":0,"total_count":0}},"errors":[{"httpcode":408,"message":"later"}]}`
+	htmlPage    = "<!DOCTYPE html><title>" + badInputToken + "</title>"
+	jsonHead    = "Content-Type: application/json\n"
+	htmlHead    = "Content-Type: text/html\n"
 	// telltale are headers that repeat the token wherever quash looks.
 	telltale = "Slashid-Correlation-Id: " + badInputToken + "\nRetry-After: " + badInputToken + "\n"
 )
@@ -148,61 +151,21 @@ var badInputCases = []struct {
 	http2  bool
 	answer badAnswer
 
-	want     answers
-	attempts int32
+	want     quashtest.Answers
+	attempts int32 // 0 means one
 	// most is how many bytes of one answer may have been taken, 0 meaning any.
 	most int64
 }{
-	{
-		name:   "HTML with status 200",
-		answer: answerOf("HTTP/1.1 200 OK\n"+htmlHead, htmlPage),
-		want:   saysUnexpected, attempts: 1,
-	},
-	{
-		name:   "204 with a body",
-		answer: raw("HTTP/1.1 204 No Content\nContent-Length: 28\n", "a body that nobody asked for"),
-		want:   saysRevoked, attempts: 1,
-	},
-	{
-		name:   "204 with a body in chunks",
-		answer: raw("HTTP/1.1 204 No Content\nTransfer-Encoding: chunked\n", "5\r\nabcde\r\n0\r\n\r\n"),
-		want:   saysRevoked, attempts: 1,
-	},
-	{
-		name:   "408 with the envelope",
-		answer: answerOf("HTTP/1.1 408 Request Timeout\n"+jsonHead, envelope408),
-		want:   saysInProgress, attempts: 1,
-	},
-	{
-		name:   "408 without it",
-		answer: answerOf("HTTP/1.1 408 Request Timeout\n"+htmlHead, htmlPage),
-		want:   saysOpaqueTimeout, attempts: 1,
-	},
-	{
-		name:   "408 without anything",
-		answer: answerOf("HTTP/1.1 408 Request Timeout\n", ""),
-		want:   saysOpaqueTimeout, attempts: 1,
-	},
-	{
-		name:   "400 with an envelope of 10 MB",
-		answer: huge(http.StatusBadRequest),
-		want:   saysUnexpected, attempts: 1, most: mostOfABody,
-	},
-	{
-		name:   "408 with an envelope of 10 MB",
-		answer: huge(http.StatusRequestTimeout),
-		want:   saysOpaqueTimeout, attempts: 1, most: mostOfABody,
-	},
-	{
-		name: "400 with an envelope of 10 MB, HTTP/2", http2: true,
-		answer: hugeOverHTTP2(http.StatusBadRequest),
-		want:   saysUnexpected, attempts: 1, most: mostOfABody,
-	},
-	{
-		name: "408 with an envelope of 10 MB, HTTP/2", http2: true,
-		answer: hugeOverHTTP2(http.StatusRequestTimeout),
-		want:   saysOpaqueTimeout, attempts: 1, most: mostOfABody,
-	},
+	{name: "HTML with status 200", answer: answerOf("HTTP/1.1 200 OK\n"+htmlHead, htmlPage), want: quashtest.Unexpected},
+	{name: "204 with a body", answer: raw("HTTP/1.1 204 No Content\nContent-Length: 28\n", "a body that does not belong "), want: quashtest.Revoked},
+	{name: "204 with a body in chunks", answer: raw("HTTP/1.1 204 No Content\nTransfer-Encoding: chunked\n", "5\r\nabcde\r\n0\r\n\r\n"), want: quashtest.Revoked},
+	{name: "408 with the envelope", answer: answerOf("HTTP/1.1 408 Request Timeout\n"+jsonHead, envelope408), want: quashtest.InProgress},
+	{name: "408 without it", answer: answerOf("HTTP/1.1 408 Request Timeout\n"+htmlHead, htmlPage), want: quashtest.OpaqueTimeout},
+	{name: "408 without anything", answer: answerOf("HTTP/1.1 408 Request Timeout\n", ""), want: quashtest.OpaqueTimeout},
+	{name: "400 with an envelope of 10 MB", answer: huge(http.StatusBadRequest), want: quashtest.Unexpected, most: mostOfABody},
+	{name: "408 with an envelope of 10 MB", answer: huge(http.StatusRequestTimeout), want: quashtest.OpaqueTimeout, most: mostOfABody},
+	{name: "400 with an envelope of 10 MB, HTTP/2", http2: true, answer: hugeOverHTTP2(http.StatusBadRequest), want: quashtest.Unexpected, most: mostOfABody},
+	{name: "408 with an envelope of 10 MB, HTTP/2", http2: true, answer: hugeOverHTTP2(http.StatusRequestTimeout), want: quashtest.OpaqueTimeout, most: mostOfABody},
 	{
 		name: "a head of 10 MB",
 		answer: func(u *badUpstream, w http.ResponseWriter) {
@@ -211,82 +174,50 @@ var badInputCases = []struct {
 				flood(conn, "Padding: "+badInputToken+"\r\n", tenMB)
 			})
 		},
-		want: saysLost, attempts: 3, most: mostOfABody,
+		want: quashtest.Lost, attempts: 3, most: mostOfABody,
 	},
-	{
-		name:   "400 that quotes the token",
-		answer: answerOf("HTTP/1.1 400 "+badInputToken+"\n"+jsonHead+telltale, quoting(400)),
-		want:   saysRejected, attempts: 1,
-	},
-	{
-		name:   "401 that quotes the token",
-		answer: answerOf("HTTP/1.1 401 "+badInputToken+"\n"+jsonHead+telltale, quoting(401)),
-		want:   saysKeyRefused, attempts: 1,
-	},
-	{
-		name:   "404 that quotes the token",
-		answer: answerOf("HTTP/1.1 404 "+badInputToken+"\n"+jsonHead+telltale, quoting(404)),
-		want:   saysUnexpected, attempts: 1,
-	},
-	{
-		name:   "408 that quotes the token",
-		answer: answerOf("HTTP/1.1 408 "+badInputToken+"\n"+jsonHead+telltale, quoting(408)),
-		want:   saysInProgress, attempts: 1,
-	},
+	{name: "400 that quotes the token", answer: answerOf("HTTP/1.1 400 "+badInputToken+"\n"+jsonHead+telltale, quoting(400)), want: quashtest.Rejected},
+	{name: "401 that quotes the token", answer: answerOf("HTTP/1.1 401 "+badInputToken+"\n"+jsonHead+telltale, quoting(401)), want: quashtest.KeyRefused},
+	{name: "404 that quotes the token", answer: answerOf("HTTP/1.1 404 "+badInputToken+"\n"+jsonHead+telltale, quoting(404)), want: quashtest.Unexpected},
+	{name: "408 that quotes the token", answer: answerOf("HTTP/1.1 408 "+badInputToken+"\n"+jsonHead+telltale, quoting(408)), want: quashtest.InProgress},
 	{
 		name:   "429 that quotes the token",
 		answer: answerOf("HTTP/1.1 429 "+badInputToken+"\n"+jsonHead+telltale, quoting(429)),
-		want:   saysLimited, attempts: 3,
+		want:   quashtest.RateLimited, attempts: 3,
 	},
 	{
 		name:   "503 that quotes the token",
 		answer: answerOf("HTTP/1.1 503 "+badInputToken+"\n"+jsonHead+telltale, quoting(503)),
-		want:   saysUnavailable, attempts: 3,
+		want:   quashtest.Unavailable, attempts: 3,
 	},
-	{
-		name:   "no HTTP at all, quoting the token",
-		answer: raw(badInputToken+"\n", badInputToken),
-		want:   saysLost, attempts: 3,
-	},
-	{
-		name:   "a header line that is none, quoting the token",
-		answer: raw("HTTP/1.1 204 No Content\n"+badInputToken+"\n", ""),
-		want:   saysLost, attempts: 3,
-	},
+	{name: "no HTTP at all, quoting the token", answer: raw(badInputToken+"\n", badInputToken), want: quashtest.Lost, attempts: 3},
+	{name: "a malformed header line, quoting the token", answer: raw("HTTP/1.1 204 No Content\n"+badInputToken+"\n", ""), want: quashtest.Lost, attempts: 3},
 	{
 		name:   "408 with NUL bytes in the envelope",
 		answer: answerOf("HTTP/1.1 408 Request Timeout\n"+jsonHead, strings.Replace(envelope408, "later", "la\x00ter", 1)),
-		want:   saysOpaqueTimeout, attempts: 1,
+		want:   quashtest.OpaqueTimeout,
 	},
 	{
 		name:   "408 with escaped NUL bytes in the envelope",
 		answer: answerOf("HTTP/1.1 408 Request Timeout\n"+jsonHead, strings.Replace(envelope408, "later", `la\u0000ter`, 1)),
-		want:   saysInProgress, attempts: 1,
+		want:   quashtest.InProgress,
 	},
-	{
-		name:   "400 with a body of NUL bytes",
-		answer: answerOf("HTTP/1.1 400 Bad Request\n"+jsonHead, strings.Repeat("\x00", 1000)),
-		want:   saysUnexpected, attempts: 1,
-	},
+	{name: "400 with a body of NUL bytes", answer: answerOf("HTTP/1.1 400 Bad Request\n"+jsonHead, strings.Repeat("\x00", 1000)), want: quashtest.Unexpected},
 	{
 		name:   "408 with a NUL byte in the correlation id", // which is no HTTP
 		answer: answerOf("HTTP/1.1 408 Request Timeout\nSlashid-Correlation-Id: a\x00b\n"+jsonHead, envelope408),
-		want:   saysLost, attempts: 3,
+		want:   quashtest.Lost, attempts: 3,
 	},
 	{
 		name:   "408 with invalid UTF-8 in the envelope",
 		answer: answerOf("HTTP/1.1 408 Request Timeout\n"+jsonHead, strings.Replace(envelope408, "later", "la\xff\xfeter", 1)),
-		want:   saysInProgress, attempts: 1,
+		want:   quashtest.InProgress,
 	},
-	{
-		name:   "400 with a body of invalid UTF-8",
-		answer: answerOf("HTTP/1.1 400 Bad Request\n"+jsonHead, "\xc3\x28\xff\xfe\xed\xa0\x80"),
-		want:   saysUnexpected, attempts: 1,
-	},
+	{name: "400 with a body of invalid UTF-8", answer: answerOf("HTTP/1.1 400 Bad Request\n"+jsonHead, "\xc3\x28\xff\xfe\xed\xa0\x80"), want: quashtest.Unexpected},
 	{
 		name:   "408 with invalid UTF-8 in the correlation id",
 		answer: answerOf("HTTP/1.1 408 Request Timeout\nSlashid-Correlation-Id: a\xffb\nRetry-After: \xff\n"+jsonHead, envelope408),
-		want:   saysInProgress, attempts: 1,
+		want:   quashtest.InProgress,
 	},
 	{
 		name: "a flood of 1xx",
@@ -295,7 +226,7 @@ var badInputCases = []struct {
 				flood(conn, "HTTP/1.1 103 Early Hints\r\nLink: "+badInputToken+"\r\n\r\n", tenMB)
 			})
 		},
-		want: saysLost, attempts: 3, most: mostOfABody,
+		want: quashtest.Lost, attempts: 3, most: mostOfABody,
 	},
 	{
 		name: "a flood of 1xx, HTTP/2", http2: true,
@@ -306,117 +237,69 @@ var badInputCases = []struct {
 			}
 			w.WriteHeader(http.StatusNoContent)
 		},
-		want: saysLost, attempts: 3,
+		want: quashtest.Lost, attempts: 3,
 	},
-	{
-		name:   "101",
-		answer: raw("HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: "+badInputToken+"\n", badInputToken),
-		want:   saysUnexpected, attempts: 1,
-	},
-	{
-		name:   "301 to another host",
-		answer: answerOf("HTTP/1.1 301 Moved Permanently\nLocation: {elsewhere}\n", ""),
-		want:   saysUnexpected, attempts: 1,
-	},
-	{
-		name:   "302 to another host",
-		answer: answerOf("HTTP/1.1 302 Found\nLocation: {elsewhere}\n", ""),
-		want:   saysUnexpected, attempts: 1,
-	},
-	{
-		name:   "303 to another host",
-		answer: answerOf("HTTP/1.1 303 See Other\nLocation: {elsewhere}\n", ""),
-		want:   saysUnexpected, attempts: 1,
-	},
-	{
-		name:   "307 to another host",
-		answer: answerOf("HTTP/1.1 307 Temporary Redirect\nLocation: {elsewhere}\n", ""),
-		want:   saysUnexpected, attempts: 1,
-	},
-	{
-		name:   "308 to another host",
-		answer: answerOf("HTTP/1.1 308 Permanent Redirect\nLocation: {elsewhere}\n", ""),
-		want:   saysUnexpected, attempts: 1,
-	},
+	{name: "101", answer: raw("HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: "+badInputToken+"\n", badInputToken), want: quashtest.Unexpected},
+	{name: "301 to another host", answer: answerOf("HTTP/1.1 301 Moved Permanently\nLocation: {elsewhere}\n", ""), want: quashtest.Unexpected},
+	{name: "302 to another host", answer: answerOf("HTTP/1.1 302 Found\nLocation: {elsewhere}\n", ""), want: quashtest.Unexpected},
+	{name: "303 to another host", answer: answerOf("HTTP/1.1 303 See Other\nLocation: {elsewhere}\n", ""), want: quashtest.Unexpected},
+	{name: "307 to another host", answer: answerOf("HTTP/1.1 307 Temporary Redirect\nLocation: {elsewhere}\n", ""), want: quashtest.Unexpected},
+	{name: "308 to another host", answer: answerOf("HTTP/1.1 308 Permanent Redirect\nLocation: {elsewhere}\n", ""), want: quashtest.Unexpected},
 }
 
-// TestBadInput meets every bad answer at every door: each gives its row of the
-// outcome table, takes no more memory than any other, and gets the token neither
-// into the answer nor into the log. What was observed is logged as a Markdown
-// table.
+// TestBadInput meets every bad answer at every endpoint: each leads to its row of the
+// outcome table, takes no more memory than any other, and the token gets neither into
+// the answer nor into the log.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	observed := map[string]string{}
-	t.Cleanup(func() {
-		var table strings.Builder
-		table.WriteString("\n| answer | gRPC | native REST | drop-in REST | attempts | bytes taken of an answer, at most |\n|---|---|---|---|---|---|\n")
-		for _, c := range badInputCases {
-			table.WriteString(observed[c.name])
-		}
-		t.Log(table.String())
-	})
 	for _, c := range badInputCases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			line := []string{c.name}
-			var taken int64
-			var calls int32
-			for _, door := range threeDoors {
+			for _, endpoint := range quashtest.Endpoints {
 				u := startBadUpstream(t, c.http2, c.answer)
-				got := u.meet(t, door)
-				line = append(line, got.words)
-				if got.words != c.want[door] {
-					t.Errorf("%s: got %s, want %s", door, got.words, c.want[door])
+				if got := u.ask(t, endpoint); got != c.want[endpoint] {
+					t.Errorf("%s: got %s, want %s", endpoint, got, c.want[endpoint])
 				}
-				if calls = u.calls.Load(); calls != c.attempts {
-					t.Errorf("%s: upstream was called %d times, want %d", door, calls, c.attempts)
+				attempts := max(c.attempts, 1)
+				if got := u.calls.Load(); got != attempts {
+					t.Errorf("%s: upstream was called %d times, want %d", endpoint, got, attempts)
 				}
 				if got := u.stray.Load(); got != 0 {
-					t.Errorf("%s: the other host was called %d times", door, got)
+					t.Errorf("%s: the other host was called %d times", endpoint, got)
 				}
-				each := u.written.Load() / int64(c.attempts)
-				if c.most != 0 && each > c.most {
-					t.Errorf("%s: %d bytes of an answer were taken, want at most %d", door, each, c.most)
+				if each := u.written.Load() / int64(attempts); c.most != 0 && each > c.most {
+					t.Errorf("%s: %d bytes of an answer were taken, want at most %d", endpoint, each, c.most)
 				}
-				taken = max(taken, each)
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			observed[c.name] = fmt.Sprintf("| %s | %d | %d |\n", strings.Join(line, " | "), calls, taken)
 		})
 	}
 }
 
-// meet has a fresh façade call u, and looks for the token in all that comes of it.
-func (u *badUpstream) meet(t *testing.T, door string) told {
+// ask makes a call through a quash of its own, and looks for the token in all that comes
+// of it.
+func (u *badUpstream) ask(t *testing.T, endpoint string) string {
 	t.Helper()
 	var logged lockedBuffer
-	base, err := url.Parse(u.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := slashid.New(slashid.Config{BaseURL: base, RootCAs: func() *x509.CertPool { return u.authority }})
-	defer client.Close()
-	f := startFacade(t, client, func(svc *service.Config, cfg *server.Config) {
-		svc.AnswerGrace = doorPatience
+	upstream := newUpstream(t, u.url, func(cfg *slashid.Config) {
+		cfg.RootCAs = func() *x509.CertPool { return u.authority }
+	})
+	f := startFacade(t, upstream, func(svc *service.Config, cfg *server.Config) {
+		svc.AnswerGrace = 2 * time.Minute // so that only the answer decides
 		cfg.Logger = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
-	got, err := ask(t.Context(), f, door, badInputToken, time.Second)
+	got, err := f.Ask(t.Context(), endpoint, &quashv1.RevokeRequest{Token: badInputToken, Consistency: allRegions, Timeout: durationpb.New(time.Second)})
 	if err != nil {
-		t.Fatalf("%s: %v", door, err)
+		t.Fatalf("%s: %v", endpoint, err)
 	}
-	if err := f.stop(); err != nil {
-		t.Errorf("%s: Run: %v", door, err)
-	}
-	for what, text := range map[string]string{"answer": got.everything, "log": logged.String()} {
+	f.Stop()
+	for what, text := range map[string]string{"answer": got.Everything, "log": logged.String()} {
 		for _, part := range []string{badInputHeader, badInputClaims, badInputSignature} {
 			if strings.Contains(text, part) {
-				t.Errorf("%s: a part of the token is in the %s:\n%s", door, what, text)
+				t.Errorf("%s: a part of the token is in the %s:\n%s", endpoint, what, text)
 			}
 		}
 	}
-	return got
+	return got.Text
 }
 
 func startBadUpstream(t *testing.T, http2 bool, answer badAnswer) *badUpstream {

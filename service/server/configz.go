@@ -9,7 +9,7 @@ import (
 )
 
 // configz is what a server says of how it runs. Facts are picked for it one by one,
-// so that what is added to Config is not shown before somebody has thought of it.
+// so that what is added to Config is not shown by accident.
 type configz struct {
 	Build     string                   `json:"build"` // where to ask for it
 	LogLevel  string                   `json:"log_level"`

@@ -3,32 +3,29 @@
 //	server.go         New binds everything, Run serves until told to stop
 //	listen.go         TCP listeners
 //	connections.go    how many connections they accept
-//	tls.go            what a listener proves itself with, and whom it lets in
-//	allowedcallers.go who of those may call
+//	tls.go            a listener's certificate, and which clients it accepts
+//	allowedcallers.go which of those may call
 //	limits.go         how much a client can make the server hold, and how long
-//	arrivals.go       requests that have begun to arrive
-//	letgo.go          connections that should take no more calls
-//	unused.go         connections that have had no request yet
-//	interceptors.go   the one chain that every call of every door runs through
-//	observe.go        what the log and the metrics are told of each call
+//	pending.go        requests that have begun and are not read yet
+//	drain.go          connections that are closed during shutdown, or when they are old
+//	interceptors.go   the one chain that every call runs through
+//	observe.go        the log line and the metrics of each call
 //	tracing.go        its span
 //	metrics.go        what is measured of the listeners
-//	grpc.go           the gRPC door: TokenService, health, reflection
-//	rest.go           the REST listener: what both doors there have in common
+//	grpc.go           the gRPC server: TokenService, health, reflection
+//	rest.go           the REST listener: what both endpoints have in common
 //	inprocess.go      how those call the service
-//	native.go         POST /v1/tokens:revoke, grpc-gateway's usual manners
+//	native.go         POST /v1/tokens:revoke, grpc-gateway's usual form
 //	dropin.go         POST /token/revoke, SlashID's own contract
-//	body.go           request bodies, and what is wrong with them
+//	decode.go         JSON bodies, and what is wrong with them
 //	openapi.go        /openapi.json, which describes both
 //	docs.go           /docs, the page to read that and to try it; explorer/ has its files
 //	cors.go           pages of which other origins may call
-//	browsers.go       why each request of a browser has a connection of its own
-//	errorlog.go       what net/http has to say, and what of it is told
-//	grpcenv/          what grpc-go is told through its environment
+//	errorlog.go       which errors of net/http and TLS are logged
 //	admin.go          the pages for operators: liveness, readiness, build info, profiles
 //	configz.go        how the server runs
 //	loglevel.go       what it logs
 //
 // REST is grpc-gateway in front of the same service behind the same interceptors, so
-// that no rule can hold at one door only.
+// that every rule holds for all endpoints.
 package server

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -17,38 +18,37 @@ import (
 
 const dropInPath = "/token/revoke"
 
-// The headers by which the drop-in door says what SlashID's envelope has no room
+// The headers by which the drop-in endpoint says what SlashID's envelope has no room
 // for: the values of ErrorInfo.reason and RevokeFailure.state.
 const (
 	headerReason = "Quash-Error-Reason"
 	headerState  = "Quash-Revocation-State"
 )
 
-// newDropIn is the door of SlashID's own contract: its headers in, 204 out,
-// errors in its envelope.
-func newDropIn() *door {
-	d := &door{
-		name:     doorDropIn,
-		path:     dropInPath,
-		tooLarge: http.StatusBadRequest,
-		fail:     failDropIn,
-		statusOf: dropInStatus,
+// newDropIn is the endpoint of SlashID's own contract: its headers in, 204 out, errors in
+// its envelope.
+func newDropIn() *endpoint {
+	return &endpoint{
+		name:       endpointDropIn,
+		path:       dropInPath,
+		marshaler:  &dropInMarshaler{},
+		forward:    forwardDropIn,
+		accepts:    func(string) bool { return true }, // as SlashID does
+		tooLarge:   http.StatusBadRequest,
+		writeError: writeDropInError,
+		statusOf:   dropInStatus,
 	}
-	d.mux = d.newMux(&dropInMarshaler{}, runtime.WithForwardResponseOption(answerNoContent))
-	return d
 }
 
-// dropInMarshaler reads SlashID's request body; there is no body to write.
+// dropInMarshaler reads SlashID's request body. There is no body to write.
 type dropInMarshaler struct{ runtime.JSONPb }
 
-func (dropInMarshaler) NewDecoder(r io.Reader) runtime.Decoder {
-	return runtime.DecoderFunc(decodeWith(r, decodeToken))
-}
+func (dropInMarshaler) NewDecoder(r io.Reader) runtime.Decoder { return strictDecoder(r, decodeDropIn) }
 
 func (dropInMarshaler) Marshal(any) ([]byte, error) { return nil, nil }
 
-func answerNoContent(ctx context.Context, w http.ResponseWriter, resp proto.Message) error {
-	_ = nameRequest(ctx, w, resp)
+func forwardDropIn(ctx context.Context, w http.ResponseWriter, resp proto.Message) error {
+	_ = forwardNative(ctx, w, resp)
 	w.Header().Del("Content-Type")
 	w.WriteHeader(http.StatusNoContent)
 	return nil
@@ -96,13 +96,12 @@ type envelopeError struct {
 	Message  string `json:"message"`
 }
 
-func failDropIn(w http.ResponseWriter, httpStatus int, st *status.Status) {
-	describe(w.Header(), st)
+func writeDropInError(w http.ResponseWriter, httpStatus int, st *status.Status) {
 	if info := errorInfo(st); info != nil {
 		w.Header().Set(headerReason, info.GetReason())
 	}
 	if failure := detail[*quashv1.RevokeFailure](st); failure != nil {
-		w.Header().Set(headerState, failure.GetState().String()[len("REVOCATION_STATE_"):])
+		w.Header().Set(headerState, strings.TrimPrefix(failure.GetState().String(), "REVOCATION_STATE_"))
 	}
 	var e envelope
 	for _, v := range detail[*errdetails.BadRequest](st).GetFieldViolations() {
@@ -112,11 +111,5 @@ func failDropIn(w http.ResponseWriter, httpStatus int, st *status.Status) {
 		e.Errors = []envelopeError{{httpStatus, st.Message()}}
 	}
 	body, err := json.Marshal(e)
-	if err != nil {
-		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", jsonType)
-	w.WriteHeader(httpStatus)
-	_, _ = w.Write(body)
+	writeJSON(w, httpStatus, body, err)
 }

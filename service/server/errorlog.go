@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// httpErrorLog is the log that net/http has for what goes wrong at a server. The
-// rest of it may repeat what a peer sent: the debug data of a GOAWAY, and with
-// GODEBUG=http2debug=2 every request.
+// httpErrorLog is net/http's log of a server's errors. It suppresses texts that may
+// repeat what a peer sent: the debug data of a GOAWAY, and with GODEBUG=http2debug=2
+// every request.
 type httpErrorLog struct{ logger *slog.Logger }
 
 func newHTTPErrorLog(logger *slog.Logger) *log.Logger { return log.New(httpErrorLog{logger}, "", 0) }
@@ -16,15 +16,51 @@ func newHTTPErrorLog(logger *slog.Logger) *log.Logger { return log.New(httpError
 func (l httpErrorLog) Write(message []byte) (int, error) {
 	text := strings.TrimSpace(string(message))
 	if handshake, ok := strings.CutPrefix(text, "http: TLS handshake error from "); ok {
-		// Whoever can connect can fail one, so it is no warning.
 		peer, cause, _ := strings.Cut(handshake, ": ")
-		l.logger.Info("TLS handshake failed", "peer", peer, "cause", handshakeCause(cause))
+		logHandshake(l.logger, peer, cause)
 		return len(message), nil
 	}
 	if strings.HasPrefix(text, "http: Accept error: ") { // the operating system's words
 		l.logger.Warn(text)
 		return len(message), nil
 	}
-	l.logger.Warn("net/http has something to say; the text is withheld, for it may repeat what a peer sent", "bytes", len(message))
+	l.logger.Warn("net/http reported an error; the text is withheld, for it may repeat what a peer sent", "bytes", len(message))
 	return len(message), nil
+}
+
+// handshakeCauses are what may be logged of a handshake that failed. The rest of what
+// crypto/tls says may be the peer's own words: the protocols that it offers, the names
+// in its certificates.
+var handshakeCauses = []string{
+	"first record does not look like a TLS handshake",
+	"client sent an HTTP request to an HTTPS server",
+	"client offered only unsupported versions",
+	"no cipher suite supported by both client and server",
+	"client requested unsupported application protocols",
+	"client didn't provide a certificate",
+	"certificate signed by unknown authority",
+	"certificate has expired or is not yet valid",
+	"certificate specifies an incompatible key usage",
+	"failed to verify certificate",
+	"remote error: tls: bad certificate",
+	"remote error: tls: unknown certificate authority",
+	"remote error: tls: unknown certificate",
+	"remote error",
+	"connection reset by peer",
+	"deadline exceeded",
+	"i/o timeout",
+	"EOF",
+}
+
+// logHandshake logs a TLS handshake that failed. It is not a warning: any client that can
+// connect can fail one.
+func logHandshake(logger *slog.Logger, peer, text string) {
+	cause := "the text is withheld, for it may repeat what the peer sent"
+	for _, known := range handshakeCauses {
+		if strings.Contains(text, known) {
+			cause = known
+			break
+		}
+	}
+	logger.Info("TLS handshake failed", "peer", peer, "cause", cause)
 }

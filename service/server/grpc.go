@@ -12,21 +12,20 @@ import (
 	"google.golang.org/grpc/status"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
-	_ "github.com/quashdev/quash/service/server/grpcenv" // before grpc-go reads its environment
 )
 
 // newGRPC builds the gRPC server with the token service, health and, where it is
 // wanted, reflection. Streams end with the given context.
-func newGRPC(streams context.Context, cfg Config, arriving *arrivals, observer *observer) (*grpc.Server, *health.Server) {
+func newGRPC(streams context.Context, cfg Config, pending *pending, observer *observer) (*grpc.Server, *health.Server) {
 	limits := cfg.Limits
 	stream := []grpc.StreamServerInterceptor{unwatched, endWith(streams), atMostStreams(streamsAtOnce)}
 	if cfg.AllowedCallers != nil {
 		stream = append(stream, onlyAllowedStreams(cfg.AllowedCallers, cfg.Logger)) //nolint:contextcheck // it has each stream's own
 	}
 	options := []grpc.ServerOption{
-		grpc.UnaryInterceptor(chain(arrived, interceptors(cfg, observer))),
+		grpc.UnaryInterceptor(chain(read, interceptors(cfg, observer))),
 		grpc.ChainStreamInterceptor(stream...),
-		grpc.InTapHandle(arriving.tap),
+		grpc.InTapHandle(pending.tap(observer)),
 		// Goroutines whose stacks have grown already. When all of them wait, others are
 		// begun.
 		grpc.NumStreamWorkers(streamWorkers),

@@ -9,48 +9,71 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
-	"time"
-
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/quashtest"
+	"github.com/quashdev/quash/internal/upstreamtest"
+	"github.com/quashdev/quash/sandbox"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
 	"github.com/quashdev/quash/service/slashid"
 )
 
-const testAPIKey = "the-key-of-quash-itself"
+const (
+	nativePath = quashtest.NativePath
+	dropInPath = quashtest.DropInPath
+	testAPIKey = sandbox.DefaultAPIKey
+)
 
-// facade is a running server, with a client for each door.
+const allRegions = quashv1.Consistency_CONSISTENCY_ALL_REGIONS
+
+var jsonHeader = http.Header{"Content-Type": {"application/json"}}
+
+// facade is a running quash, with the calls that tests make of it.
 type facade struct {
-	addrs server.Addrs
-	grpc  quashv1.TokenServiceClient
-	conn  *grpc.ClientConn
-	http  *http.Client
-	// stop ends the server as a signal would, and returns what Run returned.
-	stop func() error
+	*quashtest.Quash
+
+	grpc quashv1.TokenServiceClient
 }
 
-func (f *facade) url(path string) string   { return "http://" + f.addrs.HTTP.String() + path }
-func (f *facade) adminURL(p string) string { return "http://" + f.addrs.Admin.String() + p }
+// startFacade runs a quash in front of upstream until the test ends. It logs to the
+// test's output.
+func startFacade(tb testing.TB, upstream service.Upstream, configure ...func(*service.Config, *server.Config)) *facade {
+	tb.Helper()
+	logs := func(_ *service.Config, cfg *server.Config) {
+		cfg.Logger = slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: cfg.LogLevel}))
+	}
+	q := quashtest.Serve(tb, upstream, append([]func(*service.Config, *server.Config){logs}, configure...)...)
+	return &facade{q, quashv1.NewTokenServiceClient(q.Conn)}
+}
+
+func (f *facade) httpAddr() string { return strings.TrimPrefix(f.URL, "http://") }
 
 // post sends a body to one of the REST routes.
 func (f *facade) post(t *testing.T, path string, header http.Header, body []byte) (*http.Response, []byte) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url(path), bytes.NewReader(body))
+	return f.request(t, http.MethodPost, f.URL+path, header, body)
+}
+
+func (f *facade) request(t *testing.T, method, url string, header http.Header, body []byte) (*http.Response, []byte) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header = header
+	if header != nil {
+		req.Header = header.Clone()
+	}
 	return f.do(t, req)
 }
 
 func (f *facade) do(t *testing.T, req *http.Request) (*http.Response, []byte) {
 	t.Helper()
-	resp, err := f.http.Do(req)
+	resp, err := f.HTTP.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,63 +86,38 @@ func (f *facade) do(t *testing.T, req *http.Request) (*http.Response, []byte) {
 	return resp, body
 }
 
-// startFacade runs a server in front of upstream until the test ends. What it
-// logs ends up in the test's output.
-func startFacade(tb testing.TB, upstream service.Upstream, configure ...func(*service.Config, *server.Config)) *facade {
-	tb.Helper()
-	svcCfg := service.Config{
-		Upstream:       upstream,
-		APIKey:         func() slashid.Secret { return slashid.NewSecret(testAPIKey) },
-		DeadlineMargin: 20 * time.Millisecond,
+// revokesAll is an upstream that revokes every token.
+var revokesAll = upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
+	return slashid.Result{Status: http.StatusNoContent, Sent: req.BeforeSend()}
+})
+
+// neverCalled is an upstream that a test must not reach.
+func neverCalled(t *testing.T) upstreamtest.Func {
+	return func(context.Context, slashid.Request) slashid.Result {
+		t.Error("upstream was called")
+		return slashid.Result{Status: http.StatusNoContent, Sent: true}
 	}
-	level := new(slog.LevelVar)
-	cfg := server.Config{
-		GRPCAddr:     "127.0.0.1:0",
-		HTTPAddr:     "127.0.0.1:0",
-		AdminAddr:    "127.0.0.1:0",
-		DrainTimeout: time.Minute,
-		Logger:       slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: level})),
-		LogLevel:     level,
+}
+
+// heldUpstream answers when free is closed or written to, and reports each call on asked.
+type heldUpstream struct{ asked, free chan struct{} }
+
+func newHeldUpstream() heldUpstream {
+	return heldUpstream{asked: make(chan struct{}, 100), free: make(chan struct{})}
+}
+
+// Revoke implements service.Upstream.
+func (u heldUpstream) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
+	if !req.BeforeSend() {
+		return slashid.Result{Err: slashid.ErrNotSent}
 	}
-	for _, c := range configure {
-		c(&svcCfg, &cfg)
+	u.asked <- struct{}{}
+	select {
+	case <-u.free:
+		return slashid.Result{Status: http.StatusNoContent, Sent: true}
+	case <-ctx.Done():
+		return slashid.Result{Sent: true, Err: ctx.Err()}
 	}
-	svcCfg.Logger = cfg.Logger
-	svc, err := service.New(svcCfg)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	cfg.Service = svc
-	s, err := server.New(tb.Context(), cfg)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	stopped := false
-	f := &facade{addrs: s.Addrs(), http: &http.Client{Transport: &http.Transport{}}}
-	f.stop = func() error {
-		stopped = true
-		cancel()
-		return <-done
-	}
-	tb.Cleanup(func() {
-		f.http.CloseIdleConnections()
-		if stopped {
-			return
-		}
-		if err := f.stop(); err != nil {
-			tb.Errorf("Run: %v", err)
-		}
-	})
-	f.conn, err = grpc.NewClient(f.addrs.GRPC.String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = f.conn.Close() })
-	f.grpc = quashv1.NewTokenServiceClient(f.conn)
-	return f
 }
 
 // newUpstream is a client of the SlashID at baseURL.
@@ -146,8 +144,8 @@ func serveUpstream(t *testing.T, h http.Handler) string {
 	return s.URL
 }
 
-// refusingAddr is an address that refuses connections until the test ends: it is
-// bound, so that nothing else gets it, and not listened to.
+// refusingAddr is an address that refuses connections until the test ends: it is bound,
+// so that no other process gets it, and has no listener.
 func refusingAddr(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
@@ -163,4 +161,22 @@ func refusingAddr(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return fmt.Sprintf("127.0.0.1:%d", addr.(*syscall.SockaddrInet4).Port)
+}
+
+// lockedBuffer is a buffer that a logger and a test can share.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }

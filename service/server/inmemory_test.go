@@ -2,13 +2,9 @@ package server
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"sync"
@@ -20,7 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 
-	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/internal/pkitest"
 	"github.com/quashdev/quash/internal/telemetry"
 	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service"
@@ -39,7 +35,7 @@ var slowly = upstreamtest.Func(func(ctx context.Context, req slashid.Request) sl
 	return revokesAll(ctx, req)
 })
 
-// inMemory is a façade that is served over pipes, so that it runs in fake time.
+// inMemory is a quash that is served over pipes, so that it runs in fake time.
 type inMemory struct {
 	grpc   *bufconn.Listener
 	rest   pipeListener
@@ -62,20 +58,20 @@ func serveInMemory(t *testing.T, margin time.Duration, upstream service.Upstream
 		t.Fatal(err)
 	}
 	if secure {
-		certificate := selfSigned(t)
-		cfg.TLS = &TLS{Certificate: func() *tls.Certificate { return certificate }}
+		certificate := pkitest.SelfSigned(&x509.Certificate{})
+		cfg.TLS = &TLS{Certificate: func() *tls.Certificate { return &certificate }}
 	}
-	arriving := newArrivals(cfg.Limits)
-	handler, err := newREST(t.Context(), cfg, arriving, observer)
+	pending := newPending(cfg.Limits)
+	handler, err := newREST(t.Context(), cfg, pending, observer)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var ready atomic.Bool
 	ready.Store(true)
-	overREST := newHTTPServer(letGo(handler, &ready, cfg.Limits.ConnectionAge), cfg.Limits, cfg.Logger)
+	overREST := newHTTPServer(closeOnDrain(handler, &ready, cfg.Limits.ConnectionAge), cfg.Limits, cfg.Logger)
 	restTLS := cfg.TLS
 	cfg.TLS = nil
-	overGRPC, _ := newGRPC(t.Context(), cfg, arriving, observer)
+	overGRPC, _ := newGRPC(t.Context(), cfg, pending, observer)
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = overGRPC.Serve(m.grpc) })
 	serving.Go(func() { _ = restTLS.serveHTTP(overREST, m.rest) })
@@ -167,24 +163,3 @@ func (l pipeListener) Close() error {
 }
 
 func (l pipeListener) Addr() net.Addr { return new(net.UnixAddr) }
-
-func selfSigned(t *testing.T) *tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
-
-// dialInMemory serves upstream's façade over pipes, and returns a client of it.
-// Call it within a synctest bubble.
-func dialInMemory(t *testing.T, margin time.Duration, upstream service.Upstream, options ...grpc.DialOption) quashv1.TokenServiceClient {
-	t.Helper()
-	return quashv1.NewTokenServiceClient(serveInMemory(t, margin, upstream, DefaultLimits, false).dialGRPC(t, options...))
-}

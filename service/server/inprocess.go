@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/stats"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
@@ -31,10 +32,12 @@ func newInProcess(svc quashv1.TokenServiceServer, intercept grpc.UnaryServerInte
 	}
 }
 
-// Revoke implements quashv1.TokenServiceClient. The metadata of the call is what is
-// incoming in ctx already. Options are for what a call has to do with a network, and
-// headers and trailers, of which REST passes on none.
+// Revoke implements quashv1.TokenServiceClient. The metadata that ctx has for a server
+// is what the call comes with. Options are for what a call has to do with a network, and
+// for headers and trailers, of which REST passes on none.
 func (c *inProcess) Revoke(ctx context.Context, req *quashv1.RevokeRequest, _ ...grpc.CallOption) (*quashv1.RevokeResponse, error) {
+	md, _ := metadata.FromOutgoingContext(ctx)
+	ctx = metadata.NewIncomingContext(ctx, md)
 	ctx = c.stats.TagRPC(ctx, &stats.RPCTagInfo{FullMethodName: c.info.FullMethod})
 	begun := time.Now()
 	resp, err := c.intercept(ctx, req, c.info, c.handler)

@@ -15,7 +15,7 @@ import (
 	"github.com/quashdev/quash/service"
 )
 
-// interceptors is the chain of every unary call, from whichever door, outermost
+// interceptors is the chain of every unary call, from whichever endpoint, outermost
 // first.
 func interceptors(cfg Config, observer *observer) grpc.UnaryServerInterceptor {
 	innermost := recovery(cfg.Logger)
@@ -71,15 +71,15 @@ type endingStream struct {
 
 func (s endingStream) Context() context.Context { return s.ctx }
 
-// RecvMsg ends the arrival of the stream with its first message; for calls that is
-// what arrived does. grpc-go's own does not hear of the end of ctx: reflection would
+// RecvMsg marks the stream as read with its first message; for calls the interceptor
+// read does. grpc-go's own does not hear of the end of ctx: reflection would
 // wait for its client's next question to the end of the shutdown.
 func (s endingStream) RecvMsg(m any) error {
 	received := make(chan error, 1)
 	go func() { received <- s.ServerStream.RecvMsg(m) }()
 	select {
 	case err := <-received:
-		arrivalOver(s.ctx)
+		markRead(s.ctx)
 		return err
 	case <-s.ctx.Done():
 		return status.FromContextError(s.ctx.Err()).Err()
@@ -101,7 +101,7 @@ func atMostStreams(n int) grpc.StreamServerInterceptor {
 	}
 }
 
-// unwatched tells those who may not watch health so with UNIMPLEMENTED. grpc-go's
+// unwatched refuses to watch health with UNIMPLEMENTED. grpc-go's
 // clients that watch by themselves then do without, and their calls hear what is wrong.
 // After any other code they hold back all calls, as if quash were ill (gRFC A17).
 func unwatched(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
@@ -127,7 +127,7 @@ func pushback(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grp
 		if delay, ok := own.Pushback(); ok {
 			ms = delay.Milliseconds()
 		}
-		// It fails where there is no call to give it to, and nobody to be told.
+		// It fails over REST, which has no trailers.
 		_ = grpc.SetTrailer(ctx, metadata.Pairs(pushbackTrailer, strconv.FormatInt(ms, 10)))
 	}
 	return resp, err

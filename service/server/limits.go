@@ -16,11 +16,10 @@ type Limits struct {
 	// StreamsPerConnection is how many calls a client may have open on one HTTP/2
 	// connection; it waits, or opens another connection.
 	StreamsPerConnection int
-	// Arriving is how many requests may be on their way in, at both together. The one
-	// that has been longest is given up for a new one beyond, but none of a connection
-	// that has fewer than others. A message that is there and has not been looked at yet
-	// is still on its way here, so a burst of honest calls needs room too.
-	Arriving int
+	// Pending is how many requests may have begun and not be read yet, over both
+	// together; more are refused. A message that is there and has not been looked at yet
+	// counts, so a burst of calls needs room.
+	Pending int
 	// HeaderBytes is the largest header of a request.
 	HeaderBytes int
 	// RequestBytes is the largest message or body of a request.
@@ -41,12 +40,11 @@ type Limits struct {
 	PingInterval time.Duration
 }
 
-// DefaultLimits is the one place that says what the limits are unless somebody
-// says otherwise.
+// DefaultLimits is the one place that says what the limits are by default.
 var DefaultLimits = Limits{
 	Connections:          10_000,
 	StreamsPerConnection: 1_000,
-	Arriving:             4_000,
+	Pending:              4_000,
 	HeaderBytes:          32 << 10,
 	RequestBytes:         64 << 10, // four times the longest token
 	ConnectionAge:        30 * time.Minute,
@@ -61,7 +59,7 @@ func (l Limits) orDefaults() Limits {
 	return Limits{
 		Connections:          cmp.Or(l.Connections, d.Connections),
 		StreamsPerConnection: cmp.Or(l.StreamsPerConnection, d.StreamsPerConnection),
-		Arriving:             cmp.Or(l.Arriving, d.Arriving),
+		Pending:              cmp.Or(l.Pending, d.Pending),
 		HeaderBytes:          cmp.Or(l.HeaderBytes, d.HeaderBytes),
 		RequestBytes:         cmp.Or(l.RequestBytes, d.RequestBytes),
 		ConnectionAge:        cmp.Or(l.ConnectionAge, d.ConnectionAge),
@@ -84,7 +82,7 @@ const (
 	// adminConnections is far more than probes, scrapes and engineers make.
 	adminConnections = 1000
 	// profilesAtOnce is how many profiles are taken at a time: each costs something,
-	// and may take as long as whoever asks for it likes.
+	// and may take as long as the client likes.
 	profilesAtOnce = 4
 	// receiveWindow is how much of a request HTTP/2 lets a client send ahead. It is
 	// the protocol's own; left to itself grpc-go lets it grow to 16 MiB.

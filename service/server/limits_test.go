@@ -14,13 +14,12 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// lifetimes are of a connection that a client uses all the time, or not at all.
-// Every client comes back by itself, so that dials tell when it had to.
+// lifetimes are of the connections of each transport. The client reconnects by itself,
+// and fails the test if a call is lost.
 var lifetimes = []struct {
 	name   string
 	secure bool
-	// client returns one that calls, and fails unless it is answered.
-	client func(t *testing.T, m *inMemory) func()
+	client func(t *testing.T, m *inMemory) (call func())
 }{
 	{"gRPC", false, func(t *testing.T, m *inMemory) func() {
 		client := quashv1.NewTokenServiceClient(m.dialGRPC(t, grpc.WithIdleTimeout(0)))
@@ -43,19 +42,18 @@ func callsREST(t *testing.T, m *inMemory) func() {
 			return
 		}
 		defer resp.Body.Close()
-		text, _ := io.ReadAll(resp.Body)
-		if resp.StatusCode != http.StatusOK {
+		if text, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
 			t.Errorf("%s %s", resp.Status, text)
 		}
 	}
 }
 
-// A connection takes no calls once it is too old, and the client comes back over
-// another one without losing any.
-func TestConnectionAge(t *testing.T) {
+// A connection takes no calls once it is too old, or has been idle for too long. The
+// client comes back over another one without losing any.
+func TestConnectionLifetimes(t *testing.T) {
 	t.Parallel()
 	for _, tt := range lifetimes {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(tt.name+", age", func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				m := serveInMemory(t, 0, slowly, Limits{ConnectionAge: time.Hour}, tt.secure)
@@ -64,24 +62,14 @@ func TestConnectionAge(t *testing.T) {
 				for time.Since(begun) < 50*time.Minute { // for gRPC the age is 10 % more or less
 					call()
 				}
-				if got := m.dials.Load(); got != 1 {
-					t.Errorf("%d connections in 50 minutes, want 1", got)
-				}
+				expectDials(t, m, 1)
 				for time.Since(begun) < 70*time.Minute {
 					call()
 				}
-				if got := m.dials.Load(); got != 2 {
-					t.Errorf("%d connections in 70 minutes, want 2", got)
-				}
+				expectDials(t, m, 2)
 			})
 		})
-	}
-}
-
-func TestIdleTimeout(t *testing.T) {
-	t.Parallel()
-	for _, tt := range lifetimes {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(tt.name+", idle", func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				m := serveInMemory(t, 0, slowly, Limits{IdleTimeout: 10 * time.Minute, ConnectionAge: 24 * time.Hour}, tt.secure)
@@ -90,15 +78,18 @@ func TestIdleTimeout(t *testing.T) {
 					call()
 					time.Sleep(9 * time.Minute)
 				}
-				if got := m.dials.Load(); got != 1 {
-					t.Errorf("%d connections for a call every ten minutes, want 1", got)
-				}
+				expectDials(t, m, 1)
 				time.Sleep(2 * time.Minute)
 				call()
-				if got := m.dials.Load(); got != 2 {
-					t.Errorf("%d connections once there was no call for 11 minutes, want 2", got)
-				}
+				expectDials(t, m, 2)
 			})
 		})
+	}
+}
+
+func expectDials(t *testing.T, m *inMemory, want int32) {
+	t.Helper()
+	if got := m.dials.Load(); got != want {
+		t.Errorf("%d connections, want %d", got, want)
 	}
 }

@@ -12,8 +12,8 @@ import (
 const attrListener = attribute.Key("quash.listener")
 
 // observeListeners makes metrics of the connections of s, and of the requests on them
-// that do not arrive whole.
-func (s *Server) observeListeners(meters metric.MeterProvider, arriving *arrivals) error {
+// that are not read.
+func (s *Server) observeListeners(meters metric.MeterProvider, pending *pending) error {
 	meter := meters.Meter(meterName)
 	open, openErr := meter.Int64ObservableUpDownCounter("quash.server.connections",
 		metric.WithUnit("{connection}"),
@@ -23,7 +23,7 @@ func (s *Server) observeListeners(meters metric.MeterProvider, arriving *arrival
 		metric.WithDescription("How many may be open; more wait to be accepted."))
 	givenUp, givenUpErr := meter.Int64ObservableCounter("quash.arrivals.given_up",
 		metric.WithUnit("{request}"),
-		metric.WithDescription("Requests that were given up before they had arrived whole: too slow, or too many at once."))
+		metric.WithDescription("Requests that were given up before they were read: too slow, or beyond --max-arriving."))
 	if err := errors.Join(openErr, limitErr, givenUpErr); err != nil {
 		return fmt.Errorf("declare the metrics: %w", err)
 	}
@@ -33,7 +33,7 @@ func (s *Server) observeListeners(meters metric.MeterProvider, arriving *arrival
 			o.ObserveInt64(open, l.open.Load(), listener)
 			o.ObserveInt64(limit, int64(cap(l.places)), listener)
 		}
-		o.ObserveInt64(givenUp, arriving.givenUp.Load())
+		o.ObserveInt64(givenUp, pending.givenUp.Load())
 		return nil
 	}, open, limit, givenUp)
 	if err != nil {

@@ -36,8 +36,6 @@ const (
 	// modelSlack is far beyond what a busy machine adds to a call; a call that is
 	// later than that has no limit at all.
 	modelSlack = 5 * time.Second
-
-	slashIDs408 = `{"meta":{},"errors":[{"httpcode":408,"message":"later"}]}`
 )
 
 // modelFaults are what can happen to an attempt. None of them lies: what says that
@@ -47,7 +45,7 @@ var modelFaults = map[string]sandbox.Fault{
 	"400 without envelope":     {Status: 400, Body: "<html>"},
 	"401":                      {Status: 401},
 	"403":                      {Status: 403},
-	"408 applied":              {Status: 408, Apply: true, Body: slashIDs408},
+	"408 applied":              {Status: 408, Apply: true, Body: envelope408},
 	"408 proxy":                {Status: 408, Body: "<html>"},
 	"408 proxy, applied":       {Status: 408, Apply: true},
 	"429":                      {Status: 429},
@@ -80,8 +78,8 @@ type modelCall struct {
 	note     string
 }
 
-// TestModel lets thousands of callers loose on quash while SlashID fails in every
-// way that it can, and then asks the sandbox whether what they were told is true.
+// TestModel makes thousands of calls while SlashID fails in every way that it can, and
+// then asks the sandbox whether what the callers were told is true.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	seed := *modelSeed
@@ -96,14 +94,13 @@ func TestModel(t *testing.T) {
 	}
 	foreign := sandbox.Start(t, sandbox.Config{})
 	f := startFacade(t, slowToConnect{newUpstream(t, s.URL)}, func(svc *service.Config, cfg *server.Config) {
-		svc.APIKey = func() slashid.Secret { return slashid.NewSecret(sandbox.DefaultAPIKey) }
 		svc.AnswerGrace = modelGrace
 		svc.DeadlineMargin = 100 * time.Millisecond
 		svc.BreakerRest = 50 * time.Millisecond
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	})
 
-	m := &model{t: t, seed: seed, facade: f, sandbox: s, foreign: foreign, faults: map[string]int{}}
+	m := &model{t: t, seed: seed, facade: f, sandbox: s, foreign: foreign}
 	m.run(*modelCalls, slices.Sorted(maps.Keys(modelFaults)), false)
 	certain := len(m.calls)
 	// Where every fault is a refusal, nothing is left to be unknown.
@@ -111,7 +108,7 @@ func TestModel(t *testing.T) {
 	m.run(*modelCalls/10, []string{"401", "403", "429", "429 with Retry-After"}, true)
 
 	// What goes on without its caller is waited for, and then the regions catch up.
-	if err := f.stop(); err != nil {
+	if err := f.Shutdown(); err != nil {
 		t.Error(err)
 	}
 	s.ClearFaults()
@@ -135,9 +132,7 @@ func TestModel(t *testing.T) {
 			t.Errorf("%s: %s", c, wrong)
 		}
 	}
-	t.Logf("%d calls, %d faults scripted, %d invariant violations", len(m.calls), total(m.faults), violations)
-	t.Log("faults:", m.faults)
-	t.Log("answers:", answers)
+	t.Logf("%d calls, %d violations; answers: %v", len(m.calls), violations, answers)
 	for _, want := range []string{
 		"OUTCOME_REVOKED", "OUTCOME_ALREADY_INVALID", "TOKEN_REJECTED NOT_APPLIED",
 		"UPSTREAM_CREDENTIAL_REJECTED NOT_APPLIED", "CONSISTENCY_TIMEOUT IN_PROGRESS", "UPSTREAM_TIMEOUT NOT_APPLIED",
@@ -156,9 +151,8 @@ type model struct {
 	sandbox *sandbox.Server
 	foreign *sandbox.Server
 
-	mu     sync.Mutex
-	calls  []*modelCall
-	faults map[string]int
+	mu    sync.Mutex
+	calls []*modelCall
 }
 
 // run makes n calls, nearly half of which come with one of the named faults. Patient
@@ -171,7 +165,9 @@ func (m *model) run(n int, faults []string, patient bool) {
 		callers.Go(func() {
 			for range next {
 				if random.IntN(100) < 45 {
-					m.script(faults[random.IntN(len(faults))])
+					if err := m.sandbox.Script(modelFaults[faults[random.IntN(len(faults))]]); err != nil {
+						m.t.Error(err)
+					}
 				}
 				for m.call(random, patient).reason == "UPSTREAM_CIRCUIT_OPEN" {
 					// Another token, a while later, so that the model is not made of these.
@@ -187,15 +183,6 @@ func (m *model) run(n int, faults []string, patient bool) {
 	callers.Wait()
 }
 
-func (m *model) script(name string) {
-	if err := m.sandbox.Script(modelFaults[name]); err != nil {
-		m.t.Error(err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.faults[name]++
-}
-
 func (m *model) call(random *rand.Rand, patient bool) *modelCall {
 	c := &modelCall{}
 	c.make(m.t, random, m.facade, m.sandbox, m.foreign, patient)
@@ -206,7 +193,7 @@ func (m *model) call(random *rand.Rand, patient bool) *modelCall {
 }
 
 // slowToConnect is an upstream whose connections take up to 300 ms now and then, and
-// come to be whether or not anybody still wants them.
+// are made whether or not the call still wants them.
 type slowToConnect struct{ service.Upstream }
 
 func (u slowToConnect) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
@@ -271,12 +258,7 @@ func (c *modelCall) make(t *testing.T, random *rand.Rand, f *facade, s, foreign 
 		c.outcome = resp.GetOutcome().String()
 		return
 	}
-	c.reason = reasonOf(err)
-	for _, d := range status.Convert(err).Details() {
-		if failure, ok := d.(*quashv1.RevokeFailure); ok {
-			c.state = failure.GetState().String()[len("REVOCATION_STATE_"):]
-		}
-	}
+	c.reason, c.state = reasonAndState(err)
 	if c.state == "" && (status.Code(err) == codes.Canceled || status.Code(err) == codes.DeadlineExceeded) {
 		c.reason = "(the client's own)"
 	}
@@ -329,11 +311,4 @@ func (c *modelCall) judge(s *sandbox.Server) string {
 func (c *modelCall) String() string {
 	return fmt.Sprintf("valid %t, allow_invalid %t, deadline %s %s: %s%s %s",
 		c.valid, c.allow, c.deadline, c.note, c.outcome, c.reason, c.state)
-}
-
-func total(counts map[string]int) (sum int) {
-	for _, n := range counts {
-		sum += n
-	}
-	return sum
 }

@@ -23,9 +23,9 @@ import (
 // meterName is the scope of this package's metrics.
 const meterName = "github.com/quashdev/quash/service/server"
 
-const attrDoor = attribute.Key("quash.door")
+const attrEndpoint = attribute.Key("quash.door")
 
-// observer tells the log, the metrics and the trace what callers are told.
+// observer reports to the log, the metrics and the trace what callers were answered.
 type observer struct {
 	logger      *slog.Logger
 	revocations metric.Int64Counter
@@ -35,15 +35,15 @@ type observer struct {
 	calls *tracing
 }
 
-// callLabels are how a call ended, and at which door.
+// callLabels are how a call ended, and at which endpoint.
 type callLabels struct {
 	service.Labels
 
-	door string
+	endpoint string
 }
 
 func (l callLabels) attributes() []attribute.KeyValue {
-	return append(l.Attributes(), attrDoor.String(l.door))
+	return append(l.Attributes(), attrEndpoint.String(l.endpoint))
 }
 
 func (l callLabels) options() []metric.AddOption {
@@ -63,8 +63,8 @@ func newObserver(ctx context.Context, t *telemetry.Telemetry, logger *slog.Logge
 	}
 	o := &observer{logger, revocations, map[callLabels][]metric.AddOption{}, calls}
 	for _, labels := range service.AllLabels() {
-		for _, door := range []string{doorGRPC, doorNative, doorDropIn} {
-			l := callLabels{labels, door}
+		for _, endpoint := range []string{endpointGRPC, endpointNative, endpointDropIn} {
+			l := callLabels{labels, endpoint}
 			o.labels[l] = l.options()
 			revocations.Add(ctx, 0, o.labels[l]...)
 		}
@@ -112,7 +112,7 @@ func (o *observer) failed(ctx context.Context, err *service.Error) {
 	o.log(ctx, err.LogLevel(), "revocation failed", err.Attrs)
 }
 
-// log writes a line about a call. attrs is what it tells besides who called.
+// log writes a line about a call. attrs are its attributes, except those of the caller.
 func (o *observer) log(ctx context.Context, level slog.Level, message string, attrs func() []slog.Attr) {
 	if o.logger.Enabled(ctx, level) {
 		o.logger.LogAttrs(ctx, level, message, append(callerAttrs(ctx), attrs()...)...)
@@ -120,7 +120,7 @@ func (o *observer) log(ctx context.Context, level slog.Level, message string, at
 }
 
 func (o *observer) count(ctx context.Context, labels service.Labels) {
-	l := callLabels{labels, doorOf(ctx)}
+	l := callLabels{labels, endpointOf(ctx)}
 	options, ok := o.labels[l]
 	if !ok { // AllLabels would have to leave it out
 		options = l.options()
@@ -131,9 +131,9 @@ func (o *observer) count(ctx context.Context, labels service.Labels) {
 	}
 }
 
-// callerAttrs say by which door a call came, and from whom.
+// callerAttrs are the endpoint of a call, and who called.
 func callerAttrs(ctx context.Context) []slog.Attr {
-	attrs := []slog.Attr{slog.String("door", doorOf(ctx))}
+	attrs := []slog.Attr{slog.String("door", endpointOf(ctx))}
 	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
 		attrs = append(attrs, slog.String("peer", p.Addr.String()))
 	}
@@ -143,30 +143,29 @@ func callerAttrs(ctx context.Context) []slog.Attr {
 	return attrs
 }
 
-// The names of the doors. Those of REST are theirs; a call that names none came over
-// gRPC.
+// The names of the endpoints. A call that names none came over gRPC.
 const (
-	doorGRPC   = "grpc"
-	doorNative = "native"
-	doorDropIn = "drop_in"
+	endpointGRPC   = "grpc"
+	endpointNative = "native"
+	endpointDropIn = "drop_in"
 )
 
-type doorKey struct{}
+type endpointKey struct{}
 
-func withDoor(ctx context.Context, name string) context.Context {
-	return context.WithValue(ctx, doorKey{}, name)
+func withEndpoint(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, endpointKey{}, name)
 }
 
-func doorOf(ctx context.Context) string {
-	if name, ok := ctx.Value(doorKey{}).(string); ok {
+func endpointOf(ctx context.Context) string {
+	if name, ok := ctx.Value(endpointKey{}).(string); ok {
 		return name
 	}
-	return doorGRPC
+	return endpointGRPC
 }
 
 // overGRPC observes the calls over gRPC: as any other, and those that never get to an
 // interceptor, because their message is too large, no message, or does not come. Two
-// handlers would be told of each step of a call twice.
+// stats handlers would get each event of a call twice.
 type overGRPC struct {
 	*tracing
 
@@ -180,21 +179,18 @@ func (g overGRPC) HandleRPC(ctx context.Context, event stats.RPCStats) {
 	if !ok {
 		return
 	}
-	r, ok := ctx.Value(arrivalKey{}).(*arrival)
-	if !ok || !r.revokes || r.arrived.Load() {
+	call, ok := ctx.Value(pendingKey{}).(*pendingCall)
+	if !ok || call.read.Load() || call.method != quashv1.TokenService_Revoke_FullMethodName {
 		return
 	}
-	err := r.errorUnread(status.Code(end.Error))
+	err := errorUnread(status.Code(end.Error))
 	err.TookSince(end.BeginTime)
 	g.observer.failed(ctx, err)
 }
 
-// errorUnread is what became of a call that was never read. Its caller has been told by
-// grpc-go, which knows no more than the code.
-func (r *arrival) errorUnread(code codes.Code) *service.Error {
-	if r.crowdedOut.Load() {
-		return service.Overloaded()
-	}
+// errorUnread is the outcome of a call whose message was not read. grpc-go has answered
+// the caller, with a code alone.
+func errorUnread(code codes.Code) *service.Error {
 	if code == codes.Canceled || code == codes.DeadlineExceeded {
 		return service.CallerGone()
 	}

@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
@@ -12,13 +11,18 @@ import (
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"google.golang.org/grpc"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/internal/pkitest"
+	"github.com/quashdev/quash/internal/quashtest"
 	"github.com/quashdev/quash/internal/telemetry"
 	"github.com/quashdev/quash/internal/upstreamtest"
 	"github.com/quashdev/quash/service"
@@ -26,46 +30,45 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// Every call is counted once, by what its caller was told, also where it does not get
-// as far as to the service; and has its line in the log.
+// Every call is counted once, by what its caller was told, and has one line in the log,
+// even if it does not get as far as the service. A call of the RPC also has a span and a
+// duration, by its code.
 func TestCallsAreObserved(t *testing.T) {
 	t.Parallel()
-	const (
-		json = "application/json"
-		own  = `{"token":"a"}`
-	)
+	const own = `{"token":"a"}`
 	var (
-		revoked    = slashid.Result{Sent: true, Status: http.StatusNoContent}
-		rejected   = slashid.Result{Sent: true, Status: http.StatusBadRequest, Envelope: true}
-		unexpected = slashid.Result{Sent: true, Status: http.StatusTeapot}
+		tooLarge   = strings.Repeat("a", 200_000)
+		revoked    = slashid.Result{Status: http.StatusNoContent}
+		rejected   = slashid.Result{Status: http.StatusBadRequest, Envelope: true}
+		unexpected = slashid.Result{Status: http.StatusTeapot}
 		notAsked   slashid.Result
 	)
 	for _, tt := range []struct {
-		name string
-		// answer is SlashID's; the zero value where it is not asked.
+		name   string
 		answer slashid.Result
 		call   func(t *testing.T, f *facade)
 		want   string
+		rpc    string // the labels of the duration; "" without an RPC
 	}{
-		{"gRPC", revoked, revokeOverGRPC("a"), "LOCAL_REGION grpc REVOKED"},
-		{"native", revoked, postTo("/v1/tokens:revoke", json, own), "LOCAL_REGION native REVOKED"},
-		{"drop-in", revoked, postTo("/token/revoke", json, own), "LOCAL_REGION drop_in REVOKED"},
-		{"another level", revoked, postTo("/v1/tokens:revoke", json, `{"token":"a","consistency":"CONSISTENCY_ALL_REGIONS"}`), "ALL_REGIONS native REVOKED"},
-		{"already invalid", rejected, postTo("/v1/tokens:revoke", json, `{"token":"a","allowInvalid":true}`), "LOCAL_REGION native ALREADY_INVALID"},
-		{"rejected", rejected, revokeOverGRPC("a"), "LOCAL_REGION grpc TOKEN_REJECTED NOT_APPLIED"},
-		{"unknown", unexpected, postTo("/token/revoke", json, own), "LOCAL_REGION drop_in UPSTREAM_UNEXPECTED_RESPONSE UNKNOWN"},
-		{"a rule", notAsked, revokeOverGRPC(""), "grpc INVALID_REQUEST NOT_APPLIED"},
-		{"too large for gRPC", notAsked, revokeOverGRPC(strings.Repeat("a", 200_000)), "grpc INVALID_REQUEST NOT_APPLIED"},
-		{"too large for REST", notAsked, postTo("/v1/tokens:revoke", json, `{"token":"`+strings.Repeat("a", 200_000)+`"}`), "native INVALID_REQUEST NOT_APPLIED"},
-		{"no JSON", notAsked, postTo("/token/revoke", json, "{"), "drop_in INVALID_REQUEST NOT_APPLIED"},
-		{"another type", notAsked, postTo("/v1/tokens:revoke", "text/plain", own), "native INVALID_REQUEST NOT_APPLIED"},
-		{"no message", notAsked, cancelBeforeMessage, "grpc CALLER_CANCELLED NOT_APPLIED"},
+		{"gRPC", revoked, revokeOverGRPC("a"), "LOCAL_REGION grpc REVOKED", "OK"},
+		{"native", revoked, postJSON(nativePath, own), "LOCAL_REGION native REVOKED", "OK"},
+		{"drop-in", revoked, postJSON(dropInPath, own), "LOCAL_REGION drop_in REVOKED", "OK"},
+		{"another level", revoked, postJSON(nativePath, `{"token":"a","consistency":2}`), "ALL_REGIONS native REVOKED", "OK"},
+		{"already invalid", rejected, postJSON(nativePath, `{"token":"a","allowInvalid":true}`), "LOCAL_REGION native ALREADY_INVALID", "OK"},
+		{"rejected", rejected, revokeOverGRPC("a"), "LOCAL_REGION grpc TOKEN_REJECTED NOT_APPLIED", "INVALID_ARGUMENT"},
+		{"unknown", unexpected, postJSON(dropInPath, own), "LOCAL_REGION drop_in UPSTREAM_UNEXPECTED_RESPONSE UNKNOWN", "error INTERNAL"},
+		{"a broken rule", notAsked, revokeOverGRPC(""), "grpc INVALID_REQUEST NOT_APPLIED", "INVALID_ARGUMENT"},
+		{"too large for gRPC", notAsked, revokeOverGRPC(tooLarge), "grpc INVALID_REQUEST NOT_APPLIED", "RESOURCE_EXHAUSTED"},
+		{"too large for REST", notAsked, postJSON(nativePath, tooLarge), "native INVALID_REQUEST NOT_APPLIED", ""},
+		{"no JSON", notAsked, postJSON(dropInPath, "{"), "drop_in INVALID_REQUEST NOT_APPLIED", ""},
+		{"no message", notAsked, cancelBeforeMessage, "grpc CALLER_CANCELLED NOT_APPLIED", "CANCELLED"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			reader := sdkmetric.NewManualReader()
+			reader, spans := sdkmetric.NewManualReader(), tracetest.NewSpanRecorder()
 			observed := telemetry.None()
 			observed.Meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+			observed.Tracers = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
 			var log lockedBuffer
 			f := startFacade(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 				result := tt.answer
@@ -75,20 +78,29 @@ func TestCallsAreObserved(t *testing.T) {
 				cfg.Telemetry = observed
 				cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			})
-			if before, ok := revocations(t, reader)[tt.want]; !ok || before != 0 {
+			if before, ok := collect(t, reader)["quash.revocations "+tt.want]; !ok || before != 0 {
 				t.Errorf("%q is not there before, at 0", tt.want)
 			}
 			tt.call(t, f)
-			if err := f.stop(); err != nil {
-				t.Error(err)
+			f.Stop()
+			want := map[string]int64{"quash.revocations " + tt.want: 1}
+			if tt.rpc != "" {
+				want["rpc.server.call.duration "+tt.rpc] = 1
 			}
-			got := revocations(t, reader)
+			got := collect(t, reader)
 			maps.DeleteFunc(got, func(_ string, n int64) bool { return n == 0 })
-			if len(got) != 1 || got[tt.want] != 1 {
-				t.Errorf("counted %v, want %q", got, tt.want)
+			if !maps.Equal(got, want) {
+				t.Errorf("counted %v, want %v", got, want)
 			}
 			if got := strings.Count(log.String(), "msg=\"revocation "); got != 1 {
 				t.Errorf("%d lines:\n%s", got, &log)
+			}
+			var spansOfCall []string
+			for _, span := range spans.Ended() {
+				spansOfCall = append(spansOfCall, span.Name())
+			}
+			if want := map[bool]int{true: 1}[tt.rpc != ""]; len(spansOfCall) != want || want == 1 && spansOfCall[0] != "quash.v1.TokenService/Revoke" {
+				t.Errorf("spans %q, want %d", spansOfCall, want)
 			}
 		})
 	}
@@ -101,72 +113,120 @@ func revokeOverGRPC(token string) func(*testing.T, *facade) {
 	}
 }
 
-func postTo(path, contentType, body string) func(*testing.T, *facade) {
+func postJSON(path, body string) func(*testing.T, *facade) {
 	return func(t *testing.T, f *facade) {
 		t.Helper()
-		f.post(t, path, http.Header{"Content-Type": {contentType}, telemetry.Header: {"\xfc is no trace"}}, []byte(body))
+		f.post(t, path, jsonHeader, []byte(body))
 	}
 }
 
-// cancelBeforeMessage opens a stream, and no more.
+// cancelBeforeMessage sends the header of a call, and no more.
 func cancelBeforeMessage(t *testing.T, f *facade) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if _, err := f.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, quashv1.TokenService_Revoke_FullMethodName); err != nil {
+	if _, err := f.Conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, quashv1.TokenService_Revoke_FullMethodName); err != nil {
 		t.Fatal(err)
 	}
 	// The answer to what comes after it shows that the header is there.
-	if _, err := healthv1.NewHealthClient(f.conn).Check(t.Context(), &healthv1.HealthCheckRequest{}); err != nil {
+	if _, err := healthv1.NewHealthClient(f.Conn).Check(t.Context(), &healthv1.HealthCheckRequest{}); err != nil {
 		t.Error(err)
 	}
 }
 
-// revocations are the counts of calls, by the values of their labels.
-func revocations(t *testing.T, reader sdkmetric.Reader) map[string]int64 {
+// collect returns counts of calls, and how many durations there are, by name and labels.
+func collect(t *testing.T, reader sdkmetric.Reader) map[string]int64 {
 	t.Helper()
 	var all metricdata.ResourceMetrics
 	if err := reader.Collect(context.WithoutCancel(t.Context()), &all); err != nil {
 		t.Fatal(err)
 	}
 	counts := map[string]int64{}
+	add := func(metric string, labels attribute.Set, n int64) {
+		for _, label := range labels.ToSlice() {
+			switch label.Key {
+			case "rpc.system.name", "rpc.method": // always the same
+			case "error.type": // the code again
+				metric += " error"
+			default:
+				metric += " " + label.Value.AsString()
+			}
+		}
+		counts[metric] = n
+	}
 	for _, scope := range all.ScopeMetrics {
 		for _, m := range scope.Metrics {
-			data, ok := m.Data.(metricdata.Sum[int64])
-			if !ok || m.Name != "quash.revocations" {
-				continue
-			}
-			for _, p := range data.DataPoints {
-				var name []string
-				for _, label := range p.Attributes.ToSlice() {
-					name = append(name, label.Value.AsString())
+			switch data := m.Data.(type) {
+			case metricdata.Sum[int64]:
+				for _, p := range data.DataPoints {
+					if m.Name == "quash.revocations" {
+						add(m.Name, p.Attributes, p.Value)
+					}
 				}
-				counts[strings.Join(name, " ")] = p.Value
+			case metricdata.Histogram[float64]:
+				for _, p := range data.DataPoints {
+					if m.Name == "rpc.server.call.duration" {
+						add(m.Name, p.Attributes, int64(p.Count))
+					}
+				}
 			}
 		}
 	}
 	return counts
 }
 
-// The log has who called, as the handshake proved it, at every door.
+// The log has who called, as the handshake proved it, at every endpoint.
 func TestCallersAreLogged(t *testing.T) {
 	t.Parallel()
-	ca := pkitest.NewCA("authority of callers")
+	ca := pkitest.NewCA("authority")
 	r := startReplaceable(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
 		return slashid.Result{Status: http.StatusTeapot, Sent: req.BeforeSend()}
-	}), ca, tls.VersionTLS13)
-	visits := r.open(t, ca.Issue(&x509.Certificate{
-		Subject:  pkix.Name{CommonName: "nobody"},
-		URIs:     pkitest.URIs("spiffe://example.org/billing"),
+	}), ca, ca, 0)
+	c := newCaller(t, r.facade, pkitest.Pool(ca), new(ca.Issue(&x509.Certificate{
+		Subject:  pkix.Name{CommonName: "another name"},
+		URIs:     pkitest.URIs(billing),
 		DNSNames: []string{"billing.example.org"},
-	}), nil)
-	for _, d := range doors {
-		if d.revokes {
-			d.call(t, visits[d.by])
+	})), nil)
+	for _, q := range []*quashtest.Quash{c.http1, c.http2} {
+		for _, endpoint := range quashtest.Endpoints {
+			_, _ = q.Ask(t.Context(), endpoint, &quashv1.RevokeRequest{Token: "a.b.c"})
+			r.log.await(t, ` door=`+endpoint+` peer=127\.0\.0\.1:\d+ caller="\[\\"`+billing+`\\" \\"billing.example.org\\"\]" code=Internal`)
 		}
 	}
-	for door, times := range map[string]int{"grpc": 1, "native": 2, "drop_in": 2} {
-		line := ` door=` + door + ` peer=127\.0\.0\.1:\d+ caller="\[\\"spiffe://example.org/billing\\" \\"billing.example.org\\"\]" code=Internal`
-		r.log.await(t, fmt.Sprintf(`(?s)(%s.*){%d}`, line, times))
+}
+
+// A panic is answered with a fixed text at every endpoint, and is logged with where it
+// came from. Nothing of the request gets out, even if it is in the panic's value.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	const token = "header123.claims456.signature789"
+	var log lockedBuffer
+	f := startFacade(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
+		panic(fmt.Errorf("no way to revoke %s", req.Token.Reveal()))
+	}), func(_ *service.Config, cfg *server.Config) {
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	_, err := f.grpc.Revoke(t.Context(), &quashv1.RevokeRequest{Token: token})
+	reason, state := reasonAndState(err)
+	if st := status.Convert(err); st.Message() != "internal error" || reason != "INTERNAL" || state != "UNKNOWN" {
+		t.Errorf("gRPC: %v", st.Proto())
+	}
+	var everything strings.Builder
+	everything.WriteString(status.Convert(err).String())
+	for _, path := range []string{nativePath, dropInPath} {
+		resp, body := f.post(t, path, jsonHeader, []byte(`{"token":"`+token+`"}`))
+		if resp.StatusCode != http.StatusInternalServerError || !strings.Contains(string(body), "internal error") {
+			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
+		}
+		fmt.Fprint(&everything, string(body), resp.Header)
+	}
+	logged := log.String()
+	if got := strings.Count(logged, "msg=panic"); got != 3 || !strings.Contains(logged, "TestPanic") {
+		t.Errorf("%d panics are logged, want 3 with their stack: %s", got, logged)
+	}
+	for part := range strings.SplitSeq(token, ".") {
+		if strings.Contains(everything.String()+logged, part) {
+			t.Errorf("%q got out", part)
+		}
 	}
 }

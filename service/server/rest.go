@@ -1,9 +1,11 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"net/http"
@@ -14,18 +16,20 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	gateway "github.com/quashdev/quash/gen/gateway/quash/v1"
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/internal/telemetry"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// forwardedHeaders are the request headers that become metadata of the call, and
-// all that do: anything else a client sends, grpc-timeout and grpc-metadata-*
-// included, ends at the listener.
+// forwardedHeaders are the request headers that grpc-gateway gets to see, and makes
+// metadata of. Others could change what it does: Grpc-Timeout sets a deadline, Te asks for
+// trailers, and it logs a Content-Type that it does not understand.
 var forwardedHeaders = []string{
 	slashid.HeaderConsistency,
 	slashid.HeaderConsistencyTimeout,
@@ -36,81 +40,110 @@ var forwardedHeaders = []string{
 	telemetry.Header,
 }
 
-// door is one of the two REST forms of the RPC.
-type door struct {
-	// name is what it is called in logs and metrics.
-	name, path string
-	mux        *runtime.ServeMux
-	// admit refuses requests by their headers alone; nil admits all.
-	admit  func(*http.Request) *refusal
-	limits Limits
-	// arriving bounds the requests that are on their way in.
-	arriving *arrivals
-	observer *observer
-	// tooLarge is the HTTP status for a body over Limits.RequestBytes.
-	tooLarge int
-	// fail writes an error in the door's own form.
-	fail func(w http.ResponseWriter, httpStatus int, st *status.Status)
-	// statusOf is the door's HTTP status for an error of the RPC.
-	statusOf func(*status.Status) int
+// metadataKey is the metadata that a forwarded header becomes. grpc-gateway forwards
+// Authorization by itself.
+func metadataKey(header string) (string, bool) {
+	return strings.ToLower(header), header != slashid.HeaderAuthorization
 }
 
-// refusal is an error that HTTP has a status of its own for.
-type refusal struct {
-	httpStatus int
-	err        *service.Error
+// endpoint is one of the two REST forms of the RPC.
+type endpoint struct {
+	// name is what it is called in logs and metrics.
+	name, path string
+	marshaler  runtime.Marshaler
+	// forward completes the header of a success.
+	forward func(context.Context, http.ResponseWriter, proto.Message) error
+	// accepts reports whether a body may have a Content-Type.
+	accepts func(contentType string) bool
+	// tooLarge is the HTTP status for a body over Limits.RequestBytes.
+	tooLarge int
+	// writeError writes an error in the endpoint's own form.
+	writeError func(w http.ResponseWriter, httpStatus int, st *status.Status)
+	// statusOf is the endpoint's HTTP status for an error of the RPC.
+	statusOf func(*status.Status) int
+
+	mux      *runtime.ServeMux
+	limits   Limits
+	pending  *pending
+	observer *observer
+}
+
+// newEndpoints returns the endpoints by their path. Each has a grpc-gateway of its own,
+// whose options hold for all of its routes.
+func newEndpoints(ctx context.Context, client quashv1.TokenServiceClient, limits Limits, pending *pending, observer *observer) (map[string]*endpoint, error) {
+	endpoints := map[string]*endpoint{}
+	for _, e := range []*endpoint{newNative(), newDropIn()} {
+		drop := func(string) (string, bool) { return "", false }
+		e.limits, e.pending, e.observer = limits, pending, observer
+		e.mux = runtime.NewServeMux(
+			runtime.WithMarshalerOption(runtime.MIMEWildcard, e.marshaler),
+			runtime.WithForwardResponseOption(e.forward),
+			runtime.WithErrorHandler(e.handleError),
+			runtime.WithIncomingHeaderMatcher(metadataKey),
+			runtime.WithOutgoingHeaderMatcher(drop),
+			runtime.WithOutgoingTrailerMatcher(drop),
+			runtime.WithDisablePathLengthFallback(),
+		)
+		if err := gateway.RegisterTokenServiceHandlerClient(ctx, e.mux, client); err != nil {
+			return nil, fmt.Errorf("register the REST route %s: %w", e.path, err)
+		}
+		endpoints[e.path] = e
+	}
+	return endpoints, nil
 }
 
 // newREST builds the handler of the REST listener.
-func newREST(ctx context.Context, cfg Config, arriving *arrivals, observer *observer) (http.Handler, error) {
+func newREST(ctx context.Context, cfg Config, pending *pending, observer *observer) (http.Handler, error) {
 	client := newInProcess(cfg.Service, interceptors(cfg, observer), observer.calls)
-	doors := map[string]*door{}
-	for _, d := range []*door{newNative(), newDropIn()} {
-		d.limits, d.arriving, d.observer = cfg.Limits, arriving, observer
-		// Each door has a gateway of its own, since the manners of a gateway hold
-		// for all of its routes; only the door's own path is ever asked of it.
-		if err := gateway.RegisterTokenServiceHandlerClient(ctx, d.mux, client); err != nil {
-			return nil, fmt.Errorf("register the REST route %s: %w", d.path, err)
-		}
-		doors[d.path] = d
+	endpoints, err := newEndpoints(ctx, client, cfg.Limits, pending, observer)
+	if err != nil {
+		return nil, err
 	}
-	elsewhere := doors[nativePath]
 	pages, err := newPages(cfg.Docs)
 	if err != nil {
 		return nil, err
 	}
-	atDoors := withCORS(cfg.CORSAllowedOrigins, func(w http.ResponseWriter, r *http.Request) {
-		begun := time.Now()
-		d, ok := doors[r.URL.Path]
-		if !ok {
-			elsewhere.answer(w, begun, &refusal{http.StatusNotFound, service.InvalidRequest(service.Violation{
-				Field:       "path",
-				Description: fmt.Sprintf("must be %s or %s", nativePath, dropInPath),
-			})})
+	native := endpoints[nativePath]
+	api := withCORS(cfg.CORSAllowedOrigins, func(w http.ResponseWriter, r *http.Request) {
+		if e, ok := endpoints[r.URL.Path]; ok {
+			ctx := withEndpoint(withCaller(r.Context(), r), e.name)
+			e.serve(w, r.WithContext(ctx))
 			return
 		}
-		ctx := withCaller(r.Context(), r, d.name)
-		if refused := d.serve(ctx, w, r, begun); refused != nil {
-			d.refuse(ctx, w, begun, refused)
-		}
+		native.answer(w, r, &refusal{http.StatusNotFound, service.InvalidRequest(service.Violation{
+			Field:       "path",
+			Description: fmt.Sprintf("must be %s or %s", nativePath, dropInPath),
+		})})
 	})
 	return recoverREST(cfg.Logger, func(w http.ResponseWriter, r *http.Request) {
-		begun := time.Now()
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		// Until the body is there; see readBody.
-		_ = http.NewResponseController(w).SetReadDeadline(begun.Add(cfg.Limits.TransferTimeout))
+		r = r.WithContext(context.WithValue(r.Context(), begunKey{}, time.Now()))
+		// readBody ends it. Without a body net/http would wait for the rest of one.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(cfg.Limits.TransferTimeout))
 		p, isPage := pages[r.URL.Path]
 		if isPage || r.Header.Get("Origin") != "" {
-			letBrowserGo(w, r)
+			disableKeepAlive(w, r)
 		}
 		if !isPage {
-			atDoors(w, r)
+			api(w, r)
 			return
 		}
 		if refused := p.serve(w, r); refused != nil {
-			elsewhere.answer(w, begun, refused)
+			native.answer(w, r, refused)
 		}
 	}), nil
+}
+
+// disableKeepAlive makes an answer over HTTP/1.1 the last on its connection.
+//
+// Browsers may take a 408 on a connection that they have used before for a complaint
+// about their idleness, and Chromium does: it sends the request a second time by itself.
+// The answer to that is that the token is already invalid, and the page never sees the
+// 408 which says that the revocation goes on.
+func disableKeepAlive(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 // recoverREST logs a panic without its value, which net/http would print. It is
@@ -128,137 +161,152 @@ func recoverREST(logger *slog.Logger, h http.HandlerFunc) http.Handler {
 	})
 }
 
-// newMux returns a gateway for d that reads with the given marshaler and answers
-// errors as d does.
-func (d *door) newMux(marshaler runtime.Marshaler, options ...runtime.ServeMuxOption) *runtime.ServeMux {
-	drop := func(string) (string, bool) { return "", false }
-	return runtime.NewServeMux(append(options,
-		runtime.WithMarshalerOption(runtime.MIMEWildcard, marshaler),
-		runtime.WithErrorHandler(d.handleError),
-		runtime.WithOutgoingHeaderMatcher(drop),
-		runtime.WithOutgoingTrailerMatcher(drop),
-		runtime.WithDisablePathLengthFallback(),
-	)...)
+// serve has grpc-gateway answer a request that may be a call, and refuses others.
+func (e *endpoint) serve(w http.ResponseWriter, r *http.Request) {
+	header, body, refused := e.check(w, r)
+	if refused != nil {
+		e.refuse(w, r, refused)
+		return
+	}
+	r.Header, r.Body = header, io.NopCloser(bytes.NewReader(body))
+	e.mux.ServeHTTP(w, r)
 }
 
-// serve hands a request on to the gateway, or says why not. ctx is for the call.
-func (d *door) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, begun time.Time) *refusal {
+// refusal is an error that HTTP has a status of its own for.
+type refusal struct {
+	httpStatus int
+	err        *service.Error
+}
+
+// check returns what of a request grpc-gateway may see, or says why the request is no call.
+func (e *endpoint) check(w http.ResponseWriter, r *http.Request) (http.Header, []byte, *refusal) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return &refusal{http.StatusMethodNotAllowed, service.InvalidRequest(service.Violation{
+		return nil, nil, &refusal{http.StatusMethodNotAllowed, service.InvalidRequest(service.Violation{
 			Field:       "method",
 			Description: "must be POST",
 		})}
 	}
-	if d.admit != nil {
-		if refused := d.admit(r); refused != nil {
-			return refused
-		}
-	}
-	md, violations := forwardable(r.Header)
-	if len(violations) > 0 {
-		return &refusal{http.StatusBadRequest, service.InvalidRequest(violations...)}
-	}
-	body, err := d.readBody(w, r)
-	if err != nil {
-		return d.unread(err)
-	}
-	body.begun = begun
-	inner := r.WithContext(metadata.NewIncomingContext(ctx, md))
-	inner.Body = body
-	// What the gateway would make metadata of is there already, or stays outside.
-	inner.Header, inner.Host, inner.RemoteAddr = nil, "", ""
-	d.mux.ServeHTTP(w, inner)
-	return nil
-}
-
-// unread is the answer to a body that could not be read whole.
-func (d *door) unread(err error) *refusal {
-	if errors.Is(err, errBodyTooLarge) {
-		return &refusal{d.tooLarge, service.InvalidRequest(service.Violation{
-			Field:       bodyField,
-			Description: fmt.Sprintf("must be at most %d bytes", d.limits.RequestBytes),
+	if !e.accepts(r.Header.Get("Content-Type")) {
+		return nil, nil, &refusal{http.StatusUnsupportedMediaType, service.InvalidRequest(service.Violation{
+			Field:       "content-type",
+			Description: "must be " + jsonType + ", in UTF-8",
 		})}
 	}
-	if errors.Is(err, errCrowdedOut) {
-		return &refusal{http.StatusTooManyRequests, service.Overloaded()}
+	header, violations := forwardable(r.Header)
+	if violations != nil {
+		return nil, nil, &refusal{http.StatusBadRequest, service.InvalidRequest(violations...)}
 	}
-	return &refusal{http.StatusBadRequest, service.InvalidRequest(service.Violation{
-		Field:       bodyField,
-		Description: fmt.Sprintf("did not arrive whole within %s", d.limits.TransferTimeout),
-	})}
+	body, refused := e.readBody(w, r)
+	return header, body, refused
 }
 
-// forwardable returns the headers that become metadata, nil where there are none. A
-// value that metadata cannot hold is no reason to forget silently what a caller asked for.
-func forwardable(all http.Header) (metadata.MD, []service.Violation) {
-	var md metadata.MD
-	var violations []service.Violation
+// forwardable returns the forwarded headers. It reports those that metadata cannot hold:
+// grpc-gateway would drop them, and with them what the caller asked for. A trace that is
+// lost is no reason to refuse a revocation.
+func forwardable(all http.Header) (forwarded http.Header, violations []service.Violation) {
+	forwarded = http.Header{}
 	for _, name := range forwardedHeaders {
 		values := all[name]
-		if len(values) == 0 {
-			continue
+		switch {
+		case len(values) == 0:
+		case !slices.ContainsFunc(values, isUnprintable):
+			forwarded[name] = values
+		case name != telemetry.Header:
+			violations = append(violations, service.Violation{Field: strings.ToLower(name), Description: "must be printable ASCII"})
 		}
-		if name == telemetry.Header && slices.ContainsFunc(values, isUnprintable) {
-			continue // a trace that is lost is no reason to refuse a revocation
-		}
-		key := strings.ToLower(name)
-		for _, value := range values {
-			if isUnprintable(value) {
-				violations = append(violations, service.Violation{Field: key, Description: "must be printable ASCII"})
-			}
-		}
-		if md == nil {
-			md = metadata.MD{}
-		}
-		md[key] = values
 	}
-	return md, violations
+	return forwarded, violations
 }
 
 func isUnprintable(value string) bool { return strings.ContainsFunc(value, unprintable) }
 
 func unprintable(r rune) bool { return r < ' ' || r > '~' }
 
-// refuse answers a request that is not going to be a call.
-func (d *door) refuse(ctx context.Context, w http.ResponseWriter, begun time.Time, refused *refusal) {
-	d.answer(w, begun, refused)
-	d.observer.failed(ctx, refused.err)
-}
-
-func (d *door) answer(w http.ResponseWriter, begun time.Time, refused *refusal) {
-	refused.err.TookSince(begun)
-	d.fail(w, refused.httpStatus, refused.err.GRPCStatus())
-}
-
-// handleError answers an error that comes out of the gateway: the RPC's, or its
-// own when the body could not be decoded.
-func (d *door) handleError(
-	ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
-) {
-	if body, ok := r.Body.(*requestBody); ok && len(body.violations) > 0 {
-		d.refuse(ctx, w, body.begun, &refusal{http.StatusBadRequest, service.InvalidRequest(body.violations...)})
-		return
+// readBody reads the request's body. Once it is there whole, the connection's read
+// deadline is taken back: it would end a call that waits for its answer. In every
+// other case it stays, because net/http reads the rest of a body before it writes
+// an answer.
+func (e *endpoint) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
+	if !e.pending.acquire() {
+		return nil, &refusal{http.StatusTooManyRequests, service.Overloaded()}
 	}
+	defer e.pending.release()
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(e.limits.RequestBytes)))
+	if err == nil {
+		err = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	}
+	if err == nil {
+		return body, nil
+	}
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, &refusal{e.tooLarge, service.InvalidRequest(service.Violation{
+			Field:       bodyField,
+			Description: fmt.Sprintf("must be at most %d bytes", e.limits.RequestBytes),
+		})}
+	}
+	e.pending.givenUp.Add(1)
+	return nil, &refusal{http.StatusBadRequest, service.InvalidRequest(service.Violation{
+		Field:       bodyField,
+		Description: fmt.Sprintf("did not arrive whole within %s", e.limits.TransferTimeout),
+	})}
+}
+
+// begunKey is for the time at which a request began.
+type begunKey struct{}
+
+// refuse answers a request that is not going to be a call.
+func (e *endpoint) refuse(w http.ResponseWriter, r *http.Request, refused *refusal) {
+	e.answer(w, r, refused)
+	e.observer.failed(r.Context(), refused.err)
+}
+
+func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, refused *refusal) {
+	begun, _ := r.Context().Value(begunKey{}).(time.Time)
+	refused.err.TookSince(begun)
+	e.writeStatus(w, refused.httpStatus, refused.err.GRPCStatus())
+}
+
+// handleError answers an error that comes out of the gateway: the RPC's, or its own when
+// the body could not be decoded.
+func (e *endpoint) handleError(
+	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
+) {
 	st := status.Convert(err)
-	if errorInfo(st) == nil {
-		// The service gives a reason, so this is the gateway's: the client has gone,
-		// or something that cannot be.
+	switch {
+	case errorInfo(st) != nil: // the service gives a reason
+	case st.Code() == codes.InvalidArgument:
+		e.refuse(w, r, &refusal{http.StatusBadRequest, decodingError(st.Message())})
+		return
+	default: // the client has gone, or something that cannot be
 		st = service.Internal(err).GRPCStatus()
 	}
-	d.fail(w, d.statusOf(st), st)
+	e.writeStatus(w, e.statusOf(st), st)
 }
 
-// describe sets the headers that both doors say of an error.
-func describe(h http.Header, st *status.Status) {
-	h.Del("Trailer")
+// writeStatus writes an error with the headers that both endpoints have.
+func (e *endpoint) writeStatus(w http.ResponseWriter, httpStatus int, st *status.Status) {
+	w.Header().Del("Trailer")
 	if info := detail[*errdetails.RequestInfo](st); info != nil {
-		h.Set(slashid.HeaderCorrelationID, info.GetRequestId())
+		w.Header().Set(slashid.HeaderCorrelationID, info.GetRequestId())
 	}
 	if retry := detail[*errdetails.RetryInfo](st); retry != nil {
 		seconds := math.Ceil(retry.GetRetryDelay().AsDuration().Seconds())
-		h.Set("Retry-After", strconv.FormatFloat(seconds, 'f', 0, 64))
+		w.Header().Set("Retry-After", strconv.FormatFloat(seconds, 'f', 0, 64))
 	}
+	e.writeError(w, httpStatus, st)
+}
+
+// writeJSON writes a body that was marshaled with err, which is nil unless a detail of a
+// status has a type that is not linked in. All of ours are.
+func writeJSON(w http.ResponseWriter, httpStatus int, body []byte, err error) {
+	if err != nil {
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", jsonType)
+	w.WriteHeader(httpStatus)
+	_, _ = w.Write(body)
 }
 
 func errorInfo(st *status.Status) *errdetails.ErrorInfo {
@@ -294,9 +342,9 @@ func newHTTPServer(h http.Handler, limits Limits, logger *slog.Logger) *http.Ser
 			PingTimeout:                   pingTimeout,
 			WriteByteTimeout:              limits.TransferTimeout,
 		},
-		ConnContext: withConnection,
+		ConnContext: withConnBegun,
 		ErrorLog:    newHTTPErrorLog(logger),
 	}
-	closeUnusedAtShutdown(s)
+	closeNewConnsOnShutdown(s)
 	return s
 }

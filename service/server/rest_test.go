@@ -3,65 +3,45 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/internal/upstreamtest"
+	"github.com/quashdev/quash/service"
+	"github.com/quashdev/quash/service/server"
 	"github.com/quashdev/quash/service/slashid"
 )
 
-const (
-	nativePath = "/v1/tokens:revoke"
-	dropInPath = "/token/revoke"
-)
+var revokeABC = []byte(`{"token":"a.b.c"}`)
 
-// revokesAll is an upstream for which every token is there to be revoked.
-var revokesAll = upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
-	return slashid.Result{Status: http.StatusNoContent, Sent: true}
-})
-
-// neverCalled is an upstream that a test must not reach.
-func neverCalled(t *testing.T) upstreamtest.Func {
-	return func(context.Context, slashid.Request) slashid.Result {
-		t.Error("upstream was called")
-		return slashid.Result{Status: http.StatusNoContent, Sent: true}
-	}
-}
-
-var jsonHeader = http.Header{"Content-Type": {"application/json"}}
-
-// nativeViolations reads an error of the native door: its HTTP status, and what it
-// says is wrong.
-func nativeViolations(t *testing.T, resp *http.Response, body []byte) []string {
+// nativeViolations reads what an error of the native endpoint says is wrong.
+func nativeViolations(t *testing.T, resp *http.Response, body []byte) (texts []string) {
 	t.Helper()
 	st := &statuspb.Status{}
-	if err := protojson.Unmarshal(body, st); err != nil {
-		t.Fatalf("%v in %s", err, body)
+	if err := protojson.Unmarshal(body, st); err != nil || resp.Header.Get("Content-Type") != "application/json" {
+		t.Fatalf("%v in %s, a %s", err, body, resp.Header.Get("Content-Type"))
 	}
-	var texts []string
-	for _, d := range st.GetDetails() {
-		bad := &errdetails.BadRequest{}
-		if d.MessageIs(bad) {
-			if err := d.UnmarshalTo(bad); err != nil {
-				t.Fatal(err)
-			}
+	for _, d := range status.FromProto(st).Details() {
+		if bad, ok := d.(*errdetails.BadRequest); ok {
 			for _, v := range bad.GetFieldViolations() {
 				texts = append(texts, v.GetField()+": "+v.GetDescription())
 			}
 		}
 	}
-	if resp.Header.Get("Content-Type") != "application/json" {
-		t.Errorf("Content-Type: %q", resp.Header.Get("Content-Type"))
-	}
 	return texts
 }
 
-func dropInMessages(t *testing.T, resp *http.Response, body []byte) []string {
+func dropInMessages(t *testing.T, resp *http.Response, body []byte) (texts []string) {
 	t.Helper()
 	var e struct {
 		Errors []struct {
@@ -72,7 +52,6 @@ func dropInMessages(t *testing.T, resp *http.Response, body []byte) []string {
 	if err := json.Unmarshal(body, &e); err != nil {
 		t.Fatalf("%v in %s", err, body)
 	}
-	var texts []string
 	for _, one := range e.Errors {
 		if one.HTTPCode != resp.StatusCode {
 			t.Errorf("httpcode %d in an answer with status %d", one.HTTPCode, resp.StatusCode)
@@ -82,80 +61,82 @@ func dropInMessages(t *testing.T, resp *http.Response, body []byte) []string {
 	return texts
 }
 
-func TestNativeBody(t *testing.T) {
+// expectProblem checks an answer's status, and what it says is wrong.
+func expectProblem(t *testing.T, resp *http.Response, body []byte, httpStatus int, want string) {
+	t.Helper()
+	messages := nativeViolations
+	if resp.Request.URL.Path == dropInPath {
+		messages = dropInMessages
+	}
+	request := resp.Request.Method + " " + resp.Request.URL.Path
+	if got := strings.Join(messages(t, resp, body), "|"); resp.StatusCode != httpStatus || got != want {
+		t.Errorf("%s: %d %s, want %d %s", request, resp.StatusCode, got, httpStatus, want)
+	}
+	if strings.Contains(string(body), "secret") {
+		t.Errorf("%s: the answer repeats the request: %s", request, body)
+	}
+}
+
+func TestBodies(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, neverCalled(t))
-	const knownMembers = "the known ones are token, consistency, timeout, allowInvalid"
-	for _, tt := range []struct{ name, body, want string }{
-		{"empty", "", "body: is empty; it must be a JSON object"},
-		{"broken", `{"token":`, "body: is not JSON: it goes wrong at byte 9 of 9"},
-		{"an array", `[]`, "body: must be a JSON object"},
-		{"null", `null`, "body: must be a JSON object"},
-		{"a string", `"secret.secret.secret"`, "body: must be a JSON object"},
-		{"followed by another", `{"token":"secret.secret.secret"} {}`, "body: is not JSON: it goes wrong at byte 34 of 35"},
-		{"an unknown member", `{"token":"a","secret.secret.secret":1}`, "body: has 1 unknown members; " + knownMembers},
-		{"a member in another case", `{"Token":"secret.secret.secret"}`, "body: has 1 unknown members; " + knownMembers},
-		{"a member twice", `{"token":"secret.secret.secret","token":"b"}`, "body: has a member twice, or text that is not UTF-8"},
-		{"not UTF-8", "{\"token\":\"secret.secret.secret\xff\"}", "token: does not have the JSON form of string"},
-		{"a token of another type", `{"token":["secret.secret.secret"]}`, "token: does not have the JSON form of string"},
-		{"a level of another name", `{"token":"a","consistency":"secret.secret.secret"}`, "consistency: does not have the JSON form of quash.v1.Consistency"},
-		{"a timeout of another form", `{"token":"a","timeout":30}`, "timeout: does not have the JSON form of google.protobuf.Duration"},
-		{"several things", `{"token":1,"timeout":"x","y":1,"z":2}`, "timeout: does not have the JSON form of google.protobuf.Duration|token: does not have the JSON form of string|body: has 2 unknown members; " + knownMembers},
+	const (
+		unknownMembers = "body: has unknown members; the known ones are token, consistency, timeout, allowInvalid"
+		empty          = "body: is empty; it must be a JSON object"
+		notAnObject    = "body: must be a JSON object"
+		twice          = "body: has a member twice, or text that is not UTF-8"
+		notAString     = "token: does not have the JSON form of string"
+	)
+	for _, tt := range []struct{ name, path, body, want string }{
+		{"empty", nativePath, "", empty},
+		{"broken", nativePath, `{"token":`, "body: is not JSON: it goes wrong at byte 9 of 9"},
+		{"an array", nativePath, `[]`, notAnObject},
+		{"null", nativePath, `null`, notAnObject},
+		{"a string", nativePath, `"secret.secret.secret"`, notAnObject},
+		{"followed by another", nativePath, `{"token":"secret.secret.secret"} {}`, "body: is not JSON: it goes wrong at byte 34 of 35"},
+		{"an unknown member", nativePath, `{"token":"a","secret.secret.secret":1}`, unknownMembers},
+		{"a member in another case", nativePath, `{"Token":"secret.secret.secret"}`, unknownMembers},
+		{"a member twice", nativePath, `{"token":"secret.secret.secret","token":"b"}`, twice},
+		{"not UTF-8", nativePath, "{\"token\":\"secret.secret.secret\xff\"}", notAString},
+		{"a token of another type", nativePath, `{"token":["secret.secret.secret"]}`, notAString},
+		{
+			"a level of another name", nativePath, `{"token":"a","consistency":"secret.secret.secret"}`,
+			"consistency: does not have the JSON form of quash.v1.Consistency",
+		},
+		{
+			"a timeout of another form", nativePath, `{"token":"a","timeout":30}`,
+			"timeout: does not have the JSON form of google.protobuf.Duration",
+		},
+		{"several things", nativePath, `{"token":1,"timeout":"x","y":1,"z":2}`, notAString},
+
+		{"empty, drop-in", dropInPath, "", empty},
+		{"broken, drop-in", dropInPath, `{"token":"secret.secret.secret"`, "body: is not JSON: it goes wrong at byte 31 of 31"},
+		{"an array, drop-in", dropInPath, `["secret.secret.secret"]`, notAnObject},
+		{"followed by another, drop-in", dropInPath, `{"token":"secret.secret.secret"}{}`, "body: is not JSON: it goes wrong at byte 33 of 34"},
+		{"no token", dropInPath, `{"consistency":"x"}`, "token: must be at least 1 bytes"},
+		{"a null token", dropInPath, `{"token":null}`, "token: must be a string"},
+		{"a number for a token", dropInPath, `{"token":5}`, "token: must be a string"},
+		{"a token in another case", dropInPath, `{"TOKEN":"secret.secret.secret"}`, "token: must be at least 1 bytes"},
+		{"a token with a line break", dropInPath, `{"token":"secret.\nsecret"}`, "token: does not match regex pattern `^[A-Za-z0-9._-]*$`"},
+		{"not UTF-8, drop-in", dropInPath, "{\"token\":\"secret\xff\"}", twice},
+		{"a member twice, drop-in", dropInPath, `{"token":"secret.secret.secret","token":"b"}`, twice},
+		{"a member twice, once escaped", dropInPath, `{"token":"secret.secret.secret","\u0074oken":"b"}`, twice},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			resp, body := f.post(t, nativePath, jsonHeader, []byte(tt.body))
-			if resp.StatusCode != http.StatusBadRequest {
-				t.Errorf("status %d, want 400", resp.StatusCode)
-			}
-			if got := strings.Join(nativeViolations(t, resp, body), "|"); got != tt.want {
-				t.Errorf("violations:\n got %s\nwant %s", got, tt.want)
-			}
-			if strings.Contains(string(body), "secret") {
-				t.Errorf("the answer repeats the token: %s", body)
-			}
+			resp, body := f.post(t, tt.path, jsonHeader, []byte(tt.body))
+			expectProblem(t, resp, body, http.StatusBadRequest, tt.want)
 		})
 	}
 }
 
-func TestDropInBody(t *testing.T) {
-	t.Parallel()
-	f := startFacade(t, neverCalled(t))
-	for _, tt := range []struct{ name, body, want string }{
-		{"empty", "", "body: is empty; it must be a JSON object"},
-		{"broken", `{"token":"secret.secret.secret"`, "body: is not JSON: it goes wrong at byte 31 of 31"},
-		{"an array", `["secret.secret.secret"]`, "body: must be a JSON object"},
-		{"followed by another", `{"token":"secret.secret.secret"}{}`, "body: is not JSON: it goes wrong at byte 33 of 34"},
-		{"no token", `{"consistency":"x"}`, "token: must be at least 1 bytes"},
-		{"a null token", `{"token":null}`, "token: must be a string"},
-		{"a number for a token", `{"token":5}`, "token: must be a string"},
-		{"a token in another case", `{"TOKEN":"secret.secret.secret"}`, "token: must be at least 1 bytes"},
-		{"a token with a line break", `{"token":"secret.\nsecret"}`, "token: does not match regex pattern `^[A-Za-z0-9._-]*$`"},
-		{"not UTF-8", "{\"token\":\"secret\xff\"}", "token: does not match regex pattern `^[A-Za-z0-9._-]*$`"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			resp, body := f.post(t, dropInPath, http.Header{}, []byte(tt.body))
-			if resp.StatusCode != http.StatusBadRequest {
-				t.Errorf("status %d, want 400", resp.StatusCode)
-			}
-			if got := strings.Join(dropInMessages(t, resp, body), "|"); got != tt.want {
-				t.Errorf("messages:\n got %s\nwant %s", got, tt.want)
-			}
-			if strings.Contains(string(body), "secret") {
-				t.Errorf("the answer repeats the token: %s", body)
-			}
-		})
-	}
-}
-
-// SlashID's contract has one member; whatever else a client of it sends, members
-// that mean something to quash included, changes nothing.
+// SlashID's contract has one member. Other members that a client of it sends change
+// nothing, even those that mean something to quash.
 func TestDropInIgnoresUnknownMembers(t *testing.T) {
 	t.Parallel()
-	got := make(chan slashid.Request, 1)
+	asked := make(chan slashid.Request, 1)
 	f := startFacade(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
-		got <- req
+		asked <- req
 		return slashid.Result{Status: http.StatusBadRequest, Envelope: true, Sent: true}
 	}))
 	resp, _ := f.post(t, dropInPath, http.Header{}, []byte(
@@ -163,61 +144,33 @@ func TestDropInIgnoresUnknownMembers(t *testing.T) {
 	if resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("status %d, want 400", resp.StatusCode)
 	}
-	req := <-got
-	if req.Token.Reveal() != "a.b.c" || req.Consistency != slashid.LocalRegion || req.Timeout.Seconds() != 30 {
+	if req := <-asked; req.Token.Reveal() != "a.b.c" || req.Consistency != slashid.LocalRegion || req.Timeout.Seconds() != 30 {
 		t.Errorf("upstream was asked for %s within %s", req.Consistency, req.Timeout)
 	}
 }
 
-func TestMethods(t *testing.T) {
+func TestMethodsAndPaths(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, neverCalled(t))
+	// None of these makes a POST of another method.
+	header := http.Header{"X-Http-Method-Override": {http.MethodPost}, "Content-Type": {"application/x-www-form-urlencoded"}}
 	for _, path := range []string{nativePath, dropInPath} {
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions} {
-			req, err := http.NewRequestWithContext(t.Context(), method, f.url(path), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			// Neither of these makes another method a POST.
-			req.Header.Set("X-HTTP-Method-Override", http.MethodPost)
-			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-			resp, body := f.do(t, req)
+			resp, body := f.request(t, method, f.URL+path, header, nil)
 			if resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") != http.MethodPost {
 				t.Errorf("%s %s: status %d, Allow %q", method, path, resp.StatusCode, resp.Header.Get("Allow"))
 			}
-			if method == http.MethodHead {
-				continue
-			}
-			texts := nativeOrDropIn(t, path, resp, body)
-			if got := strings.Join(texts, "|"); got != "method: must be POST" {
-				t.Errorf("%s %s: %s", method, path, got)
+			if method != http.MethodHead {
+				expectProblem(t, resp, body, http.StatusMethodNotAllowed, "method: must be POST")
 			}
 		}
 	}
-}
-
-func nativeOrDropIn(t *testing.T, path string, resp *http.Response, body []byte) []string {
-	t.Helper()
-	if path == nativePath {
-		return nativeViolations(t, resp, body)
-	}
-	return dropInMessages(t, resp, body)
-}
-
-func TestUnknownPaths(t *testing.T) {
-	t.Parallel()
-	f := startFacade(t, neverCalled(t))
 	for _, path := range []string{
 		"/", "/v1/tokens", "/v1/tokens:revoke/", "/v1/tokens:other", "//token/revoke", "/token/revoke/", "/token/./revoke",
 		"/token", "/quash.v1.TokenService/Revoke", "/metrics", "/debug/pprof/", "/readyz",
 	} {
-		resp, body := f.post(t, path, jsonHeader, []byte(`{"token":"a.b.c"}`))
-		if resp.StatusCode != http.StatusNotFound {
-			t.Errorf("%s: status %d, want 404", path, resp.StatusCode)
-		}
-		if got := nativeViolations(t, resp, body); len(got) != 1 {
-			t.Errorf("%s: %q", path, got)
-		}
+		resp, body := f.post(t, path, jsonHeader, revokeABC)
+		expectProblem(t, resp, body, http.StatusNotFound, "path: must be /v1/tokens:revoke or /token/revoke")
 	}
 }
 
@@ -240,8 +193,7 @@ func TestNativeContentType(t *testing.T) {
 		if contentType != "" {
 			header.Set("Content-Type", contentType)
 		}
-		resp, body := f.post(t, nativePath, header, []byte(`{"token":"a.b.c"}`))
-		if resp.StatusCode != want {
+		if resp, body := f.post(t, nativePath, header, revokeABC); resp.StatusCode != want {
 			t.Errorf("%q: status %d, want %d: %s", contentType, resp.StatusCode, want, body)
 		}
 	}
@@ -252,79 +204,33 @@ func TestLargestBody(t *testing.T) {
 	f := startFacade(t, revokesAll)
 	// White space makes a body of any size out of the same request.
 	sized := func(size int) []byte {
-		const message = `{"token":"a.b.c"}`
-		return []byte(strings.Repeat(" ", size-len(message)) + message)
+		return append([]byte(strings.Repeat(" ", size-len(revokeABC))), revokeABC...)
 	}
+	token := func(size int) []byte { return []byte(`{"token":"` + strings.Repeat("a", size) + `"}`) }
 	for _, tt := range []struct {
-		path string
-		size int
-		want int
+		path    string
+		body    []byte
+		want    int
+		problem string
 	}{
-		{nativePath, 64 << 10, http.StatusOK},
-		{nativePath, 64<<10 + 1, http.StatusRequestEntityTooLarge},
-		{dropInPath, 64 << 10, http.StatusNoContent},
-		{dropInPath, 64<<10 + 1, http.StatusBadRequest},
+		{nativePath, sized(64 << 10), http.StatusOK, ""},
+		{nativePath, sized(64<<10 + 1), http.StatusRequestEntityTooLarge, "body: must be at most 65536 bytes"},
+		{dropInPath, sized(64 << 10), http.StatusNoContent, ""},
+		{dropInPath, sized(64<<10 + 1), http.StatusBadRequest, "body: must be at most 65536 bytes"},
+		{dropInPath, token(16 << 10), http.StatusNoContent, ""},
+		{dropInPath, token(16<<10 + 1), http.StatusBadRequest, "token: must be at most 16384 bytes"},
 	} {
-		resp, body := f.post(t, tt.path, jsonHeader, sized(tt.size))
-		if resp.StatusCode != tt.want {
-			t.Errorf("%s with %d bytes: status %d, want %d", tt.path, tt.size, resp.StatusCode, tt.want)
-		}
-		if tt.size <= 64<<10 {
-			continue
-		}
-		if got := strings.Join(nativeOrDropIn(t, tt.path, resp, body), "|"); got != "body: must be at most 65536 bytes" {
-			t.Errorf("%s: %s", tt.path, got)
+		resp, body := f.post(t, tt.path, jsonHeader, tt.body)
+		if tt.problem != "" {
+			expectProblem(t, resp, body, tt.want, tt.problem)
+		} else if resp.StatusCode != tt.want {
+			t.Errorf("%s with %d bytes: status %d, want %d", tt.path, len(tt.body), resp.StatusCode, tt.want)
 		}
 	}
 }
 
-func TestLargestToken(t *testing.T) {
-	t.Parallel()
-	f := startFacade(t, revokesAll)
-	for size, want := range map[int]int{16 << 10: http.StatusNoContent, 16<<10 + 1: http.StatusBadRequest} {
-		resp, _ := f.post(t, dropInPath, jsonHeader, []byte(`{"token":"`+strings.Repeat("a", size)+`"}`))
-		if resp.StatusCode != want {
-			t.Errorf("a token of %d bytes: status %d, want %d", size, resp.StatusCode, want)
-		}
-	}
-}
-
-// The gateway would make metadata of these, and a deadline of one.
-func TestNoInjection(t *testing.T) {
-	t.Parallel()
-	got := make(chan slashid.Request, 1)
-	hasDeadline := make(chan bool, 1)
-	f := startFacade(t, upstreamtest.Func(func(ctx context.Context, req slashid.Request) slashid.Result {
-		_, ok := ctx.Deadline()
-		hasDeadline <- ok && req.Timeout.Seconds() < 30
-		got <- req
-		return slashid.Result{Status: http.StatusNoContent, Sent: true}
-	}))
-	for _, path := range []string{nativePath, dropInPath} {
-		resp, body := f.post(t, path, http.Header{
-			"Content-Type": {"application/json"},
-			"Grpc-Timeout": {"1m"},
-			"Grpc-Metadata-Slashid-Required-Consistency":         {"all_regions"},
-			"Grpc-Metadata-Slashid-Required-Consistency-Timeout": {"7"},
-			"Grpc-Metadata-Slashid-Sdkversion":                   {"1"},
-			"Grpc-Metadata-Anything-Bin":                         {"!!!"},
-			"Anything-Bin":                                       {"!!!"},
-			"X-Forwarded-For":                                    {"1.2.3.4"},
-		}, []byte(`{"token":"a.b.c"}`))
-		if resp.StatusCode/100 != 2 {
-			t.Fatalf("%s: status %d: %s", path, resp.StatusCode, body)
-		}
-		if req := <-got; req.Consistency != slashid.LocalRegion || req.Timeout.Seconds() != 30 || req.SDKVersion != "" {
-			t.Errorf("%s: headers became metadata: %s, %s, %q", path, req.Consistency, req.Timeout, req.SDKVersion)
-		}
-		if <-hasDeadline {
-			t.Errorf("%s: a header became the call's deadline", path)
-		}
-	}
-}
-
-// Metadata cannot hold such values, and the gateway would pass over them: a client
-// that asked for all regions would be served the local one.
+// Metadata cannot hold such values, and the gateway would ignore them: a client that
+// asked for all regions would get the local one.
 func TestHeadersThatMetadataCannotHold(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, neverCalled(t))
@@ -335,45 +241,112 @@ func TestHeadersThatMetadataCannotHold(t *testing.T) {
 		} {
 			header := jsonHeader.Clone()
 			header.Set(name, "all_regions\xe9")
-			resp, body := f.post(t, path, header, []byte(`{"token":"a.b.c"}`))
-			if resp.StatusCode != http.StatusBadRequest {
-				t.Errorf("%s, %s: status %d, want 400", path, name, resp.StatusCode)
-			}
-			want := strings.ToLower(name) + ": must be printable ASCII"
-			if got := strings.Join(nativeOrDropIn(t, path, resp, body), "|"); got != want {
-				t.Errorf("%s, %s: %s", path, name, got)
-			}
+			resp, body := f.post(t, path, header, revokeABC)
+			expectProblem(t, resp, body, http.StatusBadRequest, strings.ToLower(name)+": must be printable ASCII")
 		}
 	}
 }
 
-// A broken trace is lost, and the token dies.
-func TestTraceThatMetadataCannotHold(t *testing.T) {
-	t.Parallel()
-	f := startFacade(t, revokesAll)
-	const whole = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-	for _, values := range [][]string{{"\xe9"}, {"\xe9", whole}, {whole, "\xe9"}} {
-		header := jsonHeader.Clone()
-		header["Traceparent"] = values
-		if resp, body := f.post(t, dropInPath, header, []byte(`{"token":"a.b.c"}`)); resp.StatusCode != http.StatusNoContent {
-			t.Errorf("%q: status %d: %s", values, resp.StatusCode, body)
-		}
-	}
-}
-
-// A header that is repeated with one value is one header; with two it is a
-// contradiction.
+// A broken trace is lost, and the token is revoked. A header that is repeated with one
+// value is one header; with two values it is a contradiction.
 func TestRepeatedHeaders(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, revokesAll)
-	header := jsonHeader.Clone()
-	header["Slashid-Required-Consistency"] = []string{"all_regions", "all_regions"}
-	if resp, body := f.post(t, dropInPath, header, []byte(`{"token":"a.b.c"}`)); resp.StatusCode != http.StatusNoContent {
-		t.Errorf("status %d: %s", resp.StatusCode, body)
+	const whole = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	for _, header := range []http.Header{
+		{"Traceparent": {"\xe9"}},
+		{"Traceparent": {"\xe9", whole}},
+		{"Traceparent": {whole, "\xe9"}},
+		{"Slashid-Required-Consistency": {"all_regions", "all_regions"}},
+	} {
+		if resp, body := f.post(t, dropInPath, header, revokeABC); resp.StatusCode != http.StatusNoContent {
+			t.Errorf("%q: status %d: %s", header, resp.StatusCode, body)
+		}
 	}
-	header["Slashid-Required-Consistency"] = []string{"all_regions", "local_region"}
-	resp, body := f.post(t, dropInPath, header, []byte(`{"token":"a.b.c"}`))
-	if got := strings.Join(dropInMessages(t, resp, body), "|"); got != "slashid-required-consistency: must be given once" {
-		t.Errorf("status %d: %s", resp.StatusCode, got)
+	resp, body := f.post(t, dropInPath, http.Header{"Slashid-Required-Consistency": {"all_regions", "local_region"}}, revokeABC)
+	expectProblem(t, resp, body, http.StatusBadRequest, "slashid-required-consistency: must be given once")
+}
+
+// otherHeaders are what proxies add, what browsers and gRPC clients send, credentials of
+// all kinds, the names of SlashID's with small differences, and what the gateway would
+// make metadata or a deadline of.
+var otherHeaders = []string{
+	"Accept", "Accept-Language", "Anything-Bin", "Baggage", "Cache-Control", "Client-Ip", "Cookie", "Forwarded", "From", "Grpc-Metadata-Anything-Bin",
+	"Grpc-Metadata-Authorization", "Grpc-Metadata-Slashid-Api-Key", "Grpc-Metadata-Slashid-Required-Consistency", "Grpc-Metadata-Slashid-Sdkversion",
+	"Grpc-Previous-Rpc-Attempts", "Grpc-Timeout", "Idempotency-Key", "If-Match", "If-None-Match", "Max-Forwards", "Origin", "Prefer", "Proxy-Authorization", "Range", "Referer",
+	"Sec-Fetch-Mode", "Slashid-Api-Keys", "Slashid-Apikey", "Slashid-Correlation-Id", "Slashid-Org-Id", "Slashid-Required",
+	"Slashid-Required-Consistency-Timeouts", "Slashid-Sdk-Version", "Slashid-Token", "Slashid_api_key", "Traceparent", "Tracestate",
+	"User-Agent", "Via", "X-Api-Key", "X-Auth-Token", "X-B3-Traceid", "X-Client-Cert", "X-Correlation-Id", "X-Csrf-Token", "X-Envoy-Retry-On",
+	"X-Forwarded-Client-Cert", "X-Forwarded-For", "X-Forwarded-Host", "X-Http-Method-Override", "X-Original-Url", "X-Real-Ip", "X-Request-Id",
+	"X-Rewrite-Url", "X-Slashid-Api-Key", "X-Ssl-Client-Cert",
+}
+
+// Nothing that callers send reaches SlashID except its contract's headers; and none of
+// their credentials does while quash has a key of its own.
+func TestHeadersThatReachUpstream(t *testing.T) {
+	t.Parallel()
+	for name, forward := range map[string]bool{"with an API key": false, "without one": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			received := make(chan http.Header, 1)
+			url := serveUpstream(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				received <- r.Header
+				w.WriteHeader(http.StatusNoContent)
+			}))
+			f := startFacade(t, newUpstream(t, url), func(svc *service.Config, _ *server.Config) {
+				if forward {
+					svc.APIKey = nil
+				}
+			})
+			const theirs = "of-the-caller"
+			header := http.Header{
+				"Slashid-Required-Consistency":         {"all_regions"},
+				"Slashid-Required-Consistency-Timeout": {"9"},
+				"Slashid-Sdkversion":                   {"1.4.1"},
+				"Slashid-Api-Key":                      {theirs},
+				"Slashid-Orgid":                        {theirs},
+				"Authorization":                        {theirs},
+			}
+			want := []string{
+				"Accept", "Accept-Encoding", "Content-Length", "Content-Type", "Slashid-Api-Key", "Slashid-Required-Consistency",
+				"Slashid-Required-Consistency-Timeout", "Slashid-Sdkversion", "User-Agent",
+			}
+			var credentials []string
+			if forward {
+				credentials = []string{"Authorization", "Slashid-Api-Key", "Slashid-Orgid"}
+				want = slices.Compact(slices.Sorted(slices.Values(slices.Concat(want, credentials))))
+			}
+			for _, name := range otherHeaders {
+				header.Set(name, theirs)
+			}
+			check := func(endpoint string) {
+				got := <-received
+				if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, want) {
+					t.Errorf("%s: upstream got %q, want %q", endpoint, names, want)
+				}
+				for name := range got {
+					if (got.Get(name) == theirs) != slices.Contains(credentials, name) {
+						t.Errorf("%s: upstream got %s: %q", endpoint, name, got.Get(name))
+					}
+				}
+			}
+			md := metadata.MD{}
+			for name, values := range header {
+				if name != "User-Agent" && !strings.HasPrefix(name, "Grpc-") { // gRPC's own
+					md.Set(strings.ToLower(name), values...)
+				}
+			}
+			if _, err := f.grpc.Revoke(metadata.NewOutgoingContext(t.Context(), md), &quashv1.RevokeRequest{Token: "a.b.c"}); err != nil {
+				t.Fatal(err)
+			}
+			check("gRPC")
+			header.Set("Content-Type", "application/json")
+			for _, path := range []string{nativePath, dropInPath} {
+				if resp, body := f.post(t, path, header, revokeABC); resp.StatusCode/100 != 2 {
+					t.Fatalf("%s: %d %s", path, resp.StatusCode, body)
+				}
+				check(path)
+			}
+		})
 	}
 }

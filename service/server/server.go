@@ -117,8 +117,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	arriving := newArrivals(cfg.Limits)
-	rest, err := newREST(ctx, cfg, arriving, observer)
+	pending := newPending(cfg.Limits)
+	rest, err := newREST(ctx, cfg, pending, observer)
 	if err != nil {
 		return nil, err
 	}
@@ -138,14 +138,14 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		s.Close()
 		return nil, errors.Join(failures...)
 	}
-	if err := s.observeListeners(cfg.Telemetry.Meters, arriving); err != nil {
+	if err := s.observeListeners(cfg.Telemetry.Meters, pending); err != nil {
 		s.Close()
 		return nil, err
 	}
 	streams, endStreams := context.WithCancel(context.Background())
 	s.endStreams = endStreams
-	s.grpc, s.health = newGRPC(streams, cfg, arriving, observer) //nolint:contextcheck // the server's life
-	s.rest = newHTTPServer(letGo(rest, &s.ready, cfg.Limits.ConnectionAge), cfg.Limits, cfg.Logger)
+	s.grpc, s.health = newGRPC(streams, cfg, pending, observer) //nolint:contextcheck // the server's life
+	s.rest = newHTTPServer(closeOnDrain(rest, &s.ready, cfg.Limits.ConnectionAge), cfg.Limits, cfg.Logger)
 	admin := newAdmin(&s.ready, cfg.Build, cfg.Telemetry.Metrics, s.serveConfigz, &logLevel{level: cfg.LogLevel, log: cfg.Logger})
 	s.admin = newHTTPServer(admin, cfg.Limits, cfg.Logger)
 	return s, nil
@@ -217,19 +217,19 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) shutDown(ctx context.Context) error {
-	s.ready.Store(false) // which letGo tells callers of REST
+	s.ready.Store(false) // closeOnDrain looks at it
 	s.health.Shutdown()
 	time.Sleep(s.cfg.DrainDelay)
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTimeout)
 	defer cancel()
 	s.endStreams()
-	// Both at once: each lets its callers go now, and not after the other's last
-	// call, which may take two minutes. A call that comes before they know is served
-	// rather than refused, for who is refused has to wait, and some do not try again.
-	var doors sync.WaitGroup
-	doors.Go(func() { stopHTTP(ctx, s.rest) })
-	doors.Go(func() { stopGRPC(ctx, s.grpc) })
-	doors.Wait()
+	// Both at once: the callers of each reconnect elsewhere now, and not after the other's
+	// last call, which may take two minutes. A call that comes before they know is served
+	// rather than refused: a caller that is refused has to wait, and some do not try again.
+	var stopping sync.WaitGroup
+	stopping.Go(func() { stopHTTP(ctx, s.rest) })
+	stopping.Go(func() { stopGRPC(ctx, s.grpc) })
+	stopping.Wait()
 	s.cfg.Service.Drain()
 	// Whatever was cut off by that is a revocation in progress, and counted here.
 	err := s.cfg.Service.Wait(ctx)

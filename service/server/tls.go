@@ -10,13 +10,12 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// TLS says what a listener proves itself with, and whom it lets in. Every
-// handshake asks anew: what is replaced holds for the next connection, and those
-// that are open stay.
+// TLS is a listener's certificate, and which clients it accepts. Every handshake asks for
+// both anew: what is replaced holds for the next connection, and open ones stay.
 type TLS struct {
 	Certificate func() *tls.Certificate
-	// ClientCAs are the authorities that vouch for clients, without whose word
-	// nobody gets past the handshake. Where it is nil, no certificate is asked for.
+	// ClientCAs are the authorities of clients: the handshake fails without a certificate
+	// of one of them. If it is nil, no certificate is asked for.
 	ClientCAs func() *x509.CertPool
 	// MinVersion is that of crypto/tls; 0 means TLS 1.3.
 	MinVersion uint16
@@ -44,8 +43,8 @@ func (t *TLS) config(protocols ...string) *tls.Config {
 				MinVersion:   t.minVersion(),
 				CipherSuites: suites,
 				NextProtos:   protocols,
-				// A resumed session would be let in on the word of an authority
-				// that may have been dropped since.
+				// A resumed session would be accepted although its authority may have
+				// been dropped since.
 				SessionTicketsDisabled: true,
 			}
 			if t.ClientCAs != nil {
@@ -64,8 +63,8 @@ func (t *TLS) minVersion() uint16 {
 	return t.MinVersion
 }
 
-// grpcCredentials are for the gRPC server, which speaks of failed handshakes to
-// nobody but its own log.
+// grpcCredentials are for the gRPC server, which logs failed handshakes nowhere but in
+// its own log.
 func (t *TLS) grpcCredentials(logger *slog.Logger) credentials.TransportCredentials {
 	return loggedCredentials{credentials.NewTLS(t.config("h2")), logger}
 }
@@ -79,7 +78,7 @@ type loggedCredentials struct {
 func (c loggedCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	secure, info, err := c.TransportCredentials.ServerHandshake(conn)
 	if err != nil {
-		c.logger.Info("TLS handshake failed", "peer", conn.RemoteAddr().String(), "cause", handshakeCause(err.Error()))
+		logHandshake(c.logger, conn.RemoteAddr().String(), err.Error())
 	}
 	return secure, info, err
 }

@@ -1,46 +1,380 @@
 package server_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"log/slog"
 	"net"
-	"slices"
+	"net/http"
+	"regexp"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/internal/pkitest"
+	"github.com/quashdev/quash/internal/quashtest"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
 )
 
-// replaceable is a server whose certificate, authority of callers and list can be
-// replaced while it serves.
-type replaceable struct {
-	*tlsServer
-	cert    atomic.Pointer[tls.Certificate]
-	callers atomic.Pointer[x509.CertPool]
-	allowed atomic.Pointer[server.AllowedCallers]
+const billing = "spiffe://example.org/billing"
+
+// The answers that depend on who calls.
+var (
+	served      = quashtest.Revoked
+	refused     = quashtest.Failure("PERMISSION_DENIED", "CALLER_NOT_ALLOWED", "NOT_APPLIED", 403, 403)
+	noHandshake = quashtest.Answers{quashtest.GRPC: "UNAVAILABLE  "} // and an error over REST
+)
+
+// lineLog is a log whose lines a test can wait for.
+type lineLog chan string
+
+func (l lineLog) Write(p []byte) (int, error) {
+	l <- string(p)
+	return len(p), nil
 }
 
-func startReplaceable(t *testing.T, upstream service.Upstream, authority *pkitest.CA, minVersion uint16) *replaceable {
+// await skips to a line that matches the pattern.
+func (l lineLog) await(t *testing.T, pattern string) {
 	t.Helper()
-	// Callers trust it for good: what is replaced below is the certificate alone.
-	own := pkitest.NewCA("authority of quash")
-	r := &replaceable{tlsServer: &tlsServer{roots: pkitest.Pool(own), log: newGrowingLog()}}
+	matches := regexp.MustCompile(pattern).MatchString
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		select {
+		case line := <-l:
+			if matches(line) {
+				return
+			}
+		case <-ctx.Done():
+			t.Errorf("nothing like %q is logged", pattern)
+			return
+		}
+	}
+}
+
+func allowedCallers(t *testing.T, list string) func() server.AllowedCallers {
+	t.Helper()
+	allowed, err := server.ParseAllowedCallers([]byte(list))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() server.AllowedCallers { return allowed }
+}
+
+func newServerCertificate(ca *pkitest.CA) *tls.Certificate {
+	return new(ca.Issue(&x509.Certificate{DNSNames: []string{"audit.example.org"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}))
+}
+
+func withURI(ca *pkitest.CA, uri string) *tls.Certificate {
+	return new(ca.Issue(&x509.Certificate{URIs: pkitest.URIs(uri)}))
+}
+
+// caller is a client with a connection for each transport.
+type caller struct {
+	// http1 and http2 have the same connection for gRPC. http2 is nil in plaintext.
+	http1, http2 *quashtest.Quash
+	// claims go along as headers, or as metadata.
+	claims map[string]string
+	dials  atomic.Int32
+}
+
+// newCaller shows cert in the handshake even if the server does not ask for it. Without
+// roots it speaks plaintext.
+func newCaller(t *testing.T, f *facade, roots *x509.CertPool, cert *tls.Certificate, change func(*tls.Config)) *caller {
+	t.Helper()
+	c := &caller{}
+	dial := func(ctx context.Context, _, addr string) (net.Conn, error) {
+		c.dials.Add(1)
+		return new(net.Dialer).DialContext(ctx, "tcp", addr)
+	}
+	cfg := &tls.Config{RootCAs: roots}
+	if cert != nil {
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
+	}
+	if change != nil {
+		change(cfg)
+	}
+	url, creds := f.URL, insecure.NewCredentials()
+	if roots != nil {
+		url, creds = strings.Replace(f.URL, "http:", "https:", 1), credentials.NewTLS(cfg)
+	}
+	conn, err := grpc.NewClient(f.Addr, grpc.WithTransportCredentials(creds),
+		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) { return dial(ctx, "tcp", addr) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	over := func(use func(*http.Protocols, bool)) *quashtest.Quash {
+		transport := &http.Transport{DialContext: dial, Protocols: new(http.Protocols), TLSClientConfig: cfg.Clone()}
+		use(transport.Protocols, true)
+		t.Cleanup(transport.CloseIdleConnections)
+		return &quashtest.Quash{URL: url, Conn: conn, HTTP: &http.Client{Transport: claiming{c, transport}}}
+	}
+	c.http1 = over((*http.Protocols).SetHTTP1)
+	if roots != nil {
+		c.http2 = over((*http.Protocols).SetHTTP2)
+	}
+	return c
+}
+
+// claiming adds the claims of a caller to its requests.
+type claiming struct {
+	*caller
+	*http.Transport
+}
+
+func (c claiming) RoundTrip(req *http.Request) (*http.Response, error) {
+	for name, value := range c.claims {
+		req.Header.Set(name, value)
+	}
+	return c.Transport.RoundTrip(req)
+}
+
+// expect makes a call at each endpoint, over each transport.
+func (c *caller) expect(t *testing.T, when string, want quashtest.Answers) {
+	t.Helper()
+	ctx := metadata.NewOutgoingContext(t.Context(), metadata.New(c.claims))
+	for transport, q := range map[string]*quashtest.Quash{"HTTP/1.1": c.http1, "HTTP/2": c.http2} {
+		for _, endpoint := range quashtest.Endpoints {
+			if q == nil {
+				continue
+			}
+			got, err := q.Ask(ctx, endpoint, &quashv1.RevokeRequest{Token: "a.b.c"})
+			if strings.Contains(got.Everything, "Client sent an HTTP request to an HTTPS server.") {
+				got.Text = ""
+			}
+			if got.Text != want[endpoint] || err != nil && want[endpoint] != "" {
+				t.Errorf("%s, %s, %s: %s, %v, want %s", when, endpoint, transport, got.Text, err, want[endpoint])
+			}
+		}
+	}
+}
+
+// expectOthers calls the other services of gRPC. A refusal to watch health must have the
+// code UNIMPLEMENTED: after another one gRPC's clients hold back all calls.
+func (c *caller) expectOthers(t *testing.T, want quashtest.Answers) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(t.Context(), metadata.New(c.claims)))
+	defer cancel()
+	health := healthv1.NewHealthClient(c.http1.Conn)
+	_, checkErr := health.Check(ctx, &healthv1.HealthCheckRequest{})
+	watch, watchErr := health.Watch(ctx, &healthv1.HealthCheckRequest{})
+	if watchErr == nil {
+		_, watchErr = watch.Recv()
+	}
+	reflection, reflectionErr := reflectionv1.NewServerReflectionClient(c.http1.Conn).ServerReflectionInfo(ctx)
+	if reflectionErr == nil {
+		// If the call has already failed, Recv has the reason.
+		_ = reflection.Send(&reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}})
+		_, reflectionErr = reflection.Recv()
+	}
+	wantWatch := strings.Replace(want[quashtest.GRPC], "PERMISSION_DENIED", "UNIMPLEMENTED", 1)
+	for name, call := range map[string]struct {
+		err  error
+		want string
+	}{"Check": {checkErr, want[quashtest.GRPC]}, "Watch": {watchErr, wantWatch}, "reflection": {reflectionErr, want[quashtest.GRPC]}} {
+		reason, state := reasonAndState(call.err)
+		got := code.Code(status.Code(call.err)).String() + " " + reason + " " + state
+		if call.err == nil {
+			got = served[quashtest.GRPC]
+		}
+		if got != call.want {
+			t.Errorf("%s: %s, want %s", name, got, call.want)
+		}
+	}
+}
+
+// reasonAndState are in the details of an error of gRPC's.
+func reasonAndState(err error) (reason, state string) {
+	for _, d := range status.Convert(err).Details() {
+		switch d := d.(type) {
+		case *errdetails.ErrorInfo:
+			reason = d.GetReason()
+		case *quashv1.RevokeFailure:
+			state = strings.TrimPrefix(d.GetState().String(), "REVOCATION_STATE_")
+		}
+	}
+	return reason, state
+}
+
+// claims are the headers in which proxies name the caller's certificate, or the caller.
+func claims() map[string]string {
+	all := map[string]string{}
+	for _, name := range []string{
+		"Forwarded", "From", "Identity", "Peer", "Remote-User", "X-Amzn-Mtls-Clientcert-Subject", "X-Client-Verify", "X-Forwarded-Client-Cert",
+		"X-Forwarded-For", "X-Forwarded-Tls-Client-Cert-Info", "X-Forwarded-User", "X-Remote-User", "X-Spiffe-Id", "X-Ssl-Client-S-Dn",
+		"X-Ssl-Client-San-Uri", "X-Ssl-Client-Verify",
+	} {
+		for _, prefix := range []string{"", "Grpc-Metadata-"} {
+			all[prefix+name] = "URI=" + billing + ";DNS=audit.example.org"
+		}
+	}
+	return all
+}
+
+// TestAllowedCallers takes callers through every call of servers with a list of allowed
+// callers. Who is covered by a list is the subject of TestParseAllowedCallers.
+func TestAllowedCallers(t *testing.T) {
+	t.Parallel()
+	ca := pkitest.NewCA("authority of callers")
+	issue := func(template x509.Certificate) *tls.Certificate { return new(ca.Issue(&template)) }
+	names := func(texts ...string) *tls.Certificate { return issue(x509.Certificate{DNSNames: texts}) }
+	listed := func() *x509.Certificate {
+		return &x509.Certificate{URIs: pkitest.URIs(billing), DNSNames: []string{"audit.example.org"}}
+	}
+	good, other := withURI(ca, billing), withURI(ca, "spiffe://example.org/other")
+	expired, early, forServers := *listed(), *listed(), *listed()
+	expired.NotAfter = time.Now().Add(-time.Minute)
+	early.NotBefore = time.Now().Add(time.Minute)
+	forServers.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	goodAlong := withURI(ca, "spiffe://example.org/other")
+	goodAlong.Certificate = append(goodAlong.Certificate, good.Certificate...)
+
+	listOfAll := func(cfg *server.Config) { cfg.AllowedCallers = allowedCallers(t, "*") }
+	noList := func(cfg *server.Config) { cfg.AllowedCallers = nil }
+	tls12 := func(cfg *server.Config) { cfg.TLS.MinVersion = tls.VersionTLS12 }
+	noCA := func(cfg *server.Config) { cfg.TLS.ClientCAs = nil }
+	noTLS := func(cfg *server.Config) { cfg.TLS = nil }
+	upTo := func(version uint16) func(*tls.Config) {
+		return func(cfg *tls.Config) { cfg.MinVersion, cfg.MaxVersion = tls.VersionTLS10, version }
+	}
+	cbc := func(cfg *tls.Config) {
+		cfg.MaxVersion = tls.VersionTLS12
+		cfg.CipherSuites = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}
+	}
+	const (
+		plaintext = iota + 1
+		claimingToBe
+		plaintextClaiming
+	)
+	for _, tt := range []struct {
+		who       string
+		cert      *tls.Certificate
+		change    func(*tls.Config) // of the client's handshake
+		configure func(*server.Config)
+		how       int
+		want      quashtest.Answers
+		why       string // what the server logs of a handshake that fails
+	}{
+		{who: "a SPIFFE ID on the list", cert: good, want: served},
+		{who: "a DNS name on the list", cert: names("AUDIT.example.org"), want: served},
+		{who: "several names, the last one listed", cert: names("a.example.org", "audit.example.org"), want: served},
+		{who: "listed, by an intermediate authority", cert: new(ca.NewIntermediate("in between").Issue(listed())), want: served},
+		{who: "not listed", cert: other, want: refused},
+		{who: "a DNS name that is a listed SPIFFE ID", cert: names(billing), want: refused},
+		{who: "a URI that is a listed DNS name", cert: withURI(ca, "audit.example.org"), want: refused},
+		{
+			who: "a common name alone", want: refused,
+			cert: issue(x509.Certificate{Subject: pkix.Name{CommonName: "audit.example.org", Organization: []string{billing}}}),
+		},
+		{
+			who: "e-mail and IP addresses alone", want: refused,
+			cert: issue(x509.Certificate{EmailAddresses: []string{"audit.example.org"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}),
+		},
+		{who: "not listed, with a listed certificate in the chain", cert: goodAlong, want: refused},
+		{who: "not listed, asking for a listed name", cert: other, change: func(cfg *tls.Config) { cfg.ServerName = "audit.example.org" }, want: refused},
+		{who: "not listed, claiming to be", cert: other, how: claimingToBe, want: refused},
+
+		{who: "listed, by a namesake of the authority", cert: new(pkitest.NewCA("authority of callers").Issue(listed())), want: noHandshake, why: "unknown authority"},
+		{who: "listed, signed by itself", cert: new(pkitest.SelfSigned(listed())), want: noHandshake, why: "unknown authority"},
+		{who: "listed, expired", cert: issue(expired), want: noHandshake, why: "expired or is not yet valid"},
+		{who: "listed, not yet valid", cert: issue(early), want: noHandshake, why: "expired or is not yet valid"},
+		{who: "listed, for servers only", cert: issue(forServers), want: noHandshake, why: "incompatible key usage"},
+		{who: "no certificate, claiming to be listed", how: claimingToBe, want: noHandshake, why: "client didn't provide a certificate"},
+		{who: "plaintext", how: plaintext, want: noHandshake, why: "does not look like a TLS handshake|client sent an HTTP request"},
+		{who: "listed, TLS 1.2", cert: good, change: upTo(tls.VersionTLS12), want: noHandshake, why: "only unsupported versions"},
+
+		{who: "listed, TLS 1.2 allowed", configure: tls12, cert: good, change: upTo(tls.VersionTLS12), want: served},
+		{who: "not listed, TLS 1.2 allowed", configure: tls12, cert: other, change: upTo(tls.VersionTLS12), want: refused},
+		{who: "listed, TLS 1.1", configure: tls12, cert: good, change: upTo(tls.VersionTLS11), want: noHandshake, why: "only unsupported versions"},
+		{who: "listed, TLS 1.2 with CBC", configure: tls12, cert: good, change: cbc, want: noHandshake, why: "no cipher suite supported"},
+
+		{who: "any URI, list of *", configure: listOfAll, cert: other, want: served},
+		{who: "a wildcard DNS name, list of *", configure: listOfAll, cert: names("*.example.org"), want: refused},
+		{who: "a common name alone, list of *", configure: listOfAll, cert: issue(x509.Certificate{Subject: pkix.Name{CommonName: "a"}}), want: refused},
+		{who: "any certificate, no list", configure: noList, cert: issue(x509.Certificate{}), want: served},
+		{who: "no certificate, no list", configure: noList, want: noHandshake, why: "client didn't provide a certificate"},
+
+		// No flags lead to these configurations. They must fail on the safe side.
+		{who: "listed, no client CA", configure: noCA, cert: good, want: refused},
+		{who: "claiming to be listed, no client CA", configure: noCA, how: claimingToBe, want: refused},
+		{who: "claiming to be listed, no TLS", configure: noTLS, how: plaintextClaiming, want: refused},
+	} {
+		t.Run(tt.who, func(t *testing.T) {
+			t.Parallel()
+			log := make(lineLog, 1000)
+			serverCert := newServerCertificate(ca)
+			var upstream service.Upstream = revokesAll
+			if tt.want[quashtest.GRPC] != served[quashtest.GRPC] {
+				upstream = neverCalled(t)
+			}
+			f := startFacade(t, upstream, func(_ *service.Config, cfg *server.Config) {
+				cfg.TLS = &server.TLS{
+					Certificate: func() *tls.Certificate { return serverCert },
+					ClientCAs:   func() *x509.CertPool { return pkitest.Pool(ca) },
+				}
+				cfg.AllowedCallers = allowedCallers(t, billing+"\naudit.example.org")
+				cfg.Reflection = true
+				cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
+				if tt.configure != nil {
+					tt.configure(cfg)
+				}
+			})
+			roots := pkitest.Pool(ca)
+			if tt.how == plaintext || tt.how == plaintextClaiming {
+				roots = nil
+			}
+			c := newCaller(t, f, roots, tt.cert, tt.change)
+			if tt.how == claimingToBe || tt.how == plaintextClaiming {
+				c.claims = claims()
+			}
+			c.expect(t, "", tt.want)
+			c.expectOthers(t, tt.want)
+			if tt.why != "" {
+				log.await(t, "TLS handshake failed.*("+tt.why+")")
+			}
+		})
+	}
+}
+
+// replaceable is a quash whose certificate, client authority and list can be replaced
+// while it serves.
+type replaceable struct {
+	*facade
+
+	cert    atomic.Pointer[tls.Certificate]
+	clients atomic.Pointer[x509.CertPool]
+	allowed atomic.Pointer[server.AllowedCallers]
+	log     lineLog
+}
+
+func startReplaceable(t *testing.T, upstream service.Upstream, own, clients *pkitest.CA, minVersion uint16) *replaceable {
+	t.Helper()
+	r := &replaceable{log: make(lineLog, 1000)}
 	r.cert.Store(newServerCertificate(own))
-	r.callers.Store(pkitest.Pool(authority))
+	r.clients.Store(pkitest.Pool(clients))
 	r.allow(t, "*")
 	r.facade = startFacade(t, upstream, func(_ *service.Config, cfg *server.Config) {
-		cfg.TLS = &server.TLS{Certificate: r.cert.Load, ClientCAs: r.callers.Load, MinVersion: minVersion}
+		cfg.TLS = &server.TLS{Certificate: r.cert.Load, ClientCAs: r.clients.Load, MinVersion: minVersion}
 		cfg.AllowedCallers = func() server.AllowedCallers { return *r.allowed.Load() }
 		cfg.Logger = slog.New(slog.NewTextHandler(r.log, nil))
 	})
 	return r
-}
-
-func newServerCertificate(ca *pkitest.CA) *tls.Certificate {
-	return new(ca.Issue(&x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}))
 }
 
 func (r *replaceable) allow(t *testing.T, list string) {
@@ -48,141 +382,86 @@ func (r *replaceable) allow(t *testing.T, list string) {
 	r.allowed.Store(new(allowedCallers(t, list)()))
 }
 
-// open returns a visit for each protocol. They stay on their connections while
-// those last.
-func (r *replaceable) open(t *testing.T, cert tls.Certificate, change func(*tls.Config)) []*visit {
-	t.Helper()
-	return r.visits(t, identity{cert: &cert, change: change})
-}
-
-// check makes a call for each of the visits. Where cert is not nil, it is what the
-// server must have shown.
-func check(t *testing.T, when string, visits []*visit, want verdict, cert *tls.Certificate) {
-	t.Helper()
-	for _, v := range visits {
-		d := doors[slices.IndexFunc(doors, func(d door) bool { return d.by == v.by && d.revokes })]
-		if answer, got := d.call(t, v); got != want {
-			t.Errorf("%s, %s: %s", when, d.name, answer)
-		}
-		if cert != nil && (len(v.state.PeerCertificates) == 0 || !v.state.PeerCertificates[0].Equal(cert.Leaf)) {
-			t.Errorf("%s, %s: the server has shown another certificate", when, d.name)
-		}
-		if v.state.DidResume {
-			t.Errorf("%s, %s: a resumed session", when, d.name)
-		}
-	}
-}
-
-// checkOpen checks that the visits are still on their first connections.
-func checkOpen(t *testing.T, visits []*visit) {
-	t.Helper()
-	for _, v := range visits {
-		if n := v.dials(); n != 1 {
-			t.Errorf("%d connections to %s, want the one", n, v.addr)
-		}
-	}
-}
-
-// A new certificate is for new connections. Those that are open go on, with the
-// calls that are in progress on them, and with new ones.
+// A new certificate is for new connections. Open ones stay, with the calls in progress
+// on them and with new calls.
 func TestCertificateIsReplaced(t *testing.T) {
 	t.Parallel()
+	ca, other := pkitest.NewCA("authority"), pkitest.NewCA("another authority")
 	upstream := newHeldUpstream()
-	ca := pkitest.NewCA("authority of callers")
-	r := startReplaceable(t, upstream, ca, 0)
-	cert := ca.Issue(&x509.Certificate{URIs: pkitest.URIs("spiffe://example.org/billing")})
-	before := r.cert.Load()
-	open := r.open(t, cert, nil)
-	done := make(chan struct{}, len(open))
-	for _, v := range open {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			check(t, "in progress", []*visit{v}, mayCall, before)
-		}()
+	r := startReplaceable(t, upstream, ca, ca, 0)
+	cert := withURI(ca, billing)
+	open := newCaller(t, r.facade, pkitest.Pool(ca), cert, nil)
+	inProgress := make(chan quashtest.Answer, 3)
+	ask := func(q *quashtest.Quash, endpoint string) {
+		answer, _ := q.Ask(t.Context(), endpoint, &quashv1.RevokeRequest{Token: "a.b.c"})
+		inProgress <- answer
 	}
-	for range open {
+	go ask(open.http1, quashtest.DropIn)
+	go ask(open.http2, quashtest.DropIn)
+	go ask(open.http1, quashtest.GRPC)
+	for range 3 {
 		<-upstream.asked
 	}
-
-	other := pkitest.NewCA("another authority of quash")
 	r.cert.Store(newServerCertificate(other))
-	r.roots = pkitest.Pool(other)
-	for _, addr := range []net.Addr{r.addrs.GRPC, r.addrs.HTTP} {
-		dialer := &tls.Dialer{Config: &tls.Config{RootCAs: r.roots, Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}}}
-		conn, err := dialer.DialContext(t.Context(), "tcp", addr.String())
-		if err != nil {
-			t.Errorf("a new connection does not get the new certificate: %v", err)
-			continue
-		}
-		_ = conn.Close()
-	}
 	close(upstream.free)
-	for range open {
-		<-done
+	for range 3 {
+		if got := <-inProgress; got.Text != served[quashtest.DropIn] && got.Text != served[quashtest.GRPC] {
+			t.Errorf("a call in progress: %s", got.Text)
+		}
 	}
-	check(t, "on an open connection", open, mayCall, before)
-	check(t, "on a new connection", r.open(t, cert, nil), mayCall, r.cert.Load())
-	checkOpen(t, open)
+	open.expect(t, "on the open connections", served)
+	if got := open.dials.Load(); got != 3 {
+		t.Errorf("%d connections, want 3", got)
+	}
+	newCaller(t, r.facade, pkitest.Pool(other), cert, nil).expect(t, "on new connections", served)
 }
 
-// Who has a certificate of an authority that was dropped gets no new connection,
-// not by resuming an old session either. Open connections stay.
-func TestAuthorityOfCallersIsReplaced(t *testing.T) {
+// A client whose authority was dropped gets no new connection, not by resuming an old
+// session either. Open connections stay.
+func TestClientAuthorityIsReplaced(t *testing.T) {
 	t.Parallel()
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		t.Run(tls.VersionName(version), func(t *testing.T) {
 			t.Parallel()
-			template := &x509.Certificate{URIs: pkitest.URIs("spiffe://example.org/billing")}
-			dropped, added := pkitest.NewCA("authority of callers"), pkitest.NewCA("authority of callers")
-			r := startReplaceable(t, revokesAll, dropped, version)
-			resuming := func(cfg *tls.Config) { cfg.MaxVersion, cfg.ClientSessionCache = version, &sessionCache{t} }
-			old := dropped.Issue(template)
-			open := r.open(t, old, resuming)
-			check(t, "at first", open, mayCall, nil)
-
-			r.callers.Store(pkitest.Pool(added))
-			check(t, "on an open connection", open, mayCall, nil)
-			checkOpen(t, open)
-			anew := r.open(t, old, resuming)
-			check(t, "by the authority that was dropped", anew, noHandshake, nil)
-			for _, v := range anew {
-				r.awaitFailure(t, v, "unknown authority")
-			}
-			check(t, "by the one that was added", r.open(t, added.Issue(template), resuming), mayCall, nil)
+			own, dropped, added := pkitest.NewCA("authority"), pkitest.NewCA("authority"), pkitest.NewCA("authority")
+			r := startReplaceable(t, revokesAll, own, dropped, version)
+			resuming := func(cfg *tls.Config) { cfg.MaxVersion, cfg.ClientSessionCache = version, noSessions{t} }
+			open := newCaller(t, r.facade, pkitest.Pool(own), withURI(dropped, billing), resuming)
+			open.expect(t, "at first", served)
+			r.clients.Store(pkitest.Pool(added))
+			open.expect(t, "on the open connections", served)
+			newCaller(t, r.facade, pkitest.Pool(own), withURI(dropped, billing), resuming).expect(t, "by the authority that was dropped", noHandshake)
+			newCaller(t, r.facade, pkitest.Pool(own), withURI(added, billing), nil).expect(t, "by the one that was added", served)
 		})
 	}
 }
 
-// sessionCache has nothing to resume, and must get nothing to.
-type sessionCache struct{ t *testing.T }
+// noSessions is the cache of a client that must get no session to resume.
+type noSessions struct{ t *testing.T }
 
-func (sessionCache) Get(string) (*tls.ClientSessionState, bool) { return nil, false }
+func (noSessions) Get(string) (*tls.ClientSessionState, bool) { return nil, false }
 
-func (c sessionCache) Put(_ string, session *tls.ClientSessionState) {
+func (c noSessions) Put(_ string, session *tls.ClientSessionState) {
 	if session != nil {
 		c.t.Error("the server has given out a session to resume")
 	}
 }
 
-// Who is taken off the list is refused from the next call on, also on a connection
-// that was open before; who is put on it is let in just so.
+// A caller that is taken off the list is refused from the next call on, also on an open
+// connection; one that is put on it is served.
 func TestListIsReplaced(t *testing.T) {
 	t.Parallel()
-	ca := pkitest.NewCA("authority of callers")
-	r := startReplaceable(t, revokesAll, ca, 0)
-	open := r.open(t, ca.Issue(&x509.Certificate{URIs: pkitest.URIs("spiffe://example.org/billing")}), nil)
+	ca := pkitest.NewCA("authority")
+	r := startReplaceable(t, revokesAll, ca, ca, 0)
+	open := newCaller(t, r.facade, pkitest.Pool(ca), withURI(ca, billing), nil)
 	for _, step := range []struct {
 		list string
-		want verdict
-	}{
-		{"spiffe://example.org/billing", mayCall},
-		{"spiffe://example.org/other", mayNot},
-		{"spiffe://example.org/*", mayCall},
-		{"billing", mayNot},
-		{"billing\nspiffe://example.org/billing", mayCall},
-	} {
+		want quashtest.Answers
+	}{{billing, served}, {"spiffe://example.org/other", refused}, {"spiffe://example.org/*", served}} {
 		r.allow(t, step.list)
-		check(t, step.list, open, step.want, nil)
+		open.expect(t, step.list, step.want)
 	}
-	checkOpen(t, open)
+	if got := open.dials.Load(); got != 3 {
+		t.Errorf("%d connections, want 3", got)
+	}
 }

@@ -12,6 +12,7 @@
 //	browser_test.go       /docs and CORS in Chromium
 //	telemetry_test.go     traces and metrics over OTLP
 //	tools_test.go         OpenAPI tools and the examples, with Node
+//	faults/               the connection to SlashID broken in every way, before a quash in the test process
 //
 // Tests that need a program which is not installed are skipped, and say so.
 package e2e

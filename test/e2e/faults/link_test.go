@@ -1,4 +1,4 @@
-package server_test
+package faults_test
 
 import (
 	"context"
@@ -22,38 +22,39 @@ import (
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
 
+	"github.com/quashdev/quash/internal/quashtest"
 	"github.com/quashdev/quash/sandbox"
 	"github.com/quashdev/quash/service"
 	"github.com/quashdev/quash/service/server"
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// faultyLink is a façade, a sandbox, and what goes wrong between them:
+// link is a quash, a sandbox, and what goes wrong between them:
 //
-//	façade → watched client → toxiproxy → origin → sandbox
+//	quash → counted client → toxiproxy → origin → sandbox
 //
-// Toxiproxy has goroutines that never end where a toxic gives up a connection (as
+// Toxiproxy has goroutines that never end if a toxic gives up a connection (as
 // reset_peer and limit_data do) and its peer goes on to write to it. So these are
 // put only where nothing more is to come: on answers that are one write of the
 // server's, on the last part of a request, and on the start of a TLS handshake.
-type faultyLink struct {
+type link struct {
 	t       *testing.T
 	sandbox *sandbox.Sandbox
 	origin  *origin
 	proxy   *toxiproxy.Proxy
 	client  *slashid.Client
-	facade  *facade
+	quash   *quashtest.Quash
 
-	// attempts counts those of the façade; after mendAfter of them, unless it is
-	// 0, the fault is mended.
-	attempts  atomic.Int32
-	mendAfter int32
-	mending   sync.Once
-	mended    atomic.Bool
+	// attempts counts those of the call. After fixAfter of them, unless it is 0, the
+	// fault is fixed.
+	attempts atomic.Int32
+	fixAfter int32
+	fixing   sync.Once
+	fixed    atomic.Bool
 }
 
-// startFaultyLink starts all of it, yet without a fault.
-func startFaultyLink(t *testing.T, c *faultCase) *faultyLink {
+// startLink starts all of it, and begins the fault of the case.
+func startLink(t *testing.T, c *faultCase) *link {
 	t.Helper()
 	zerolog.SetGlobalLevel(zerolog.Disabled) // toxics have no other way to be quiet
 	s, err := sandbox.New(sandbox.Config{})
@@ -61,7 +62,7 @@ func startFaultyLink(t *testing.T, c *faultCase) *faultyLink {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	l := &faultyLink{t: t, sandbox: s, mendAfter: c.mendAfter}
+	l := &link{t: t, sandbox: s, fixAfter: c.fixAfter}
 	l.origin = startOrigin(t, l, c.http2)
 	l.proxy = toxiproxy.NewProxy(
 		toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()),
@@ -76,31 +77,34 @@ func startFaultyLink(t *testing.T, c *faultCase) *faultyLink {
 	}
 	l.client = slashid.New(slashid.Config{BaseURL: base, RootCAs: func() *x509.CertPool { return l.origin.authority }})
 	t.Cleanup(l.client.Close)
-	l.facade = startFacade(t, l, func(svc *service.Config, _ *server.Config) {
-		svc.APIKey = func() slashid.Secret { return slashid.NewSecret(sandbox.DefaultAPIKey) }
-		svc.AnswerGrace = doorPatience // so that only the fault decides
+	l.quash = quashtest.Serve(t, l, func(svc *service.Config, _ *server.Config) {
+		svc.AnswerGrace = patience // so that only the fault decides
 		if c.impatient {
 			svc.AnswerGrace = 500 * time.Millisecond
 		}
 	})
 	l.origin.handle = c.handle
+	if c.begin != nil {
+		c.begin(l)
+	}
+	l.attempts.Store(0)
 	return l
 }
 
-// Revoke implements service.Upstream: it counts the attempts, and mends the fault
+// Revoke implements service.Upstream: it counts the attempts, and fixes the fault
 // between two of them.
-func (l *faultyLink) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
+func (l *link) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
 	n := l.attempts.Add(1)
 	result := l.client.Revoke(ctx, req)
-	if n == l.mendAfter {
-		l.mend()
+	if n == l.fixAfter {
+		l.fix()
 	}
 	return result
 }
 
 // toxic has the proxy do something bad to what flows in a direction: downstream is
 // the answers', upstream the requests'.
-func (l *faultyLink) toxic(direction, kind, attributes string) {
+func (l *link) toxic(direction, kind, attributes string) {
 	l.t.Helper()
 	_, err := l.proxy.Toxics.AddToxicJson(strings.NewReader(
 		fmt.Sprintf(`{"type":%q,"stream":%q,"attributes":{%s}}`, kind, direction, attributes)))
@@ -109,10 +113,10 @@ func (l *faultyLink) toxic(direction, kind, attributes string) {
 	}
 }
 
-// mend ends the fault, whatever it is.
-func (l *faultyLink) mend() {
-	l.mending.Do(func() {
-		l.mended.Store(true)
+// fix ends the fault, whatever it is.
+func (l *link) fix() {
+	l.fixing.Do(func() {
+		l.fixed.Store(true)
 		l.sandbox.ClearFaults()
 		l.proxy.Toxics.ResetToxics(context.Background())
 		if l.origin.isDown() {
@@ -124,7 +128,14 @@ func (l *faultyLink) mend() {
 	})
 }
 
-func (l *faultyLink) mint() string {
+func (l *link) script(f sandbox.Fault) {
+	l.t.Helper()
+	if err := l.sandbox.Script(f); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *link) mint() string {
 	l.t.Helper()
 	token, err := l.sandbox.Mint(sandbox.MintOptions{})
 	if err != nil {
@@ -139,7 +150,7 @@ type originHandler func(o *origin, w http.ResponseWriter, r *http.Request)
 // origin is the servers that serve the sandbox, one after another, all at one
 // address: the sandbox is what outlives a restart.
 type origin struct {
-	link      *faultyLink
+	link      *link
 	addr      string
 	tls       *tls.Config // nil: plaintext, HTTP/1
 	authority *x509.CertPool
@@ -152,7 +163,7 @@ type origin struct {
 	peers    map[string]bool // that have called
 }
 
-func startOrigin(t *testing.T, l *faultyLink, http2 bool) *origin {
+func startOrigin(t *testing.T, l *link, http2 bool) *origin {
 	t.Helper()
 	o := &origin{link: l, addr: reserveAddr(t), peers: map[string]bool{}}
 	if http2 {
@@ -174,7 +185,7 @@ func startOrigin(t *testing.T, l *faultyLink, http2 bool) *origin {
 type connKey struct{}
 
 // restart puts a new server in the place of the one that is there. The new one
-// listens before the old one's connections break, so that whoever comes back at
+// listens before the old one's connections break, so that a client that comes back at
 // once is served.
 func (o *origin) restart() {
 	o.mu.Lock()
@@ -191,7 +202,7 @@ func (o *origin) restart() {
 	fresh := &http.Server{
 		Handler:           o,
 		ErrorLog:          log.New(io.Discard, "", 0), // failed handshakes
-		ReadHeaderTimeout: doorPatience,
+		ReadHeaderTimeout: patience,
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
 			return context.WithValue(ctx, connKey{}, conn)
 		},
@@ -209,7 +220,7 @@ func (o *origin) restart() {
 	}
 }
 
-// stop leaves nobody listening.
+// stop leaves the address without a listener.
 func (o *origin) stop() {
 	if server := o.takeDown(); server != nil {
 		_ = server.Close()
@@ -223,7 +234,7 @@ func (o *origin) shutDown() {
 	begun := make(chan struct{})
 	server.RegisterOnShutdown(func() { close(begun) })
 	o.running.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), doorPatience)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
 			o.link.t.Errorf("the client holds on to a connection that has been shut down: %v", err)
@@ -254,7 +265,7 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.mu.Lock()
 	o.peers[r.RemoteAddr] = true
 	o.mu.Unlock()
-	if o.handle == nil || o.link.mended.Load() {
+	if o.handle == nil || o.link.fixed.Load() {
 		o.link.sandbox.ServeHTTP(w, r)
 		return
 	}
@@ -285,7 +296,7 @@ func (l startedListener) Accept() (net.Conn, error) {
 	return &startedConn{conn, started, sync.OnceFunc(func() { close(started) })}, nil
 }
 
-// startedConn tells when the server has begun to write to it. Its first frame must be
+// startedConn signals when the server has begun to write to it. Its first frame must be
 // the first on the connection, and may come later than a call.
 type startedConn struct {
 	net.Conn
@@ -300,8 +311,8 @@ func (c *startedConn) Write(p []byte) (int, error) {
 }
 
 // goAway sends the frame that says that no stream above last was processed, nor
-// will be (RFC 9113 section 6.8). No server of Go's can be made to say it of a
-// stream that it has read.
+// will be (RFC 9113 section 6.8). Go's server cannot be made to say it of a stream that
+// it has read.
 func goAway(r *http.Request, last uint32) {
 	const kindGoAway, noError = 0x7, 0x0
 	frame := []byte{0, 0, 8, kindGoAway, 0, 0, 0, 0, 0}
@@ -313,7 +324,7 @@ func goAway(r *http.Request, last uint32) {
 }
 
 // reserveAddr is an address that nothing else is given until the test ends,
-// whether or not somebody listens there. It is bound, but not listened to: with
+// whether or not a server listens there. It is bound, but not listened to: with
 // SO_REUSEADDR, which net sets as well, a listener can still have it.
 func reserveAddr(t *testing.T) string {
 	t.Helper()

@@ -1,0 +1,170 @@
+package server
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+)
+
+// openCall sends the header of a call, and no message.
+func openCall(t *testing.T, conn *grpc.ClientConn) grpc.ClientStream {
+	t.Helper()
+	stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, quashv1.TokenService_Revoke_FullMethodName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream
+}
+
+// complete sends the message of a call, and waits for the answer.
+func complete(stream grpc.ClientStream) error {
+	// Where the call is over, RecvMsg says why.
+	_ = stream.SendMsg(&quashv1.RevokeRequest{Token: "a", Timeout: durationpb.New(2 * time.Minute)})
+	_ = stream.CloseSend()
+	return stream.RecvMsg(new(quashv1.RevokeResponse))
+}
+
+// openBody begins a request whose body the caller writes. answer waits for the answer.
+func openBody(t *testing.T, m *inMemory, path string) (body *io.PipeWriter, answer func() (code int, text string)) {
+	t.Helper()
+	read, write := io.Pipe()
+	t.Cleanup(func() { _ = write.Close() })
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, m.url(path), read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", jsonType)
+	client := m.dialREST(t)
+	var code int
+	var text []byte
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer resp.Body.Close()
+		code = resp.StatusCode
+		text, _ = io.ReadAll(resp.Body)
+	}()
+	_, _ = io.WriteString(write, `{"token":`)
+	synctest.Wait()
+	return write, func() (int, string) {
+		<-done
+		return code, string(text)
+	}
+}
+
+func TestMessageThatDoesNotCome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := serveInMemory(t, 0, slowly, Limits{Pending: 1, TransferTimeout: 10 * time.Second}, false)
+		conn := m.dialGRPC(t)
+		begun := time.Now()
+		err := openCall(t, conn).RecvMsg(new(quashv1.RevokeResponse))
+		if took := time.Since(begun); status.Code(err) != codes.Canceled || took != 10*time.Second {
+			t.Errorf("after %s: %v; want Canceled after 10 s", took, err)
+		}
+		// The limit is for the message to come, and not for the answer.
+		late := openCall(t, conn)
+		time.Sleep(9 * time.Second)
+		if err := complete(late); err != nil {
+			t.Errorf("a call that was in time: %v", err)
+		}
+		_, answer := openBody(t, m, nativePath)
+		if code, text := answer(); code != http.StatusBadRequest || !strings.Contains(text, "within 10s") {
+			t.Errorf("a body that does not come: %d %s", code, text)
+		}
+	})
+}
+
+// A stream is read with its first message, and may last.
+func TestStreamIsNotPending(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		conn := serveInMemory(t, 0, revokesAll, Limits{Pending: 1, TransferTimeout: time.Minute}, false).dialGRPC(t)
+		stream, err := healthv1.NewHealthClient(conn).Watch(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Recv(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Minute)
+		if err := complete(openCall(t, conn)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Beyond the limit a stream is refused with the code after which clients do without it.
+func TestTooManyStreams(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := serveInMemory(t, 0, revokesAll, Limits{StreamsPerConnection: 2 * streamsAtOnce}, false)
+		health := healthv1.NewHealthClient(m.dialGRPC(t))
+		for n := range streamsAtOnce + 1 {
+			stream, err := health.Watch(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := stream.Recv(); status.Code(err) == codes.OK != (n < streamsAtOnce) || err != nil && status.Code(err) != codes.Unimplemented {
+				t.Fatalf("stream %d: %v", n, err)
+			}
+		}
+	})
+}
+
+// Beyond the limit new requests are refused, over gRPC and REST together, and the caller
+// learns that nothing was done. Pending requests are served.
+func TestTooManyPending(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{nativePath, dropInPath} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := serveInMemory(t, 0, revokesAll, Limits{Pending: 2, TransferTimeout: time.Hour}, true)
+				conn := m.dialGRPC(t)
+				first := openCall(t, conn)
+				synctest.Wait()
+				second, secondAnswer := openBody(t, m, path)
+
+				err := complete(openCall(t, conn))
+				info, failure := errorInfo(status.Convert(err)), detail[*quashv1.RevokeFailure](status.Convert(err))
+				if status.Code(err) != codes.ResourceExhausted || info.GetReason() != "OVERLOADED" ||
+					failure.GetState() != quashv1.RevocationState_REVOCATION_STATE_NOT_APPLIED {
+					t.Errorf("a third call: %v %v", err, failure)
+				}
+				_, thirdAnswer := openBody(t, m, path)
+				if code, text := thirdAnswer(); code != http.StatusTooManyRequests || path == nativePath && !strings.Contains(text, "OVERLOADED") {
+					t.Errorf("a third request: %d %s", code, text)
+				}
+
+				if err := complete(first); err != nil {
+					t.Errorf("the first: %v", err)
+				}
+				_, _ = io.WriteString(second, `"a"}`)
+				_ = second.Close()
+				if code, text := secondAnswer(); code/100 != 2 {
+					t.Errorf("the second: %d %s", code, text)
+				}
+				if err := complete(openCall(t, conn)); err != nil {
+					t.Errorf("a call after them: %v", err)
+				}
+			})
+		})
+	}
+}
