@@ -119,7 +119,7 @@ func launch(t *testing.T, environment []string, args ...string) *instance {
 	q := &instance{dir: t.TempDir()}
 	cmd := exec.Command(program, args...)
 	cmd.Dir = q.dir
-	cmd.Env = append([]string{"GORACE=atexit_sleep_ms=0", "TMPDIR=" + q.dir, "HOME=" + q.dir}, environment...)
+	cmd.Env = slices.Concat([]string{"GORACE=atexit_sleep_ms=0", "TMPDIR=" + q.dir, "HOME=" + q.dir}, imageEnvironment(t), environment)
 	var err error
 	if q.Process, err = proctest.Start(cmd); err != nil {
 		t.Fatal(err)
@@ -129,6 +129,19 @@ func launch(t *testing.T, environment []string, args ...string) *instance {
 		checkLog(t, q.Process)
 	})
 	return q
+}
+
+// imageEnvironment is what the container image sets.
+func imageEnvironment(t *testing.T) (environment []string) {
+	t.Helper()
+	dockerfile, err := os.ReadFile("../../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, env := range regexp.MustCompile(`(?m)^ENV (\S+=\S+)$`).FindAllStringSubmatch(string(dockerfile), -1) {
+		environment = append(environment, env[1])
+	}
+	return environment
 }
 
 // anyToken matches any JWT.
