@@ -29,7 +29,7 @@ func TestServes(t *testing.T) {
 	eachSet(t, func(t *testing.T, v values) {
 		all := install(t, v)
 		container := all.container(t)
-		quash, addrs, err := proctest.Serve(binary, environment(container), onLoopback(container.Args, mount(t, all))...)
+		quash, addrs, err := proctest.Serve(binary, environment(container), onLoopback(t, all)...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,8 +44,10 @@ func TestServes(t *testing.T) {
 	})
 }
 
-// mount writes the files of the pod below a folder.
-func mount(t *testing.T, all objects) (root string) {
+// onLoopback returns the command line of the pod, with its listeners on free ports of
+// loopback and its files in a folder, to which they are written. quash takes the name in
+// capitals for another machine's, so that it is as strict as about a pod's addresses.
+func onLoopback(t *testing.T, all objects) (args []string) {
 	t.Helper()
 	ca := pkitest.NewCA("authority")
 	cert, key := pkitest.PEM(ca.Issue(&x509.Certificate{DNSNames: []string{"blue-quash.prod.svc"}}))
@@ -56,45 +58,29 @@ func mount(t *testing.T, all objects) (root string) {
 		"--allowed-callers-file":  []byte("sessions.example.org\n"),
 		"--upstream-api-key-file": []byte("key"),
 	}
-	root = t.TempDir()
+	dir := t.TempDir()
 	for _, arg := range all.container(t).Args {
-		flag, file, _ := strings.Cut(arg, "=")
-		if !strings.HasSuffix(flag, "-file") {
-			continue
-		}
-		content := contents[flag]
-		source := mounted(t, all, file)
-		for _, m := range every[*corev1.ConfigMap](all) {
-			if source.ConfigMap != nil && source.ConfigMap.Name == m.Name { // the chart's own
-				content = []byte(m.Data[path.Base(file)])
-			}
-		}
-		name := filepath.Join(root, file)
-		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
-}
-
-// onLoopback returns the command line with its files below root, and its listeners on
-// free ports of loopback. quash takes the name in capitals for another machine's, so
-// that it is as strict as about a pod's addresses.
-func onLoopback(args []string, root string) (here []string) {
-	for _, arg := range args {
 		flag, value, _ := strings.Cut(arg, "=")
 		switch {
-		case strings.HasSuffix(flag, "-file"):
-			arg = flag + "=" + filepath.Join(root, value)
 		case strings.HasSuffix(flag, "-addr"):
 			arg = flag + "=LOCALHOST:0"
+		case strings.HasSuffix(flag, "-file"):
+			content := contents[flag]
+			source := mounted(t, all, value)
+			for _, m := range every[*corev1.ConfigMap](all) {
+				if source.ConfigMap != nil && source.ConfigMap.Name == m.Name { // the chart's own
+					content = []byte(m.Data[path.Base(value)])
+				}
+			}
+			file := filepath.Join(dir, flag)
+			if err := os.WriteFile(file, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			arg = flag + "=" + file
 		}
-		here = append(here, arg)
+		args = append(args, arg)
 	}
-	return here
+	return args
 }
 
 // environment leaves out where telemetry goes, which does not exist here.

@@ -87,7 +87,9 @@ func Serve(tb sandbox.TB, upstream service.Upstream, configure ...func(*service.
 	if err != nil {
 		tb.Fatalf("building the service: %v", err)
 	}
-	cfg.Service = svc
+	if cfg.Service == nil {
+		cfg.Service = svc
+	}
 	serving, err := server.New(context.Background(), cfg)
 	if err != nil {
 		tb.Fatalf("binding the listeners: %v", err)

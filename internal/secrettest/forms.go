@@ -1,10 +1,6 @@
 package secrettest
 
 import (
-	"crypto/md5"  //nolint:gosec // to be found, not to be used
-	"crypto/sha1" //nolint:gosec // to be found, not to be used
-	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -28,17 +24,17 @@ type form struct {
 
 // textForms are for printable secrets.
 var textForms = []form{
-	{"as it is", once(func(s string) string { return s }), TellingRun},
-	{"escaped for a URL", escaped, TellingRun},
-	{"quoted for JSON", once(inJSON), TellingRun},
-	{"quoted for Go", once(func(s string) string { return unquoted(strconv.Quote(s)) }), TellingRun},
-	{"escaped for HTML", once(html.EscapeString), TellingRun},
+	{"as it is", func(s string) []string { return []string{s} }, TellingRun},
+	{"escaped for a URL", func(s string) []string { return []string{url.QueryEscape(s), url.PathEscape(s)} }, TellingRun},
+	{"quoted for JSON", inJSON, TellingRun},
+	{"quoted for Go", func(s string) []string { return []string{strings.Trim(strconv.Quote(s), `"`)} }, TellingRun},
+	{"escaped for HTML", func(s string) []string { return []string{html.EscapeString(s)} }, TellingRun},
 }
 
 // byteForms are for all secrets.
 var byteForms = []form{
-	{"in base64", alignments, 15}, // that of 12 bytes has 15 characters to which others add nothing
-	eachByte("in hex", "%02x", ""),
+	{"in base64", inBase64, 15}, // that of 12 bytes has 15 characters to which others add nothing
+	{"in hex", inHex, 2 * TellingRun},
 	eachByte("in hex, apart", "%02x", " "),
 	eachByte("in hex, with colons", "%02x", ":"),
 	eachByte("in hex, each with 0x", "0x%02x", " "),
@@ -52,44 +48,19 @@ var byteForms = []form{
 	eachByte("in octal escapes", `\%03o`, ""),
 }
 
-// digestForms are for digests, whole or cut short.
-var digestForms = []form{
-	byteForms[0],
-	{"in hex", once(func(s string) string { return hex.EncodeToString([]byte(s)) }), 16},
-	{"in hex, cut short", once(func(s string) string { return hex.EncodeToString([]byte(s[:6])) }), 12},
-	eachByte("in decimal", "%d", " "),
-}
+func inHex(s string) []string { return []string{hex.EncodeToString([]byte(s))} }
 
-// digests are hashes that may be mistaken for anonymous.
-var digests = []struct {
-	name string
-	sum  func(text []byte) []byte
-}{
-	{"MD5", func(text []byte) []byte { d := md5.Sum(text); return d[:] }},    //nolint:gosec // to be found
-	{"SHA-1", func(text []byte) []byte { d := sha1.Sum(text); return d[:] }}, //nolint:gosec // to be found
-	{"SHA-256", func(text []byte) []byte { d := sha256.Sum256(text); return d[:] }},
-	{"SHA-512", func(text []byte) []byte { d := sha512.Sum512(text); return d[:] }},
-}
-
-func once(write func(string) string) func(string) []string {
-	return func(s string) []string { return []string{write(s)} }
-}
-
-func escaped(s string) []string { return []string{url.QueryEscape(s), url.PathEscape(s)} }
-
-func inJSON(s string) string {
+func inJSON(s string) []string {
 	quoted, err := json.Marshal(s)
 	if err != nil {
 		panic(err) // no string leads here
 	}
-	return unquoted(string(quoted))
+	return []string{string(quoted[1 : len(quoted)-1])}
 }
 
-func unquoted(s string) string { return s[1 : len(s)-1] }
-
-// alignments are the three ways in which base64 can fall on bytes in the middle of
+// inBase64 writes the three ways in which base64 can fall on bytes in the middle of
 // others, without the characters that depend on what stands before.
-func alignments(s string) []string {
+func inBase64(s string) []string {
 	all := make([]string, 3)
 	for before, shared := range []int{0, 2, 3} {
 		all[before] = base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("\x00", before) + s))[shared:]
@@ -99,21 +70,13 @@ func alignments(s string) []string {
 
 // eachByte writes every byte in the same way.
 func eachByte(name, format, separator string) form {
-	var texts [256]string
-	for b := range texts {
-		texts[b] = fmt.Sprintf(format, b)
-	}
 	write := func(s string) []string {
-		var b strings.Builder
+		parts := make([]string, len(s))
 		for i := range len(s) {
-			if i > 0 {
-				b.WriteString(separator)
-			}
-			b.WriteString(texts[s[i]])
+			parts[i] = fmt.Sprintf(format, s[i])
 		}
-		return []string{b.String()}
+		return []string{strings.Join(parts, separator)}
 	}
 	// The shortest that a byte of a text can be: in decimal it has two digits.
-	unit := len(texts[' ']) + len(separator)
-	return form{name, write, TellingRun*unit - len(separator)}
+	return form{name, write, len(write(strings.Repeat(" ", TellingRun))[0])}
 }

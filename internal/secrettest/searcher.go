@@ -1,51 +1,13 @@
 package secrettest
 
 import (
-	"encoding/base64"
+	"crypto/md5"  //nolint:gosec // to be found, not to be used
+	"crypto/sha1" //nolint:gosec // to be found, not to be used
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/binary"
-	"encoding/json"
 	"strings"
-
-	"github.com/google/uuid"
 )
-
-// A Secret is a text that must not appear, and its name for messages.
-type Secret struct{ Name, Text string }
-
-// OfToken returns what is secret of a JWT: the whole of it, its parts, which may be
-// hashed by themselves, the bytes of the signature, and the claims that say which
-// token it is and whose.
-func OfToken(name, token string) []Secret {
-	secrets := []Secret{{name, token}}
-	add := func(what, text string) {
-		if len(text) >= TellingRun {
-			secrets = append(secrets, Secret{name + "'s " + what, text})
-		}
-	}
-	parts := strings.Split(token, ".")
-	for i, what := range []string{"header", "claims", "signature"}[:min(len(parts), 3)] {
-		add(what, parts[i])
-	}
-	if len(parts) != 3 {
-		return secrets
-	}
-	add("signing input", parts[0]+"."+parts[1])
-	signature, _ := base64.RawURLEncoding.DecodeString(parts[2])
-	add("signature, decoded", string(signature))
-	decoded, _ := base64.RawURLEncoding.DecodeString(parts[1])
-	var claims struct {
-		JTI string `json:"jti"`
-		Sub string `json:"sub"`
-	}
-	_ = json.Unmarshal(decoded, &claims) // what is no JWT has none
-	for what, text := range map[string]string{"jti": claims.JTI, "sub": claims.Sub} {
-		add(what, text)
-		if id, err := uuid.Parse(text); err == nil {
-			add(what+"'s bytes", string(id[:])) // which in hex are the UUID without its dashes
-		}
-	}
-	return secrets
-}
 
 // windowLen is how many characters in a row of a form are looked up. All forms
 // need more than that to tell anything.
@@ -54,9 +16,9 @@ const windowLen = 8
 // Searcher finds secrets in texts: any TellingRun bytes in a row of one, in any of
 // many forms, and its digests. It is safe for concurrent use.
 type Searcher struct {
-	forms []written
-	// windows are positions of windowLen characters in forms, so many of each form that any
-	// telling run of it has one.
+	written []written
+	// windows are positions of windowLen characters in what is written, so many that any
+	// telling run has one.
 	windows map[uint64][]position
 }
 
@@ -67,7 +29,7 @@ type written struct {
 	least int // how many characters in a row give it away
 }
 
-type position struct{ form, offset int }
+type position struct{ written, offset int }
 
 // NewSearcher returns a searcher for the secrets, none of which may be shorter than
 // TellingRun: that could be found anywhere.
@@ -77,32 +39,31 @@ func NewSearcher(secrets ...Secret) *Searcher {
 		if len(secret.Text) < TellingRun {
 			panic("secrettest: " + secret.Name + " is too short to be told from chance")
 		}
+		s.add(secret.Name, secret.Text, byteForms)
 		if !strings.ContainsFunc(secret.Text, func(r rune) bool { return r < ' ' || r > '~' }) {
-			for _, f := range textForms {
-				s.add(secret.Name, f, secret.Text)
-			}
+			s.add(secret.Name, secret.Text, textForms)
 		}
-		for _, f := range byteForms {
-			s.add(secret.Name, f, secret.Text)
-		}
-		for _, digest := range digests {
-			for _, f := range digestForms {
-				s.add("the "+digest.name+" of "+secret.Name, f, string(digest.sum([]byte(secret.Text))))
-			}
+		// Digests may be mistaken for anonymous.
+		text := []byte(secret.Text)
+		md5, sha1, sha256, sha512 := md5.Sum(text), sha1.Sum(text), sha256.Sum256(text), sha512.Sum512(text) //nolint:gosec // to be found
+		for name, digest := range map[string][]byte{"MD5": md5[:], "SHA-1": sha1[:], "SHA-256": sha256[:], "SHA-512": sha512[:]} {
+			s.add("the "+name+" of "+secret.Name, string(digest), byteForms)
+			s.add("the "+name+" of "+secret.Name, string(digest[:6]), []form{{"in hex, cut short", inHex, 12}})
 		}
 	}
 	return s
 }
 
-func (s *Searcher) add(what string, f form, bytes string) {
-	for _, text := range f.write(bytes) {
-		folded := fold(text)
-		least := min(f.least, len(folded))
-		s.forms = append(s.forms, written{what + " " + f.name, folded, least})
-		last := len(folded) - windowLen
-		for offset := 0; offset <= last; offset += least - windowLen + 1 {
-			key := binary.LittleEndian.Uint64(folded[offset:])
-			s.windows[key] = append(s.windows[key], position{len(s.forms) - 1, offset})
+func (s *Searcher) add(what, secret string, forms []form) {
+	for _, f := range forms {
+		for _, text := range f.write(secret) {
+			folded := fold(text)
+			least := min(f.least, len(folded))
+			s.written = append(s.written, written{what + " " + f.name, folded, least})
+			for offset := 0; offset <= len(folded)-windowLen; offset += least - windowLen + 1 {
+				key := binary.LittleEndian.Uint64(folded[offset:])
+				s.windows[key] = append(s.windows[key], position{len(s.written) - 1, offset})
+			}
 		}
 	}
 }
@@ -112,11 +73,16 @@ func (s *Searcher) Find(text string) (what string, at int) {
 	folded := fold(text)
 	for i := range max(0, len(folded)-windowLen+1) {
 		for _, p := range s.windows[binary.LittleEndian.Uint64(folded[i:])] {
-			f := s.forms[p.form]
-			before := sharedSuffix(folded[:i], f.text[:p.offset])
-			after := sharedPrefix(folded[i:], f.text[p.offset:])
-			if before+after >= f.least {
-				return f.what, i - before
+			w := s.written[p.written]
+			begin, end := i, i+windowLen
+			for p.offset-(i-begin) > 0 && begin > 0 && folded[begin-1] == w.text[p.offset-(i-begin)-1] {
+				begin--
+			}
+			for p.offset+(end-i) < len(w.text) && end < len(folded) && folded[end] == w.text[p.offset+(end-i)] {
+				end++
+			}
+			if end-begin >= w.least {
+				return w.what, begin
 			}
 		}
 	}
@@ -137,20 +103,4 @@ func fold(text string) []byte {
 		}
 	}
 	return folded
-}
-
-func sharedPrefix(a, b []byte) int {
-	n := 0
-	for n < len(a) && n < len(b) && a[n] == b[n] {
-		n++
-	}
-	return n
-}
-
-func sharedSuffix(a, b []byte) int {
-	n := 0
-	for n < len(a) && n < len(b) && a[len(a)-1-n] == b[len(b)-1-n] {
-		n++
-	}
-	return n
 }

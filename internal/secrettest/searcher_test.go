@@ -18,9 +18,11 @@ const (
 	key = `k"3\y<&>'%+/=.dR7qTz0Wm4Xc` // every kind of quoting changes it
 )
 
+const signature = "\x00\x9f\xfe not really a signature \xff\xfb\xbf"
+
 var token = base64.RawURLEncoding.EncodeToString([]byte(`{"kid":"Qm7Zr4Tx0Lw9","alg":"ES256"}`)) + "." +
 	base64.RawURLEncoding.EncodeToString([]byte(`{"jti":"`+jti+`"}`)) + "." +
-	base64.RawURLEncoding.EncodeToString([]byte("\x00\x9f\xfe not really a signature \xff\xfb\xbf"))
+	base64.RawURLEncoding.EncodeToString([]byte(signature))
 
 func TestFind(t *testing.T) {
 	t.Parallel()
@@ -32,20 +34,19 @@ func TestFind(t *testing.T) {
 		}
 		return strings.Join(all, separator)
 	}
-	parts := strings.Split(token, ".")
 	digest := sha256.Sum256([]byte(token))
 	leaks := map[string]string{
 		"a part of a token":     token[40:60],
 		"upper case":            strings.ToUpper(token),
 		"the claims, decoded":   `{"jti":"` + jti + `"}`,
 		"jti without dashes":    strings.ReplaceAll(jti, "-", ""),
-		"the signature's bytes": hex.EncodeToString(must(base64.RawURLEncoding.DecodeString(parts[2]))),
+		"the signature's bytes": fmt.Sprintf("%x", signature),
 		"a digest":              hex.EncodeToString(digest[:]),
 		"a digest, cut short":   hex.EncodeToString(digest[:6]),
 		"a digest in base64":    base64.StdEncoding.EncodeToString(digest[:]),
 		"a digest as bytes":     fmt.Sprint(digest),
 	}
-	for name, secret := range map[string]string{"token": token, "key": key, "jti": jti, "signature": parts[2]} {
+	for name, secret := range map[string]string{"token": token, "key": key, "jti": jti, "signature": token[strings.LastIndex(token, ".")+1:]} {
 		for form, text := range map[string]string{
 			"as it is":             secret,
 			"hex":                  fmt.Sprintf("%x", secret),
@@ -106,20 +107,4 @@ func TestFindRuns(t *testing.T) {
 			t.Errorf("%d bytes are taken for %s at %d: %s", secrettest.TellingRun-1, what, at, run[1:])
 		}
 	}
-}
-
-func TestFindSaysWhatAndWhere(t *testing.T) {
-	t.Parallel()
-	searcher := secrettest.NewSearcher(secrettest.Secret{Name: "the key", Text: "an-api-key-of-ours"})
-	what, at := searcher.Find("key=" + hex.EncodeToString([]byte("an-api-key-of-ours")))
-	if what != "the key in hex" || at != 4 {
-		t.Errorf("%s at %d", what, at)
-	}
-}
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
 }

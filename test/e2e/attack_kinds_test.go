@@ -2,24 +2,17 @@ package e2e
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/status"
-
-	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
 // attacker does what no client should.
@@ -51,6 +44,32 @@ func each(n int, do func()) {
 	all.Wait()
 }
 
+// connect opens n connections in plaintext, and does something with each.
+func (a *attacker) connect(n int, do func(conn net.Conn)) {
+	each(n, func() {
+		conn, err := dialRaw(a.Context(), a.addr(), nil, "")
+		if err != nil {
+			a.Error(err)
+			return
+		}
+		defer conn.Close()
+		do(conn)
+	})
+}
+
+// connectHTTP2 does the same over HTTP/2.
+func (a *attacker) connectHTTP2(n int, do func(c *rawHTTP2), settings ...http2.Setting) {
+	each(n, func() {
+		c, err := dialHTTP2(a.Context(), a.addr(), a.tls, settings...)
+		if err != nil {
+			a.Errorf("%s over %s: %v", a.name, a.over, err)
+			return
+		}
+		defer c.Close()
+		do(c)
+	})
+}
+
 // ended checks that the server has ended a connection.
 func (a *attacker) ended(err error) {
 	if timedOut(err) {
@@ -63,30 +82,25 @@ const (
 	halfBody   = "POST " + dropInPath + " HTTP/1.1\r\nHost: quash\r\nContent-Length: 60000\r\n\r\n"
 )
 
-// slowText opens n connections, sends a text on each, and perhaps a byte every 100 ms
-// after it.
-func slowText(n int, text string, drip bool) func(a *attacker) {
-	if text == halfBody {
-		text += strings.Repeat(" ", 50_000)
+// drip sends a byte every 100 ms, until the connection ends.
+func drip(conn net.Conn) {
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for err := error(nil); err == nil; _, err = io.WriteString(conn, "a") {
+		<-ticker.C
 	}
+}
+
+// text sends a text on n connections, and perhaps drips after it.
+func text(n int, text string, drips bool) func(a *attacker) {
 	return func(a *attacker) {
-		each(n, func() {
-			conn, err := dialRaw(a.Context(), a.addr(), nil, "")
-			if err != nil {
-				a.Error(err)
-				return
-			}
-			defer conn.Close()
+		a.connect(n, func(conn net.Conn) {
 			go func() {
-				_, err := io.WriteString(conn, text)
-				ticker := time.NewTicker(100 * time.Millisecond)
-				defer ticker.Stop()
-				for drip && err == nil {
-					<-ticker.C
-					_, err = io.WriteString(conn, "a")
+				if _, err := io.WriteString(conn, text); err == nil && drips {
+					drip(conn)
 				}
 			}()
-			_, err = io.Copy(io.Discard, conn)
+			_, err := io.Copy(io.Discard, conn)
 			a.ended(err)
 		})
 	}
@@ -94,21 +108,16 @@ func slowText(n int, text string, drip bool) func(a *attacker) {
 
 // frames opens n connections of HTTP/2, writes frames on each, streams times if that is
 // not 0, and waits until the server has ended the streams, or else the connection.
-func frames(n, streams int, frames func(c *rawHTTP2, a *attacker) error) func(a *attacker) {
+func frames(n, streams int, frames func(a *attacker, c *rawHTTP2)) func(a *attacker) {
 	return func(a *attacker) {
-		each(n, func() {
-			c, err := dialHTTP2(a.Context(), a.addr(), a.tls)
-			if err != nil {
-				return // refused
-			}
-			defer c.Close()
+		a.connectHTTP2(n, func(c *rawHTTP2) {
 			go func() {
 				for range max(1, streams) {
-					if c.write(func() error { return frames(c, a) }) != nil {
+					frames(a, c)
+					if c.flush() != nil {
 						return
 					}
 				}
-				_ = c.flush()
 			}()
 			ended := map[uint32]bool{}
 			a.ended(c.read(func(frame http2.Frame) bool {
@@ -122,7 +131,7 @@ func frames(n, streams int, frames func(c *rawHTTP2, a *attacker) error) func(a 
 	}
 }
 
-func nothing(*rawHTTP2, *attacker) error { return nil }
+func nothing(*attacker, *rawHTTP2) {}
 
 // usual encodes the header of a request for Revoke.
 func (a *attacker) usual(c *rawHTTP2, more ...string) []byte {
@@ -140,55 +149,44 @@ func (a *attacker) whole() []byte {
 	return []byte(framed(0, field(1, "a.b.c")))
 }
 
-func onlyHeader(c *rawHTTP2, a *attacker) error {
-	_, err := c.begin(a.usual(c), false)
-	return err
-}
+func onlyHeader(a *attacker, c *rawHTTP2) { c.begin(a.usual(c), false) }
 
 // halfMessage sends 48 KB of a message or a body of 60 KB.
-func halfMessage(c *rawHTTP2, a *attacker) error {
-	stream, err := c.begin(a.usual(c), false)
+func halfMessage(a *attacker, c *rawHTTP2) {
+	stream := c.begin(a.usual(c), false)
 	if a.over == overGRPC {
-		err = errors.Join(err, c.WriteData(stream, false, []byte(announced(0, 60_000))))
+		_ = c.WriteData(stream, false, []byte(announced(0, 60_000)))
 	}
-	return errors.Join(err, c.data(stream, make([]byte, 48<<10), false))
+	c.data(stream, make([]byte, 48<<10), false)
 }
 
-// halfFrame announces a HEADERS frame of 16 KiB, and sends a byte of it every 100 ms.
-func halfFrame(c *rawHTTP2, _ *attacker) error {
-	_, err := c.out.Write([]byte{0, 0x40, 0, byte(http2.FrameHeaders), byte(http2.FlagHeadersEndHeaders), 0, 0, 0, 1})
-	go func() {
-		ticker := time.NewTicker(100 * time.Millisecond)
-		defer ticker.Stop()
-		for err := error(nil); err == nil; _, err = c.Write([]byte{'a'}) {
-			<-ticker.C
-		}
-	}()
-	return err
+// halfFrame announces a HEADERS frame of 16 KiB, and drips it.
+func halfFrame(_ *attacker, c *rawHTTP2) {
+	c.out.Write([]byte{0, 0x40, 0, byte(http2.FrameHeaders), byte(http2.FlagHeadersEndHeaders), 0, 0, 0, 1})
+	_ = c.flush()
+	drip(c)
 }
 
 // hugeHeader sends 100,000 bytes of header fields.
-func hugeHeader(fields int) func(*rawHTTP2, *attacker) error {
-	return func(c *rawHTTP2, a *attacker) error {
+func hugeHeader(fields int) func(*attacker, *rawHTTP2) {
+	return func(a *attacker, c *rawHTTP2) {
 		var more []string
 		for i := range fields {
 			more = append(more, fmt.Sprint("x", i), strings.Repeat("~", 100_000/fields))
 		}
-		_, err := c.begin(a.usual(c, more...), false)
-		return err
+		c.begin(a.usual(c, more...), false)
 	}
 }
 
 // hpackBomb sends a header field once and then refers to it, a byte each time.
-func hpackBomb(size int) func(*rawHTTP2, *attacker) error {
-	return func(c *rawHTTP2, a *attacker) error {
+func hpackBomb(size int) func(*attacker, *rawHTTP2) {
+	return func(a *attacker, c *rawHTTP2) {
 		const latest = 0x80 | 62 // of the dynamic table
 		block := a.usual(c, "x", "a")
 		c.block.Reset()
 		_ = c.encoder.WriteField(hpack.HeaderField{Name: "x", Value: strings.Repeat("a", size)})
 		block = append(block, c.block.Bytes()...)
-		_, err := c.begin(append(block, bytes.Repeat([]byte{latest}, 100_000)...), false)
-		return err
+		c.begin(append(block, bytes.Repeat([]byte{latest}, 100_000)...), false)
 	}
 }
 
@@ -196,113 +194,94 @@ const huge = 64 << 20
 
 // hugeBody sends 64 MB, in chunks or not, as long as the server reads.
 func hugeBody(path string, chunked bool) func(a *attacker) {
+	length, part := fmt.Sprintf("Content-Length: %d", huge), bytes.Repeat([]byte{' '}, 1<<20)
+	if chunked {
+		length, part = "Transfer-Encoding: chunked", fmt.Appendf(nil, "%x\r\n%s\r\n", len(part), part)
+	}
 	return func(a *attacker) {
-		each(4, func() {
-			conn, err := dialRaw(a.Context(), a.addr(), nil, "")
-			if err != nil {
-				a.Error(err)
-				return
-			}
-			defer conn.Close()
-			length, part := fmt.Sprintf("Content-Length: %d", huge), bytes.Repeat([]byte{' '}, 1<<20)
-			if chunked {
-				length, part = "Transfer-Encoding: chunked", fmt.Appendf(nil, "%x\r\n%s\r\n", len(part), part)
-			}
+		a.connect(4, func(conn net.Conn) {
 			go func() {
 				_, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: quash\r\nContent-Type: application/json\r\n%s\r\n\r\n", path, length)
 				for sent := 0; sent < huge && err == nil; sent += 1 << 20 {
 					_, err = conn.Write(part)
 				}
 			}()
-			_, err = io.Copy(io.Discard, conn)
+			_, err := io.Copy(io.Discard, conn)
 			a.ended(err)
 		})
 	}
 }
 
-func largeBodyOverTLS(a *attacker) {
-	client := a.client()
-	defer client.CloseIdleConnections()
-	each(4, func() {
-		resp, err := client.Post(a.url()+nativePath, "application/json", strings.NewReader(strings.Repeat(" ", 32<<20)))
-		if err != nil || resp.StatusCode != http.StatusRequestEntityTooLarge {
-			a.Errorf("32 MB: %v, %v", resp, err)
-			return
+// hugeMessage announces 64 MB, and sends them although they are refused.
+func hugeMessage(a *attacker) {
+	a.connectHTTP2(4, func(c *rawHTTP2) {
+		go func() { _ = c.read(func(http2.Frame) bool { return true }) }()
+		stream := c.begin(a.usual(c), false)
+		if a.over == overGRPC {
+			_ = c.WriteData(stream, false, []byte(announced(0, huge)))
 		}
-		_ = resp.Body.Close()
+		var err error
+		for sent := 0; sent < huge && err == nil; sent += maxFrame {
+			_ = c.WriteData(stream, false, make([]byte, maxFrame))
+			err = c.flush()
+		}
+		a.ended(err)
 	})
 }
 
-// hugeMessage announces 64 MB, and sends them although they are refused.
-func hugeMessage(a *attacker) {
-	c, err := dialHTTP2(a.Context(), a.addr(), a.tls)
-	if err != nil {
-		a.Error(err)
-		return
-	}
-	defer c.Close()
-	go func() { _ = c.read(func(http2.Frame) bool { return true }) }()
-	for sent := 0; sent < huge && err == nil; sent += maxFrame {
-		err = c.write(func() error {
-			if sent > 0 {
-				return c.WriteData(1, false, make([]byte, maxFrame))
-			}
-			stream, err := c.begin(a.usual(c), false)
-			return errors.Join(err, c.WriteData(stream, false, []byte(announced(0, huge))))
-		})
-	}
-}
-
-// floods are frames that cost nothing to send, and how many to send.
+// floods are frames that cost nothing to send, and how many to send. block is the header of
+// a request that can be sent again and again.
 var floods = []struct {
 	name  string
 	n     int
-	frame func(c *rawHTTP2, block []byte, i int) error
+	frame func(a *attacker, c *rawHTTP2, block []byte, i int)
 }{
-	{"PING", 50_000, func(c *rawHTTP2, _ []byte, _ int) error { return c.WritePing(false, [8]byte{}) }},
-	{"SETTINGS", 50_000, func(c *rawHTTP2, _ []byte, _ int) error { return c.WriteSettings() }},
-	{"PRIORITY", 50_000, func(c *rawHTTP2, _ []byte, i int) error {
-		return c.WritePriority(uint32(2*i+3), http2.PriorityParam{StreamDep: uint32(2*i + 5)})
+	{"PING", 50_000, func(_ *attacker, c *rawHTTP2, _ []byte, _ int) { _ = c.WritePing(false, [8]byte{}) }},
+	{"SETTINGS", 50_000, func(_ *attacker, c *rawHTTP2, _ []byte, _ int) { _ = c.WriteSettings() }},
+	{"PRIORITY", 50_000, func(_ *attacker, c *rawHTTP2, _ []byte, i int) {
+		_ = c.WritePriority(uint32(2*i+3), http2.PriorityParam{StreamDep: uint32(2*i + 5)})
 	}},
-	{"WINDOW_UPDATE", 50_000, func(c *rawHTTP2, _ []byte, _ int) error { return c.WriteWindowUpdate(1, 1) }},
-	{"empty DATA", 50_000, func(c *rawHTTP2, _ []byte, _ int) error { return c.WriteData(1, false, nil) }},
-	{"frames of no known type", 50_000, func(c *rawHTTP2, _ []byte, _ int) error { return c.WriteRawFrame(0xbe, 0, 0, nil) }},
-	{"rapid reset", 4000, func(c *rawHTTP2, block []byte, _ int) error {
-		stream, err := c.begin(block, false)
-		return errors.Join(err, c.WriteRSTStream(stream, http2.ErrCodeCancel))
+	{"WINDOW_UPDATE", 50_000, func(_ *attacker, c *rawHTTP2, _ []byte, _ int) { _ = c.WriteWindowUpdate(1, 1) }},
+	{"empty DATA", 50_000, func(_ *attacker, c *rawHTTP2, _ []byte, _ int) { _ = c.WriteData(1, false, nil) }},
+	{"frames of no known type", 50_000, func(_ *attacker, c *rawHTTP2, _ []byte, _ int) { _ = c.WriteRawFrame(0xbe, 0, 0, nil) }},
+	{"rapid reset", 4000, func(_ *attacker, c *rawHTTP2, block []byte, _ int) {
+		_ = c.WriteRSTStream(c.begin(block, false), http2.ErrCodeCancel)
+	}},
+	{"rapid reset of whole requests", 250, func(a *attacker, c *rawHTTP2, block []byte, _ int) {
+		stream := c.begin(block, false)
+		c.data(stream, a.whole(), true)
+		_ = c.flush() // so that it may be in progress
+		_ = c.WriteRSTStream(stream, http2.ErrCodeCancel)
 	}},
 }
 
 // flood sends a frame over and over, on some connections with a stream each, and reads
 // what comes back while it sends or only after that.
-func flood(n int, frame func(c *rawHTTP2, block []byte, i int) error, unread bool) func(a *attacker) {
+func flood(n int, frame func(a *attacker, c *rawHTTP2, block []byte, i int), unread bool) func(a *attacker) {
 	return func(a *attacker) {
-		each(2, func() {
-			c, err := dialHTTP2(a.Context(), a.addr(), a.tls)
-			if err != nil {
-				return // refused
+		a.connectHTTP2(2, func(c *rawHTTP2) {
+			c.begin(a.usual(c), false)
+			block := a.usual(c) // the same, which HPACK knows by now
+			end := make(chan struct{})
+			read := func() {
+				defer close(end)
+				_ = c.read(func(frame http2.Frame) bool { return !isLastPing(frame) })
 			}
-			defer c.Close()
-			var block []byte
-			_ = c.write(func() error {
-				_, err := c.begin(a.usual(c), false)
-				block = a.usual(c) // the same, which HPACK knows by now: it can be sent again and again
-				return errors.Join(err, c.out.Flush())
-			})
-			var end <-chan struct{}
 			if !unread {
-				end = c.awaitLastPing()
+				go read()
 			}
+			var err error
 			for i := 0; i < n && err == nil; i++ {
-				if i%1000 == 0 {
+				if frame(a, c, block, i); i%500 == 499 {
 					_ = c.SetWriteDeadline(time.Now().Add(2 * time.Second)) // by then the server has stopped to read
+					err = c.flush()
 				}
-				err = c.write(func() error { return frame(c, block, i) })
 			}
 			if unread {
-				end = c.awaitLastPing()
+				go read()
 			}
-			if err = errors.Join(err, c.sendLastPing()); err == nil {
+			_ = c.WritePing(false, lastPing)
+			if err == nil && c.flush() == nil {
 				<-end
 			}
 			_ = c.Close()
@@ -314,91 +293,43 @@ func flood(n int, frame func(c *rawHTTP2, block []byte, i int) error, unread boo
 // lastPing is acknowledged when everything before it has been read.
 var lastPing = [8]byte{'l', 'a', 's', 't'}
 
-func (c *rawHTTP2) sendLastPing() error {
-	return c.write(func() error { return errors.Join(c.WritePing(false, lastPing), c.out.Flush()) })
-}
-
-// awaitLastPing reads until the last ping is acknowledged or the connection ends, and
-// closes the channel then.
-func (c *rawHTTP2) awaitLastPing() <-chan struct{} {
-	end := make(chan struct{})
-	go func() {
-		defer close(end)
-		_ = c.read(func(frame http2.Frame) bool {
-			ping, ok := frame.(*http2.PingFrame)
-			return !ok || !ping.IsAck() || ping.Data != lastPing
-		})
-	}()
-	return end
-}
-
-// resetRequests resets requests that have been made.
-func resetRequests(a *attacker) {
-	each(2, func() {
-		c, err := dialHTTP2(a.Context(), a.addr(), a.tls)
-		if err != nil {
-			return // refused
-		}
-		defer c.Close()
-		end := c.awaitLastPing()
-		for i := 0; i < 250 && err == nil; i++ {
-			err = c.write(func() error {
-				stream, err := c.begin(a.usual(c), false)
-				return errors.Join(err, c.data(stream, a.whole(), true), c.out.Flush(), c.WriteRSTStream(stream, http2.ErrCodeCancel))
-			})
-		}
-		if c.sendLastPing() == nil {
-			<-end
-		}
-		_ = c.Close()
-		<-end
-	})
+func isLastPing(frame http2.Frame) bool {
+	ping, ok := frame.(*http2.PingFrame)
+	return ok && ping.IsAck() && ping.Data == lastPing
 }
 
 // closedWindow makes calls with headers of 30 KB, and accepts no byte of an answer. A call
 // whose answer is not taken keeps its header.
 func closedWindow(path string) func(a *attacker) {
 	return func(a *attacker) {
-		each(2, func() {
-			c, err := dialHTTP2(a.Context(), a.addr(), a.tls, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
-			if err != nil {
-				a.Error(err)
-				return
-			}
-			end := c.awaitLastPing()
-			body := []byte(announced(0, 0))
-			if a.over == overREST {
-				body = []byte("{}")
-			}
-			for i := 0; i < 1000 && err == nil; i++ {
-				err = c.write(func() error {
-					stream, err := c.begin(a.usual(c, ":path", path, "x", strings.Repeat("~", 30_000)), false)
-					return errors.Join(err, c.WriteData(stream, true, body))
-				})
+		body := []byte(announced(0, 0))
+		if a.over == overREST {
+			body = []byte("{}")
+		}
+		a.connectHTTP2(2, func(c *rawHTTP2) {
+			end := make(chan struct{})
+			go func() {
+				defer close(end)
+				_ = c.read(func(http2.Frame) bool { return true })
+			}()
+			for i := 0; i < 1000 && c.flush() == nil; i++ {
+				stream := c.begin(a.usual(c, ":path", path, "x", strings.Repeat("~", 30_000)), false)
+				_ = c.WriteData(stream, true, body)
 			}
 			_ = c.flush()
 			a.stay()
 			_ = c.Close()
 			<-end
-		})
+		}, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 	}
 }
 
 // unreadCalls makes calls as long as the server reads them.
 func unreadCalls(a *attacker) {
-	each(2, func() {
-		c, err := dialHTTP2(a.Context(), a.addr(), a.tls)
-		if err != nil {
-			a.Error(err)
-			return
-		}
-		defer c.Close()
-		for i := 0; i < 1000 && err == nil; i++ {
+	a.connectHTTP2(2, func(c *rawHTTP2) {
+		for i := 0; i < 1000 && c.flush() == nil; i++ {
 			_ = c.SetWriteDeadline(time.Now().Add(2 * time.Second))
-			err = c.write(func() error {
-				stream, err := c.begin(a.usual(c), false)
-				return errors.Join(err, c.WriteData(stream, true, a.whole()))
-			})
+			c.data(c.begin(a.usual(c), false), a.whole(), true)
 		}
 		a.stay()
 	})
@@ -407,17 +338,10 @@ func unreadCalls(a *attacker) {
 // unreadPipeline sends requests of HTTP/1.1 as long as the server reads them.
 func unreadPipeline(a *attacker) {
 	requests := strings.Repeat("POST /nowhere HTTP/1.1\r\nHost: quash\r\nContent-Length: 0\r\n\r\n", 100)
-	each(5, func() {
-		conn, err := dialRaw(a.Context(), a.addr(), nil, "")
-		if err != nil {
-			a.Error(err)
-			return
-		}
-		defer conn.Close()
+	a.connect(5, func(conn net.Conn) {
 		_ = conn.(*net.TCPConn).SetReadBuffer(32 << 10)
-		for err == nil {
+		for err := error(nil); err == nil; _, err = io.WriteString(conn, requests) {
 			_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-			_, err = io.WriteString(conn, requests)
 		}
 	})
 }
@@ -425,104 +349,35 @@ func unreadPipeline(a *attacker) {
 // unreadSettings fills the connection with answers until the server can write no more,
 // and then has it acknowledge settings.
 func unreadSettings(a *attacker) {
-	c, err := dialHTTP2(a.Context(), a.addr(), a.tls)
-	if err != nil {
-		a.Error(err)
-		return
-	}
-	defer c.Close()
 	settings := make([]http2.Setting, 2700) // 16 KB
 	for i := range settings {
 		settings[i].ID = http2.SettingID(1000 + i)
 	}
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
-	for i := 0; i < 9000 && err == nil; i++ {
-		if i%400 == 399 { // no more than may be open at once
-			_ = c.flush()
-			<-ticker.C
-		}
-		_ = c.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
-		err = c.write(func() error {
+	a.connectHTTP2(1, func(c *rawHTTP2) {
+		for i := 0; i < 9000 && c.flush() == nil; i++ {
+			if i%400 == 399 { // no more than may be open at once
+				<-ticker.C
+			}
+			_ = c.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
 			if i >= 6000 {
-				return c.WriteSettings(settings...)
+				_ = c.WriteSettings(settings...)
+				continue
 			}
 			// The answer repeats the timeout, which HPACK must not know yet.
-			_, err := c.begin(a.usual(c, ":path", "/unknown.Service", "grpc-timeout", fmt.Sprint(i, strings.Repeat("~", 1000))), true)
-			return err
-		})
-	}
-	a.stay()
+			c.begin(a.usual(c, ":path", "/unknown.Service", "grpc-timeout", fmt.Sprint(i, strings.Repeat("~", 1000))), true)
+		}
+		a.stay()
+	})
 }
 
 // manyConnections opens more connections than the server accepts, and stays for a while.
 func manyConnections(a *attacker) {
-	each(200, func() {
-		conn, err := dialRaw(a.Context(), a.addr(), nil, "")
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		a.stay()
-	})
+	a.connect(200, func(net.Conn) { a.stay() })
 	open, err := os.ReadDir(a.proc("fd"))
 	// 50 each, those of SlashID and of honest callers, and what the process itself needs.
 	if err != nil || len(open) > 200 {
 		a.Errorf("%d descriptors are open, %v", len(open), err)
 	}
-}
-
-const maxInFlight = 20
-
-// overload makes calls over gRPC and REST at once, resets some more, and lets SlashID
-// answer when each is refused or in flight.
-func overload(a *attacker) {
-	const n = 500
-	resetRequests(a)
-	grpcClient := quashv1.NewTokenServiceClient(a.dial(a.T))
-	rest := a.client()
-	defer rest.CloseIdleConnections()
-	var answered atomic.Int64
-	var calling sync.WaitGroup
-	call := func(reason func() string) {
-		calling.Go(func() {
-			if got := reason(); got != "OVERLOADED" && got != "TOKEN_REJECTED" {
-				a.Errorf("a call is answered %s", got)
-			}
-			answered.Add(1)
-		})
-	}
-	for range n {
-		call(func() string {
-			_, err := grpcClient.Revoke(a.Context(), &quashv1.RevokeRequest{Token: "a.b.c"})
-			return reasonOf(err)
-		})
-		call(func() string {
-			resp, err := rest.Post(a.url()+dropInPath, "application/json", strings.NewReader(fmt.Sprintf(`{"token":"a.b.c"%60000s}`, "")))
-			if err != nil {
-				return err.Error()
-			}
-			defer resp.Body.Close()
-			return resp.Header.Get("Quash-Error-Reason")
-		})
-	}
-	eventually(a.T, "each call is refused or in flight", func() bool {
-		inFlight, _ := a.upstream.calls()
-		return answered.Load()+inFlight >= 2*n || a.Failed()
-	})
-	a.upstream.release()
-	calling.Wait()
-	if _, most := a.upstream.calls(); most == 0 || most > maxInFlight {
-		a.Errorf("SlashID had %d calls at once, want up to %d", most, maxInFlight)
-	}
-}
-
-// reasonOf is the reason in an error's details.
-func reasonOf(err error) string {
-	for _, detail := range status.Convert(err).Details() {
-		if info, ok := detail.(*errdetails.ErrorInfo); ok {
-			return info.GetReason()
-		}
-	}
-	return fmt.Sprint(err)
 }

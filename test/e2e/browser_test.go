@@ -106,7 +106,7 @@ func (p *tab) await(t *testing.T, selector, pattern string) (text string) {
 func TestDocsInABrowser(t *testing.T) {
 	t.Parallel()
 	p := openTab(t)
-	q := dev(t)
+	q := dev(t, nil)
 	p.do(t, chromedp.Navigate(q.url()+"/docs"))
 	var tokens []string
 	for _, tt := range []struct{ operation, success, outcome string }{
@@ -154,7 +154,7 @@ func TestDocsInABrowser(t *testing.T) {
 func TestDocsShowFailures(t *testing.T) {
 	t.Parallel()
 	p := openTab(t)
-	q := dev(t)
+	q := dev(t, nil)
 	for _, region := range []string{"eu-west", "ap-south"} {
 		q.control(t, http.MethodPut, "regions/"+region, `{"lag":"1h"}`)
 	}
@@ -237,7 +237,7 @@ func TestAllowedOriginInABrowser(t *testing.T) {
 	t.Parallel()
 	p := openTab(t)
 	origin := servePage(t)
-	q := dev(t, "--cors-allowed-origin", "https://app.example.com", "--cors-allowed-origin", origin)
+	q := dev(t, nil, "--cors-allowed-origin", "https://app.example.com", "--cors-allowed-origin", origin)
 	p.do(t, chromedp.Navigate(origin))
 	dropIn, native := q.url()+dropInPath, q.url()+nativePath
 
@@ -272,7 +272,7 @@ func TestAllowedOriginInABrowser(t *testing.T) {
 func TestOtherOriginInABrowser(t *testing.T) {
 	t.Parallel()
 	p := openTab(t)
-	q := dev(t, "--cors-allowed-origin", "https://app.example.com")
+	q := dev(t, nil, "--cors-allowed-origin", "https://app.example.com")
 	p.do(t, chromedp.Navigate(servePage(t)))
 	token := q.mint(t)
 	for _, path := range []string{nativePath, dropInPath} {

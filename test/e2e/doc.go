@@ -1,7 +1,7 @@
 // Package e2e tests the built binary from outside, as a process.
 //
 //	process_test.go       builds quash, runs it, asks it over its three transports
-//	http2_test.go         an HTTP/2 client that sends any frame
+//	http2_test.go         an end of an HTTP/2 connection that sends any frame
 //	leak_test.go          no secret appears anywhere: the cases
 //	leak_scan_test.go     where the scan looks, and that it finds planted leaks
 //	leak_echo_test.go     an upstream that repeats every secret it is sent

@@ -1,10 +1,7 @@
 package e2e
 
 import (
-	"bytes"
-	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,14 +9,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 )
 
 // echo is an upstream that repeats what it is sent wherever there is room for it: the
@@ -27,7 +22,6 @@ import (
 // call is what the call's scene says, which goes along as the version of an SDK, as
 // "scene/number".
 type echo struct {
-	s   *scan
 	url string
 
 	released chan struct{} // closed when held calls are to be answered
@@ -45,16 +39,16 @@ const (
 	sceneUnsolicited = "unsolicited"
 )
 
-func newEcho(s *scan) *echo {
-	e := &echo{s: s, released: make(chan struct{}), dropped: make(chan struct{}, len(transports))}
+func newEcho() *echo {
+	e := &echo{released: make(chan struct{}), dropped: make(chan struct{}, len(transports))}
 	e.release = sync.OnceFunc(func() { close(e.released) })
 	return e
 }
 
 // startEcho serves HTTP/1.1 in plaintext.
-func startEcho(t *testing.T, s *scan) *echo {
+func startEcho(t *testing.T) *echo {
 	t.Helper()
-	e := newEcho(s)
+	e := newEcho()
 	server := httptest.NewServer(e)
 	e.url = server.URL
 	t.Cleanup(func() {
@@ -65,14 +59,21 @@ func startEcho(t *testing.T, s *scan) *echo {
 }
 
 // startEchoHTTP2 serves HTTP/2, frame by frame.
-func startEchoHTTP2(t *testing.T, s *scan, cert tls.Certificate) *echo {
+func startEchoHTTP2(t *testing.T, cert tls.Certificate) *echo {
 	t.Helper()
-	e := newEcho(s)
+	e := newEcho()
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	e.url = "https://" + l.Addr().String()
+	t.Cleanup(acceptAll(l, e.serveHTTP2))
+	t.Cleanup(e.release)
+	return e
+}
+
+// acceptAll serves the connections of a listener until stop is called, which waits.
+func acceptAll(l net.Listener, serve func(net.Conn)) (stop func()) {
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -82,18 +83,14 @@ func startEchoHTTP2(t *testing.T, s *scan, cert tls.Certificate) *echo {
 			}
 			serving.Go(func() {
 				defer conn.Close()
-				stop := context.AfterFunc(t.Context(), func() { _ = conn.Close() })
-				defer stop()
-				e.serveHTTP2(conn)
+				serve(conn)
 			})
 		}
 	})
-	t.Cleanup(func() {
-		e.release()
+	return func() {
 		_ = l.Close()
 		serving.Wait()
-	})
-	return e
+	}
 }
 
 // sent is a request as the upstream got it.
@@ -233,20 +230,19 @@ var wellFormed = []scene{
 }
 
 // malformedHTTP1 are answers that are not HTTP/1.1, with which the connection ends.
-var malformedHTTP1 = []struct{ scene, answer, text string }{
-	{"a version that is none", unreachable, "HTTP/{all} 200 {all}\n\n"},
-	{"no HTTP at all", unreachable, "{all}\n{all}\n\n"},
-	{"a header without a colon", unreachable, "HTTP/1.1 400 {all}\n{all}\n\n"},
-	{"a status that is no number", unreachable, "HTTP/1.1 {token} {all}\n\n"},
-	{"a length that is no number", unreachable, "HTTP/1.1 400 {all}\nContent-Length: {all}\n\n"},
-	{"an unknown transfer encoding", unreachable, "HTTP/1.1 400 {all}\nTransfer-Encoding: {all}\n\n"},
-	{"an endless header", unreachable, "HTTP/1.1 400 {all}\n" + strings.Repeat("X-Token: {all}\n", 500) + "\n"},
-	{"cut off", unreachable, "HTTP/1.1 400 {all}"},
-	{"a chunk that is none", unexpected, "HTTP/1.1 400 {all}\nTransfer-Encoding: chunked\n\n{all}\n{all}\n"},
-	{"a body cut short", unexpected, "HTTP/1.1 400 {all}\nContent-Length: 100000\n\n{all}"},
-	{"another protocol", unexpected, "HTTP/1.1 101 {all}\nUpgrade: {token}\nConnection: upgrade\n\n{all}"},
-	{"early hints", revoked, "HTTP/1.1 103 {all}\nLink: {all}\nX-{token}: {all}\n\nHTTP/1.1 204 {all}\nX-Token: {all}\n\n"},
-	{sceneUnsolicited, revoked, "HTTP/1.1 204 {all}\n\nHTTP/1.1 400 {all}\nContent-Length: 0\nX-Token: {all}\n\n"},
+var malformedHTTP1 = []struct {
+	scene
+	text string
+}{
+	{scene{"a version that is none", unreachable}, "HTTP/{all} 200 {all}\n\n"},
+	{scene{"no HTTP at all", unreachable}, "{all}\n{all}\n\n"},
+	{scene{"a length that is no number", unreachable}, "HTTP/1.1 400 {all}\nContent-Length: {all}\n\n"},
+	{scene{"an endless header", unreachable}, "HTTP/1.1 400 {all}\n" + strings.Repeat("X-Token: {all}\n", 500) + "\n"},
+	{scene{"a chunk that is none", unexpected}, "HTTP/1.1 400 {all}\nTransfer-Encoding: chunked\n\n{all}\n{all}\n"},
+	{scene{"a body cut short", unexpected}, "HTTP/1.1 400 {all}\nContent-Length: 100000\n\n{all}"},
+	{scene{"another protocol", unexpected}, "HTTP/1.1 101 {all}\nUpgrade: {token}\nConnection: upgrade\n\n{all}"},
+	{scene{"early hints", revoked}, "HTTP/1.1 103 {all}\nLink: {all}\nX-{token}: {all}\n\nHTTP/1.1 204 {all}\nX-Token: {all}\n\n"},
+	{scene{sceneUnsolicited, revoked}, "HTTP/1.1 204 {all}\n\nHTTP/1.1 400 {all}\nContent-Length: 0\nX-Token: {all}\n\n"},
 }
 
 // ServeHTTP answers over HTTP/1.1.
@@ -257,7 +253,7 @@ func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s := e.hear(r.Header, body)
 	for _, m := range malformedHTTP1 {
-		if m.scene != s.scene {
+		if m.name != s.scene {
 			continue
 		}
 		conn, _, err := w.(http.Hijacker).Hijack()
@@ -281,168 +277,112 @@ func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, answer.body)
 }
 
-// echoHTTP2 is the upstream's end of an HTTP/2 connection.
-type echoHTTP2 struct {
-	net.Conn
-
-	mu      sync.Mutex
-	framer  *http2.Framer
-	block   bytes.Buffer
-	encoder *hpack.Encoder
-}
-
 func (e *echo) serveHTTP2(conn net.Conn) {
 	if _, err := io.CopyN(io.Discard, conn, int64(len(http2.ClientPreface))); err != nil {
 		return
 	}
-	c := &echoHTTP2{Conn: conn, framer: http2.NewFramer(conn, conn)}
-	c.framer.AllowIllegalWrites = true
-	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	c.encoder = hpack.NewEncoder(&c.block)
-	c.locked(func() { _ = c.framer.WriteSettings() })
+	c := newRawHTTP2(conn)
+	_ = c.reader.WriteSettings()
 	headers, bodies := map[uint32]http.Header{}, map[uint32][]byte{}
+	var writing sync.Mutex
 	var answering sync.WaitGroup
-	defer answering.Wait()
-	for {
-		frame, err := c.framer.ReadFrame()
-		if err != nil {
-			return
-		}
+	_ = c.read(func(frame http2.Frame) bool {
+		stream := frame.Header().StreamID
 		switch frame := frame.(type) {
-		case *http2.SettingsFrame:
-			if !frame.IsAck() {
-				c.locked(func() { _ = c.framer.WriteSettingsAck() })
-			}
-		case *http2.PingFrame:
-			if !frame.IsAck() {
-				c.locked(func() { _ = c.framer.WritePing(true, frame.Data) })
-			}
 		case *http2.MetaHeadersFrame:
-			headers[frame.StreamID] = http.Header{}
+			headers[stream] = http.Header{}
 			for _, field := range frame.Fields {
-				headers[frame.StreamID].Add(field.Name, field.Value)
+				headers[stream].Add(field.Name, field.Value)
 			}
 		case *http2.DataFrame:
-			stream := frame.StreamID
 			bodies[stream] = append(bodies[stream], frame.Data()...)
 			if n := len(frame.Data()); n > 0 {
-				c.locked(func() { _ = c.framer.WriteWindowUpdate(0, uint32(n)) })
+				_ = c.reader.WriteWindowUpdate(0, uint32(n))
 			}
 			if frame.StreamEnded() {
 				header, body := headers[stream], bodies[stream]
 				answering.Go(func() {
 					s := e.hear(header, body)
-					c.locked(func() { c.answer(stream, s) })
+					writing.Lock()
+					defer writing.Unlock()
+					c.answer(stream, s)
 				})
 			}
 		}
-	}
+		return true
+	})
+	answering.Wait()
 }
 
-func (c *echoHTTP2) locked(write func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	write()
-}
-
-// answer does what a scene says. The caller holds c.mu.
-func (c *echoHTTP2) answer(stream uint32, s sent) {
-	for _, m := range slices.Concat(malformedStreams, malformedConnections) {
+// answer does what a scene says.
+func (c *rawHTTP2) answer(stream uint32, s sent) {
+	for _, m := range malformedHTTP2 {
 		if m.name == s.scene {
 			m.write(c, stream, s)
 			if m.answer != revoked {
+				_ = c.flush()
 				return
 			}
 		}
 	}
 	r := answerOf(s)
-	c.fields(stream, r.body == "", slices.Concat([]string{":status", strconv.Itoa(r.status)}, flat(r.header))...)
+	c.headers(stream, c.fields(append([]string{":status", strconv.Itoa(r.status)}, flat(r.header)...)...), r.body == "")
 	if r.body != "" {
-		_ = c.framer.WriteData(stream, r.trailer == nil, []byte(r.body))
+		_ = c.WriteData(stream, r.trailer == nil, []byte(r.body))
 	}
 	if r.trailer != nil {
-		c.fields(stream, true, flat(r.trailer)...)
+		c.headers(stream, c.fields(flat(r.trailer)...), true)
 	}
+	_ = c.flush()
 }
 
 // flat lists names, as HTTP/2 wants them, and values.
-func flat(header http.Header) (fields []string) {
+func flat(header http.Header) (pairs []string) {
 	for name, values := range header {
-		fields = append(fields, strings.ToLower(name), values[0])
+		pairs = append(pairs, strings.ToLower(name), values[0])
 	}
-	return fields
+	return pairs
 }
 
-// fields writes a HEADERS frame.
-func (c *echoHTTP2) fields(stream uint32, end bool, fields ...string) {
-	c.block.Reset()
-	for i := 0; i < len(fields); i += 2 {
-		_ = c.encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
-	}
-	_ = c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.block.Bytes(), EndHeaders: true, EndStream: end})
-}
-
-// frame writes a frame of any type.
-func (c *echoHTTP2) frame(kind http2.FrameType, flags http2.Flags, stream uint32, payload string) {
-	_ = c.framer.WriteRawFrame(kind, flags, stream, []byte(payload))
-}
-
-func (c *echoHTTP2) goAway(stream uint32, s sent) {
-	code := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, stream), uint32(http2.ErrCodeInternal))
-	c.frame(http2.FrameGoAway, 0, 0, string(code)+s.all)
-	_ = c.Close()
-}
-
-// malformedHTTP2 is an answer that is not HTTP/2; after it comes the usual one if the
+// malformedHTTP2 are answers that are not HTTP/2. After one comes the usual answer if the
 // caller is to be answered REVOKED.
-type malformedHTTP2 struct {
+var malformedHTTP2 = []struct {
 	scene
-
-	write func(c *echoHTTP2, stream uint32, s sent)
-}
-
-// malformedStreams leave other calls on the connection alone.
-var malformedStreams = []malformedHTTP2{
-	{scene{"reset stream", unreachable}, func(c *echoHTTP2, stream uint32, _ sent) {
-		_ = c.framer.WriteRSTStream(stream, http2.ErrCodeInternal)
+	ends  bool // whether it ends the connection, with all calls on it
+	write func(c *rawHTTP2, stream uint32, s sent)
+}{
+	{scene{"reset stream", unreachable}, false, func(c *rawHTTP2, stream uint32, _ sent) {
+		_ = c.WriteRSTStream(stream, http2.ErrCodeInternal)
 	}},
-	{scene{"no status", unreachable}, func(c *echoHTTP2, stream uint32, s sent) {
-		c.fields(stream, true, "x-"+strings.ToLower(s.token), s.all)
+	{scene{"no status", unreachable}, false, func(c *rawHTTP2, stream uint32, s sent) {
+		c.headers(stream, c.fields("x-"+strings.ToLower(s.token), s.all), true)
 	}},
-	{scene{"a status that is no number", unreachable}, func(c *echoHTTP2, stream uint32, s sent) {
-		c.fields(stream, true, ":status", s.token)
+	{scene{"a status that is no number", unreachable}, false, func(c *rawHTTP2, stream uint32, s sent) {
+		c.headers(stream, c.fields(":status", s.token), true)
 	}},
-	{scene{"a field in upper case", unreachable}, func(c *echoHTTP2, stream uint32, s sent) {
-		c.fields(stream, true, ":status", "400", "X-"+s.token, s.all)
+	{scene{"a field in upper case", unreachable}, false, func(c *rawHTTP2, stream uint32, s sent) {
+		c.headers(stream, c.fields(":status", "400", "X-"+s.token, s.all), true)
 	}},
-	{scene{"an unknown pseudo field", unreachable}, func(c *echoHTTP2, stream uint32, s sent) {
-		c.fields(stream, true, ":status", "400", ":"+s.token, s.all)
+	{scene{"early hints", revoked}, false, func(c *rawHTTP2, stream uint32, s sent) {
+		c.headers(stream, c.fields(":status", "103", "link", s.all), false)
 	}},
-	{scene{"early hints", revoked}, func(c *echoHTTP2, stream uint32, s sent) {
-		c.fields(stream, false, ":status", "103", "link", s.all)
-	}},
-	{scene{"frames of unknown types", revoked}, func(c *echoHTTP2, stream uint32, s sent) {
+	{scene{"frames of unknown types", revoked}, false, func(c *rawHTTP2, stream uint32, s sent) {
 		const altSvc, unknown = 0xa, 0xfa
-		c.frame(altSvc, 0, 0, "\x00\x00"+s.all)
-		c.frame(unknown, 0, stream, s.all)
-		c.frame(unknown, 0, 0, s.all)
+		_ = c.WriteRawFrame(altSvc, 0, 0, []byte("\x00\x00"+s.all))
+		_ = c.WriteRawFrame(unknown, 0, stream, []byte(s.all))
 	}},
-}
-
-// malformedConnections end the connection, with all calls on it.
-var malformedConnections = []malformedHTTP2{
-	{scene{"go away", unreachable}, (*echoHTTP2).goAway},
-	{scene{"a push", unreachable}, func(c *echoHTTP2, stream uint32, s sent) {
-		c.frame(http2.FramePushPromise, http2.FlagPushPromiseEndHeaders, stream, "\x00\x00\x00\x02"+s.all)
-		c.goAway(stream, s)
+	{scene{"go away", unreachable}, true, func(c *rawHTTP2, stream uint32, s sent) {
+		_ = c.WriteGoAway(stream, http2.ErrCodeInternal, []byte(s.all))
+		_ = c.flush()
+		_ = c.Close()
 	}},
-	{scene{"garbage for fields", unreachable}, func(c *echoHTTP2, stream uint32, s sent) {
-		c.frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, stream, "\x7f\xff\xff\xff\xff\xff\xff\xff\xff\xff"+s.all)
+	{scene{"garbage for fields", unreachable}, true, func(c *rawHTTP2, stream uint32, s sent) {
+		c.headers(stream, []byte("\x7f\xff\xff\xff\xff\xff\xff\xff\xff\xff"+s.all), false)
 	}},
-	{scene{"no frame at all", unreachable}, func(c *echoHTTP2, _ uint32, s sent) {
-		_, _ = c.Write([]byte(s.fill("HTTP/1.1 400 {all}\n\n{all}")))
+	{scene{"no frame at all", unreachable}, true, func(c *rawHTTP2, _ uint32, s sent) {
+		c.out.WriteString(s.fill("HTTP/1.1 400 {all}\n\n{all}"))
 	}},
-	{scene{"an endless header", unreachable}, func(c *echoHTTP2, stream uint32, s sent) {
-		c.fields(stream, true, ":status", "400", "x-token", strings.Repeat(s.all, 1+(80<<10)/len(s.all)))
+	{scene{"an endless header", unreachable}, true, func(c *rawHTTP2, stream uint32, s sent) {
+		c.headers(stream, c.fields(":status", "400", "x-token", strings.Repeat(s.all, 1+(80<<10)/len(s.all))), true)
 	}},
 }

@@ -3,10 +3,8 @@ package e2e
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 
@@ -27,11 +25,9 @@ var textInputs = []textInput{
 	{name: "nothing wrong"},
 	{name: "with its scheme", body: `{"token":"Bearer {token}"}`},
 	{name: "in quotes", body: `{"token":"\"{token}\""}`},
-	{name: "with a line end", body: `{"token":"{token}\n"}`},
 	{name: "not UTF-8", body: "{\"token\":\"{token}\xff\"}"},
 	{name: "a lone surrogate", body: `{"token":"{token}\ud800"}`},
 	{name: "an object", body: `{"token":{"{token}":"{token}"}}`},
-	{name: "an array", body: `{"token":["{token}"]}`},
 	{name: "unquoted", body: `{"token":{token}}`},
 	{name: "twice", body: `{"token":"{token}","token":"{token}"}`},
 	{name: "after the body", body: `{"token":"{token}"}{token}`},
@@ -40,7 +36,6 @@ var textInputs = []textInput{
 	{name: "the timeout", body: `{"token":"{token}","timeout":"{token}s"}`},
 	{name: "allow_invalid", body: `{"token":"{token}","allow_invalid":"{token}"}`},
 	{name: "the whole body", body: `{token}`},
-	{name: "a JSON string", body: `"{token}"`},
 	{name: "broken JSON", body: `{"token":"{token}"`},
 	{name: "a form", header: "Content-Type: application/x-www-form-urlencoded\n", body: `token={token}`},
 	{name: "a compressed body", header: "Content-Encoding: gzip\n", body: "\x1f\x8b\x08{token}"},
@@ -50,21 +45,16 @@ var textInputs = []textInput{
 	{name: "SlashID-API-Key", header: "SlashID-API-Key: {caller key}\nSlashID-API-Key: {token}\n"},
 	{name: "SlashID-API-Key, beyond ASCII", header: "SlashID-API-Key: {caller key}\xfc\n"},
 	{name: "Authorization", header: "Authorization: {token}\n"},
-	{name: "Authorization, two", header: "Authorization: {authorization}\nAuthorization: Bearer {token}\n"},
 	{name: "SlashID-OrgID", header: "SlashID-OrgID: {token}\n"},
 	{name: "SlashID-SdkVersion", header: "SlashID-SdkVersion: {token}\n"},
-	{name: "SlashID-SdkVersion, part of it", header: "SlashID-SdkVersion: {signature}\n"},
-	{name: "SlashID-Required-Consistency", header: "SlashID-Required-Consistency: {token}\n"},
-	{name: "SlashID-Required-Consistency-Timeout", header: "SlashID-Required-Consistency-Timeout: 10{token}\n"},
-	{name: "a valid trace", header: "Traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\nTracestate: quash={token}\nBaggage: token={token}\n"},
-	{name: "headers that tracing reads", header: "Traceparent: 00-{token}-01\nTracestate: quash={token}\nBaggage: token={token}\nX-B3-TraceId: {token}\nX-Request-Id: {token}\n"},
+	{name: "SlashID-Required-Consistency", header: "SlashID-Required-Consistency: {token}\nSlashID-Required-Consistency-Timeout: 10{token}\n"},
+	{name: "headers that tracing reads", header: "Traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\nTracestate: quash={token}\nBaggage: token={token}\nX-B3-TraceId: {token}\nX-Request-Id: {token}\n"},
 	{name: "headers that proxies set", header: "X-Forwarded-For: {token}\nX-Forwarded-Host: {token}\nX-Real-Ip: {token}\nForwarded: for={token}\nVia: 1.1 {token}\nX-Forwarded-Client-Cert: URI={token}\n"},
 	{name: "headers that browsers send", header: "Cookie: token={token}\nReferer: https://localhost/?{token}\nOrigin: https://{token}\nUser-Agent: {token}\nAccept: {token}\nAccept-Language: {token}\nIf-None-Match: {token}\nRange: {token}\n"},
-	{name: "CORS", line: "OPTIONS {path} HTTP/1.1", header: "Origin: https://{token}\nAccess-Control-Request-Method: {token}\nAccess-Control-Request-Headers: {token}\n"},
 	{name: "headers that gRPC reads", header: "Grpc-Timeout: {token}\nGrpc-Encoding: {token}\nGrpc-Metadata-Token: {token}\nGrpc-Metadata-Token-Bin: {token}\nX-Token-Bin: {token}\nX-Http-Method-Override: {token}\n"},
+	{name: "CORS", line: "OPTIONS {path} HTTP/1.1", header: "Origin: https://{token}\nAccess-Control-Request-Method: {token}\nAccess-Control-Request-Headers: {token}\n"},
 	{name: "the name of a header", header: "{token}: {token}\n"},
 	{name: "a header without a colon", header: "{token}\n"},
-	{name: "a header with a space in its name", header: "X {token}: 1\n"},
 	{name: "a folded header", header: "X-Token: a\n {token}\n"},
 	{name: "too large a header", header: strings.Repeat("X-Token: {token}\n", 150)},
 	{name: "Content-Type", header: "Content-Type: {token}\n"},
@@ -73,26 +63,21 @@ var textInputs = []textInput{
 	{name: "Upgrade", header: "Connection: Upgrade\nUpgrade: {token}\n"},
 
 	{name: "the path", line: "POST /{token} HTTP/1.1"},
-	{name: "the end of the path", line: "POST {path}/{token} HTTP/1.1"},
 	{name: "a custom verb", line: "POST /v1/tokens:{token} HTTP/1.1"},
-	{name: "a dirty path", line: "POST //{token}/../{token} HTTP/1.1"},
 	{name: "a path with a bad escape", line: "POST /%zz{token} HTTP/1.1"},
 	{name: "an absolute URL", line: "POST http://{token}/{token} HTTP/1.1"},
 	{name: "the query", line: "POST {path}?token={token}&{token}=1&timeout={token} HTTP/1.1"},
 	{name: "the method", line: "{token} {path} HTTP/1.1"},
-	{name: "GET", line: "GET {path}?token={token} HTTP/1.1"},
 	{name: "the version", line: "POST {path} HTTP/{token}"},
 	{name: "a request line of its own", raw: "{token}\n\n"},
 	{name: "the host", raw: "POST {path} HTTP/1.1\nHost: {token}@{token}/\nHost: x{token}\nConnection: close\nContent-Length: 0\n\n"},
 	{name: "the length", raw: "POST {path} HTTP/1.1\nHost: quash\nConnection: close\nContent-Length: {token}\n\n{token}"},
 	{name: "an unknown transfer encoding", raw: "POST {path} HTTP/1.1\nHost: quash\nConnection: close\nTransfer-Encoding: {token}\n\n{token}"},
-	{name: "a chunk's length", raw: "POST {path} HTTP/1.1\nHost: quash\nConnection: close\nContent-Type: application/json\nTransfer-Encoding: chunked\n\n{token}\n{token}\n"},
 	{name: "a chunk's extension and a trailer", raw: "POST {path} HTTP/1.1\nHost: quash\nConnection: close\nContent-Type: application/json\nTransfer-Encoding: chunked\nTrailer: {token}\n\n2;{token}={token}\n{}\n0\nX-Token: {token}\n{token}: {token}\n\n"},
 	{name: "HTTP/2", raw: "PRI * HTTP/2.0\n\nSM\n\n{token}"},
 
 	{name: "half a body", raw: "POST {path} HTTP/1.1\nHost: quash\nContent-Type: application/json\nContent-Length: 1000\n\n{\"token\":\"{token}", partial: true},
 	{name: "half a header", raw: "POST {path} HTTP/1.1\nHost: quash\nAuthorization: Bearer {token}", partial: true},
-	{name: "half a request line", raw: "POST /{token}", partial: true},
 }
 
 // request is the text to send to a path.
@@ -115,33 +100,12 @@ func (f *target) sendTextInputs(t *testing.T, path string) {
 	t.Helper()
 	for _, in := range textInputs {
 		where := fmt.Sprintf("%s%s, %s", f.name, path, in.name)
-		text := exchangeText(t, f.HTTP, f.tls, in.request(f.s.secrets, path), in.partial)
-		f.s.look("raw answers", where, text)
-		if text == "" && !in.partial {
-			t.Errorf("%s: no answer", where)
+		text, err := exchangeText(t.Context(), f.HTTP, f.tls, in.request(f.s.secrets, path), in.partial)
+		f.s.look(where, text)
+		if err != nil || text == "" && !in.partial {
+			t.Errorf("%s: no answer: %v", where, err)
 		}
 	}
-}
-
-// exchangeText sends a text, says on request that it is all, and returns what comes back
-// until the other side closes the connection.
-func exchangeText(t *testing.T, addr string, cfg *tls.Config, text string, all bool) string {
-	t.Helper()
-	conn, err := dialRaw(t.Context(), addr, cfg, "http/1.1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	// What is refused early may not be read whole. An end of the request means that the
-	// caller has left, to a server that has not answered yet.
-	if _, err := io.WriteString(conn, text); err == nil && all {
-		_ = conn.(interface{ CloseWrite() error }).CloseWrite()
-	}
-	answer, err := io.ReadAll(conn)
-	if timedOut(err) {
-		t.Errorf("%q: the connection stays open", text)
-	}
-	return string(answer)
 }
 
 // rpcInput is an RPC with a token where it does not belong. It is sent frame by frame,
@@ -151,8 +115,8 @@ type rpcInput struct {
 	fields  []string // of the header, in pairs; see rawHTTP2.header
 	message string   // instead of a good one
 	data    string   // instead of a message in gRPC's frame
-	// write sends these frames instead of a request.
-	write func(c *rawHTTP2, fill func(string) string)
+	// write sends these frames instead of a request, to which there is no answer.
+	write func(c *rawHTTP2)
 	// partial is whether the request is not complete, so that there is no answer.
 	partial bool
 	// quotes is whether grpc-go's own answer repeats the input. Only its sender sees that,
@@ -166,7 +130,7 @@ func field(number protowire.Number, text string) string {
 }
 
 func rpcInputs(s secrets) []rpcInput {
-	const numberToken, numberTimeout, numberUnknown = 1, 3, 99
+	const numberToken, numberTimeout, numberUnknown = 1, 3, 99 // of fields
 	good := field(numberToken, s.token)
 	with := func(fields ...string) []string { return fields }
 	return []rpcInput{
@@ -176,38 +140,23 @@ func rpcInputs(s secrets) []rpcInput {
 		{name: "too long", message: field(numberToken, strings.Repeat(s.token, 60))},
 		{name: "an unknown field", message: good + field(numberUnknown, s.token)},
 		{name: "another field's", message: good + field(numberTimeout, s.token)},
-		{name: "another type", message: "\x08\x01" + s.token},
 		{name: "cut short", message: good[:len(good)-20]},
 		{name: "no protobuf", message: s.token},
-		{name: "JSON", fields: with("content-type", "application/grpc+json"), message: `{"token":"` + s.token + `"}`},
-		{name: "an enum that there is not", message: good + "\x10\x63"},
 		{name: "too large", message: strings.Repeat(good, 300)},
-		{name: "compressed, with no encoding", data: framed(1, good)},
 		{name: "compressed garbage", fields: with("grpc-encoding", "gzip"), data: framed(1, s.token)},
 		{name: "a frame of no kind", data: framed(0x42, good)},
 		{name: "no frame", data: s.token},
-		{name: "more than its frame", data: framed(0, good) + s.token},
 		{name: "two messages", data: framed(0, good) + framed(0, good)},
 		{name: "less than its frame", data: framed(0, good)[:100]},
 
 		{name: "the encoding", fields: with("grpc-encoding", "{token}"), data: framed(1, good), quotes: true},
-		{name: "the accepted encodings", fields: with("grpc-accept-encoding", "{token}")},
-		{name: "the timeout", fields: with("grpc-timeout", "1{signature}"), quotes: true},
 		{name: "the content type", fields: with("content-type", "{token}"), quotes: true},
-		{name: "the content type's subtype", fields: with("content-type", "application/grpc+{token}"), quotes: true},
 		{name: "te and the user agent", fields: with("te", "{token}", "user-agent", "{token}")},
 		{name: "the authority", fields: with(":authority", "{token}")},
-		{name: "two authorities", fields: with("host", "{token}", "host", "x{token}")},
-		{name: "connection", fields: with("connection", "{token}")},
 		{name: "the method", fields: with(":path", "/quash.v1.TokenService/{token}")},
-		{name: "the service", fields: with(":path", "/{token}/Revoke")},
 		{name: "a short path", fields: with(":path", "/{token}"), quotes: true},
-		{name: "a path without a slash", fields: with(":path", "{token}"), quotes: true},
-		{name: "a query", fields: with(":path", rpcPath+"?token={token}")},
 		{name: "the HTTP method", fields: with(":method", "{token}"), quotes: true},
-		{name: "the scheme", fields: with(":scheme", "{token}")},
 		{name: "a pseudo field", fields: with(":token", "{token}")},
-		{name: "a field in upper case", fields: with("X-Token", "{token}")},
 		{name: "a field with a line end", fields: with("x-token", "{token}\r\nx: {token}")},
 
 		{name: "slashid-api-key", fields: with("slashid-api-key", "{caller key}", "slashid-api-key", "{token}")},
@@ -215,7 +164,6 @@ func rpcInputs(s secrets) []rpcInput {
 		{name: "authorization", fields: with("authorization", "{authorization}", "authorization", "Bearer {token}")},
 		{name: "slashid-orgid", fields: with("slashid-orgid", "{token}")},
 		{name: "slashid-sdkversion", fields: with("slashid-sdkversion", "{token}")},
-		{name: "slashid-sdkversion, part of it", fields: with("slashid-sdkversion", "{signature}")},
 		{name: "slashid-required-consistency", fields: with("slashid-required-consistency", "{token}", "slashid-required-consistency-timeout", "{token}")},
 		{name: "binary metadata", fields: with("token-bin", base64.StdEncoding.EncodeToString([]byte(s.token)))},
 		{name: "binary metadata, malformed", fields: with("authorization-bin", "{token}!"), quotes: true},
@@ -226,23 +174,19 @@ func rpcInputs(s secrets) []rpcInput {
 		{name: "health of the token", fields: with(":path", "/grpc.health.v1.Health/Check"), message: field(1, s.token)},
 		{name: "reflection", fields: with(":path", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"), message: field(3, s.token), quotes: true},
 
-		{name: "half a header", partial: true, write: func(c *rawHTTP2, fill func(string) string) {
-			_ = c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte("\x40\x07x-token\x7f" + fill("{token}"))})
+		{name: "half a header", write: func(c *rawHTTP2) {
+			_ = c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte("\x40\x07x-token\x7f" + s.token)})
 		}},
-		{name: "garbage for a header", partial: true, write: func(c *rawHTTP2, fill func(string) string) {
-			_ = c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte("\x7f\xff\xff\xff\xff\xff\xff\xff\xff" + fill("{token}")), EndHeaders: true})
+		{name: "garbage for a header", write: func(c *rawHTTP2) {
+			c.begin([]byte("\x7f\xff\xff\xff\xff\xff\xff\xff\xff"+s.token), false)
 		}},
-		{name: "frames of unknown types", partial: true, write: func(c *rawHTTP2, fill func(string) string) {
-			_ = c.WriteRawFrame(0xfa, 0, 0, []byte(fill("{token}")))
-			_ = c.WriteRawFrame(http2.FrameSettings, 0, 0, []byte(fill("{token}"))[:12])
-			_ = c.WriteRawFrame(http2.FrameGoAway, 0, 0, []byte("\x00\x00\x00\x00\x00\x00\x00\x02"+fill("{token}")))
+		{name: "frames of unknown types", write: func(c *rawHTTP2) {
+			_ = c.WriteRawFrame(0xfa, 0, 0, []byte(s.token))
+			_ = c.WriteRawFrame(http2.FrameSettings, 0, 0, []byte(s.token)[:12])
+			_ = c.WriteGoAway(0, http2.ErrCodeInternal, []byte(s.token))
 		}},
-		{name: "data of no request", partial: true, write: func(c *rawHTTP2, fill func(string) string) {
-			_ = c.WriteData(7, true, []byte(fill("{token}")))
-		}},
-		{name: "no frame at all", partial: true, write: func(c *rawHTTP2, fill func(string) string) {
-			_ = c.WriteRawFrame(http2.FrameData, 0, 1<<30, []byte(strings.Repeat(fill("{token}"), 100)))
-		}},
+		{name: "data of no request", write: func(c *rawHTTP2) { _ = c.WriteData(7, true, []byte(s.token)) }},
+		{name: "no frame at all", write: func(c *rawHTTP2) { c.out.WriteString(strings.Repeat(s.token, 100)) }},
 		{name: "no end", data: framed(0, good)[:50], partial: true},
 	}
 }
@@ -267,32 +211,24 @@ func (f *target) exchangeFrames(ctx context.Context, addr string, in rpcInput, w
 		return err
 	}
 	defer c.Close()
-	// What is refused early may not be read whole.
-	_ = c.write(func() error {
-		if in.write != nil {
-			in.write(c, f.s.fill)
-			return nil
-		}
+	if in.write != nil {
+		in.write(c)
+	} else {
 		fields := make([]string, len(in.fields))
 		for i, text := range in.fields {
 			fields[i] = f.s.fill(text)
 		}
-		stream, err := c.begin(c.header(fields...), false)
-		if err != nil {
-			return err
-		}
 		message := framed(0, cmp.Or(in.message, field(1, f.s.token)))
-		return c.data(stream, []byte(cmp.Or(in.data, message)), !in.partial)
-	})
-	_ = c.write(func() error { return c.WritePing(false, [8]byte{}) })
-	_ = c.flush()
+		c.data(c.begin(c.header(fields...), false), []byte(cmp.Or(in.data, message)), !in.partial)
+	}
+	_ = c.WritePing(false, lastPing)
+	_ = c.flush() // what is refused early may not be read whole
 	err = c.read(func(frame http2.Frame) (goOn bool) {
 		text, end := textOf(frame)
 		if !in.quotes {
-			f.s.look("frames", where, text)
+			f.s.look(where, text)
 		}
-		_, isPing := frame.(*http2.PingFrame)
-		return !end && (!isPing || !in.partial) // the acknowledgement: all has been read
+		return !end && (!isLastPing(frame) || !in.partial && in.write == nil)
 	})
 	if timedOut(err) {
 		return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime/debug"
@@ -21,6 +22,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/quashdev/quash/internal/proctest"
+	"github.com/quashdev/quash/sandbox"
 )
 
 // patience bounds every wait. Only a test that fails uses it up.
@@ -85,38 +87,61 @@ type instance struct {
 	*proctest.Process
 	proctest.Addrs
 
+	dir string      // its working directory, and its home
 	tls *tls.Config // of its clients; nil for plaintext
 }
 
 // serve runs quash serve in front of an upstream. Its output must not hold a token.
 func serve(t *testing.T, upstreamURL string, flags ...string) *instance {
 	t.Helper()
-	return start(t, slices.Concat([]string{"serve", "--upstream-url", upstreamURL}, anyPort, flags)...)
+	return start(t, nil, slices.Concat([]string{"serve", "--upstream-url", upstreamURL}, anyPort, flags)...)
 }
 
-// dev runs quash dev.
-func dev(t *testing.T, flags ...string) *instance {
+// dev runs quash dev, with variables of the environment.
+func dev(t *testing.T, environment []string, flags ...string) *instance {
 	t.Helper()
-	return start(t, slices.Concat([]string{"dev", "--sandbox-addr", "127.0.0.1:0"}, anyPort, flags)...)
+	return start(t, environment, slices.Concat([]string{"dev", "--sandbox-addr", "127.0.0.1:0"}, anyPort, flags)...)
 }
 
-func start(t *testing.T, args ...string) *instance {
+func start(t *testing.T, environment []string, args ...string) *instance {
 	t.Helper()
-	return startIn(t, nil, args...)
+	q := launch(t, environment, args...)
+	var err error
+	if q.Addrs, err = q.Process.Addrs(); err != nil {
+		t.Fatal(err)
+	}
+	return q
 }
 
-// startIn does the same with variables of the environment.
-func startIn(t *testing.T, environment []string, args ...string) *instance {
+// launch does not wait until it serves.
+func launch(t *testing.T, environment []string, args ...string) *instance {
 	t.Helper()
-	p, addrs, err := proctest.Serve(program, append(environment, "GORACE=atexit_sleep_ms=0"), args...)
-	if err != nil {
+	q := &instance{dir: t.TempDir()}
+	cmd := exec.Command(program, args...)
+	cmd.Dir = q.dir
+	cmd.Env = slices.Concat([]string{"GORACE=atexit_sleep_ms=0", "TMPDIR=" + q.dir, "HOME=" + q.dir}, imageEnvironment(t), environment)
+	var err error
+	if q.Process, err = proctest.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		p.Kill()
-		checkLog(t, p)
+		q.Kill()
+		checkLog(t, q.Process)
 	})
-	return &instance{Process: p, Addrs: addrs}
+	return q
+}
+
+// imageEnvironment is what the container image sets.
+func imageEnvironment(t *testing.T) (environment []string) {
+	t.Helper()
+	dockerfile, err := os.ReadFile("../../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, env := range regexp.MustCompile(`(?m)^ENV (\S+=\S+)$`).FindAllStringSubmatch(string(dockerfile), -1) {
+		environment = append(environment, env[1])
+	}
+	return environment
 }
 
 // anyToken matches any JWT.
@@ -214,6 +239,21 @@ func (q *instance) control(t *testing.T, method, path, body string) string {
 func (q *instance) mint(t *testing.T) string {
 	t.Helper()
 	return strings.TrimSpace(q.control(t, http.MethodPost, "tokens", ""))
+}
+
+// revokedIn tells whether a token is dead in all regions, or in any.
+func revokedIn(t *testing.T, slashid *sandbox.Server, token string) (everywhere, anywhere bool) {
+	t.Helper()
+	regions, err := slashid.Revoked(token)
+	if err != nil {
+		t.Error(err)
+	}
+	everywhere = true
+	for _, applied := range regions {
+		everywhere = everywhere && applied
+		anywhere = anywhere || applied
+	}
+	return everywhere, anywhere
 }
 
 // write writes a file and returns its path.

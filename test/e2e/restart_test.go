@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -21,11 +20,9 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/health" // client-side health checks
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
@@ -42,13 +39,12 @@ import (
 //     attempt that was applied, but whose answer was lost, shows when it is repeated.
 //   - What was sent for callers that have disconnected is revoked before the replica ends.
 //
-// The calls in progress are held at every step of a replica's shutdown until that step has
-// begun, so that each step meets calls that it could cut off.
+// Calls in progress are held until the shutdown of a replica's servers has begun, so that
+// it meets calls that it could cut off.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	slashid := sandbox.Start(t, sandbox.Config{ReplicationLag: 100 * time.Millisecond})
 	c := newCallers(t, slashid)
-	// The first generation ends without a drain delay, the second with one.
 	var fleet []*replica
 	for range 3 {
 		fleet = append(fleet, startReplica(t, slashid, "0s"))
@@ -62,15 +58,18 @@ func TestRollingRestart(t *testing.T) {
 			c.use(fleet)
 		}
 	}
-	for _, r := range fleet {
-		c.awaitAnswersOf(t, r)
-	}
 	c.end()
 	for _, r := range fleet {
 		r.terminate(t)
 		r.checkEnd(t, 0)
 	}
-	c.check(t)
+	for _, v := range c.made {
+		everywhere, anywhere := revokedIn(t, slashid, v.token)
+		if v.failure != "" || !everywhere && (v.allRegions || !anywhere) {
+			t.Errorf("%s: revoked everywhere %t, anywhere %t: %s", v.transport, everywhere, anywhere, v.failure)
+		}
+	}
+	t.Logf("%d calls", len(c.made))
 }
 
 // left marks calls whose callers disconnect. The replicas' upstreams tell calls apart by
@@ -82,47 +81,15 @@ type replica struct {
 	*instance
 
 	upstream *gate
-	conn     *grpc.ClientConn // to this replica alone
-	// restClosing is closed when it closes its idle REST connections, which is how the
-	// shutdown of its REST server begins.
-	restClosing chan struct{}
 }
 
 func startReplica(t *testing.T, slashid http.Handler, drainDelay string) *replica {
 	t.Helper()
-	r := &replica{upstream: &gate{next: slashid, holding: map[string]chan struct{}{}}, restClosing: make(chan struct{})}
+	r := &replica{upstream: &gate{next: slashid, holding: map[string]chan struct{}{}}}
 	upstream := httptest.NewServer(r.upstream)
 	t.Cleanup(upstream.Close)
 	r.instance = serve(t, upstream.URL, "--upstream-api-key-file", write(t, sandbox.DefaultAPIKey), "--drain-delay", drainDelay)
-	r.conn = r.dial(t)
-	r.conn.Connect()
-	eventually(t, "a gRPC connection", func() bool { return r.conn.GetState() == connectivity.Ready })
-	r.watchREST(t)
 	return r
-}
-
-// watchREST keeps an idle connection.
-func (r *replica) watchREST(t *testing.T) {
-	t.Helper()
-	conn, err := net.Dial("tcp", r.HTTP)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reader := bufio.NewReader(conn)
-	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: quash\r\n\r\n")
-	answer, err := http.ReadResponse(reader, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _ = io.Copy(io.Discard, answer.Body)
-	go func() {
-		defer close(r.restClosing)
-		_, _ = reader.ReadByte() // blocks until it is closed
-	}()
-	t.Cleanup(func() {
-		_ = conn.Close()
-		<-r.restClosing
-	})
 }
 
 func (r *replica) ready(t *testing.T) bool {
@@ -141,29 +108,33 @@ func (r *replica) terminate(t *testing.T) {
 // retire ends a replica under load, and checks that nothing is lost.
 func (r *replica) retire(t *testing.T, c *callers) {
 	t.Helper()
-	c.awaitAnswersOf(t, r)
 	// Calls are in progress over every transport, and others whose callers have left.
 	r.upstream.hold(append(transports, left)...)
-	leftBehind := r.leave(t, c)
+	tokens := r.leave(t, c)
 	eventually(t, "calls held over every transport", func() bool {
-		return r.upstream.held.of(overGRPC) > 0 && r.upstream.held.of(overNative) > 0 && r.upstream.held.of(overDropIn) > 0
+		return !slices.ContainsFunc(transports, func(transport string) bool { return r.upstream.held.of(transport) == 0 })
 	})
 	r.terminate(t)
-	r.awaitLog(t, `"shutting down"`)
 	eventually(t, "not ready", func() bool { return !r.ready(t) })
 	c.balancer.remove(r.HTTP)
-
-	// REST closes its idle connections, and waits for its calls; so does gRPC.
-	eventually(t, "REST connections closed", func() bool { return closed(r.restClosing) })
-	r.upstream.release(overNative, overDropIn)
-	eventually(t, "gRPC connections closed", func() bool { return r.conn.GetState() != connectivity.Ready })
-	r.upstream.release(overGRPC)
-	eventually(t, "gRPC calls finished", func() bool { return r.upstream.inProgress.of(overGRPC) == 0 })
+	for _, addr := range []string{r.GRPC, r.HTTP} {
+		eventually(t, "a server that shuts down", func() bool {
+			conn, err := net.Dial("tcp", addr)
+			if err == nil {
+				_ = conn.Close()
+			}
+			return err != nil
+		})
+	}
+	r.upstream.release(transports...)
+	eventually(t, "calls finished", func() bool {
+		return !slices.ContainsFunc(transports, func(transport string) bool { return r.upstream.held.of(transport) > 0 })
+	})
 	// Only the replica itself waits for what is left.
 	r.upstream.release(left)
-	r.checkEnd(t, len(leftBehind))
-	for _, token := range leftBehind {
-		if everywhere, _ := c.revoked(t, token); !everywhere {
+	r.checkEnd(t, len(tokens))
+	for _, token := range tokens {
+		if everywhere, _ := revokedIn(t, c.slashid, token); !everywhere {
 			t.Errorf("it ended before it finished a revocation whose caller had left\n%s", r)
 		}
 	}
@@ -175,9 +146,10 @@ func (r *replica) leave(t *testing.T, c *callers) (tokens []string) {
 	t.Helper()
 	ctx, disconnect := context.WithCancel(t.Context())
 	defer disconnect()
+	client := quashv1.NewTokenServiceClient(r.dial(t))
 	calls := []func(*revocation) (answered bool){
 		func(v *revocation) bool {
-			_, err := quashv1.NewTokenServiceClient(r.conn).Revoke(v.outgoing(ctx), v.rpc())
+			_, err := client.Revoke(v.outgoing(ctx), v.rpc())
 			return status.Code(err) != codes.Canceled
 		},
 		func(v *revocation) bool {
@@ -188,19 +160,19 @@ func (r *replica) leave(t *testing.T, c *callers) (tokens []string) {
 			return err == nil
 		},
 	}
-	answered := make(chan bool, len(calls))
+	var calling sync.WaitGroup
 	for _, call := range calls {
 		v := &revocation{transport: left, token: c.mint(t), allRegions: true}
 		tokens = append(tokens, v.token)
-		go func() { answered <- call(v) }()
+		calling.Go(func() {
+			if call(v) {
+				t.Errorf("a caller that left was answered\n%s", r)
+			}
+		})
 	}
 	eventually(t, "calls of callers that leave", func() bool { return r.upstream.held.of(left) == len(calls) })
 	disconnect()
-	for range calls {
-		if <-answered {
-			t.Errorf("a caller that left was answered\n%s", r)
-		}
-	}
+	calling.Wait()
 	const noticed = `"reason":"CALLER_CANCELLED","state":"UNKNOWN"`
 	r.awaitLog(t, `(?s)`+noticed+`.*`+noticed)
 	return tokens
@@ -232,8 +204,8 @@ func (r *replica) checkEnd(t *testing.T, leftBehind int) {
 // gate lets calls through to the sandbox, but holds those that ask for all regions while
 // it is told to.
 type gate struct {
-	next             http.Handler
-	inProgress, held counts // of those that ask for all regions, by transport
+	next http.Handler
+	held counts // by transport
 
 	mu      sync.Mutex
 	holding map[string]chan struct{} // by transport; closed on release
@@ -246,20 +218,17 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	if transport := r.Header.Get("SlashID-SdkVersion"); r.Header.Get("SlashID-Required-Consistency") == "all_regions" {
-		g.inProgress.add(transport, 1)
-		defer g.inProgress.add(transport, -1)
-		g.mu.Lock()
-		released := g.holding[transport]
-		g.mu.Unlock()
-		if released != nil {
-			g.held.add(transport, 1)
-			defer g.held.add(transport, -1)
-			select {
-			case <-released:
-			case <-r.Context().Done():
-				return // nothing is revoked for a replica that does not wait for it
-			}
+	transport := r.Header.Get("SlashID-SdkVersion")
+	g.mu.Lock()
+	released := g.holding[transport]
+	g.mu.Unlock()
+	if released != nil && r.Header.Get("SlashID-Required-Consistency") == "all_regions" {
+		g.held.add(transport, 1)
+		defer g.held.add(transport, -1)
+		select {
+		case <-released:
+		case <-r.Context().Done():
+			return // nothing is revoked for a replica that does not wait for it
 		}
 	}
 	g.next.ServeHTTP(w, r)
@@ -309,7 +278,6 @@ type callers struct {
 	resolver *manual.Resolver
 	client   quashv1.TokenServiceClient
 	balancer *balancer
-	answers  counts // by the address that gave them and the transport
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 	made     []*revocation
@@ -321,12 +289,8 @@ type revocation struct {
 	allRegions       bool
 	newConnection    bool
 
-	by      string // the address that gave the last answer
-	state   string // OK, the name of a RevocationState, or empty when there was no answer
 	failure string
 }
-
-const stateOK = "OK"
 
 // serviceConfig is what a careful owner of an internal client sets: leave replicas alone
 // that report NOT_SERVING, and repeat what may be repeated. quash says with each error
@@ -401,7 +365,6 @@ func (c *callers) begin(t *testing.T) {
 			c.running.Go(func() {
 				defer func() { <-slots }()
 				c.call(t.Context(), v)
-				c.answers.add(v.by+" "+v.transport, 1)
 			})
 		}
 	})
@@ -419,22 +382,8 @@ func (c *callers) call(ctx context.Context, v *revocation) {
 	defer cancel()
 	if v.transport != overGRPC {
 		c.balancer.call(ctx, v)
-		return
-	}
-	var from peer.Peer
-	_, err := c.client.Revoke(v.outgoing(ctx), v.rpc(), grpc.Peer(&from))
-	if from.Addr != nil {
-		v.by = from.Addr.String()
-	}
-	if err == nil {
-		v.state = stateOK
-		return
-	}
-	v.failure = err.Error()
-	for _, detail := range status.Convert(err).Details() {
-		if failure, ok := detail.(*quashv1.RevokeFailure); ok {
-			v.state = strings.TrimPrefix(failure.GetState().String(), "REVOCATION_STATE_")
-		}
+	} else if _, err := c.client.Revoke(v.outgoing(ctx), v.rpc()); err != nil {
+		v.failure = err.Error()
 	}
 }
 
@@ -478,41 +427,6 @@ func (c *callers) mint(t *testing.T) string {
 		t.Error(err)
 	}
 	return token
-}
-
-// awaitAnswersOf waits until a replica has answered calls over every transport.
-func (c *callers) awaitAnswersOf(t *testing.T, r *replica) {
-	t.Helper()
-	eventually(t, "answers over every transport", func() bool {
-		return c.answers.of(r.GRPC+" "+overGRPC) > 0 && c.answers.of(r.HTTP+" "+overNative) > 0 && c.answers.of(r.HTTP+" "+overDropIn) > 0
-	})
-}
-
-// revoked tells whether a token is dead in all regions, or in any.
-func (c *callers) revoked(t *testing.T, token string) (everywhere, anywhere bool) {
-	t.Helper()
-	regions, err := c.slashid.Revoked(token)
-	if err != nil {
-		t.Error(err)
-	}
-	everywhere = true
-	for _, applied := range regions {
-		everywhere = everywhere && applied
-		anywhere = anywhere || applied
-	}
-	return everywhere, anywhere
-}
-
-// check compares what callers were answered with what is true.
-func (c *callers) check(t *testing.T) {
-	t.Helper()
-	for _, v := range c.made {
-		everywhere, anywhere := c.revoked(t, v.token)
-		if v.state != stateOK || !everywhere && (v.allRegions || !anywhere) {
-			t.Errorf("%s: state %q, revoked everywhere %t, anywhere %t: %s", v.transport, v.state, everywhere, anywhere, v.failure)
-		}
-	}
-	t.Logf("%d calls", len(c.made))
 }
 
 // balancer distributes REST connections over the replicas that are ready, like a Service of
@@ -575,18 +489,17 @@ func (b *balancer) call(ctx context.Context, v *revocation) {
 func try(ctx context.Context, v *revocation, transport *http.Transport) (again bool) {
 	var answered atomic.Bool
 	resp, err := transport.RoundTrip(v.http(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn:              func(conn httptrace.GotConnInfo) { v.by = conn.Conn.RemoteAddr().String() },
 		GotFirstResponseByte: func() { answered.Store(true) },
 	}), "quash"))
 	if err != nil {
-		v.state, v.failure = "", err.Error()
+		v.failure = err.Error()
 		return !answered.Load() && ctx.Err() == nil
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	v.state, v.failure = "", fmt.Sprintf("%s %s %v", resp.Status, body, err)
-	if err == nil && resp.StatusCode/100 == 2 {
-		v.state = stateOK
+	v.failure = ""
+	if err != nil || resp.StatusCode/100 != 2 {
+		v.failure = fmt.Sprintf("%s %s %v", resp.Status, body, err)
 	}
 	return resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != ""
 }

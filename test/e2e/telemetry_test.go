@@ -25,14 +25,14 @@ import (
 // collector receives what a process exports over OTLP.
 type collector struct {
 	url  string
-	look func(kind, text string) // is shown everything that comes
+	look func(text string) // is shown everything that comes
 
 	mu      sync.Mutex
 	spans   []*tracev1.Span
 	metrics map[string]bool // the names
 }
 
-func startCollector(t *testing.T, look func(kind, text string)) *collector {
+func startCollector(t *testing.T, look func(text string)) *collector {
 	t.Helper()
 	c := &collector{look: look, metrics: map[string]bool{}}
 	s := httptest.NewServer(c)
@@ -61,7 +61,7 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (c *collector) take(path string, body []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.look("exports", string(body)) // texts stand in protobuf as they are
+	c.look(string(body)) // texts stand in protobuf as they are
 	switch path {
 	case "/v1/traces":
 		var got collectortrace.ExportTraceServiceRequest
@@ -136,12 +136,6 @@ func attributes(span *tracev1.Span) map[string]string {
 	return all
 }
 
-// devIn runs quash dev with variables.
-func devIn(t *testing.T, environment []string) *instance {
-	t.Helper()
-	return startIn(t, environment, slices.Concat([]string{"dev", "--sandbox-addr", "127.0.0.1:0"}, anyPort)...)
-}
-
 // revoke makes a call, whatever the answer.
 func (q *instance) revoke(t *testing.T, transport, token string, header ...string) {
 	t.Helper()
@@ -157,8 +151,8 @@ func (q *instance) revoke(t *testing.T, transport, token string, header ...strin
 // left to export at shutdown is exported.
 func TestTraces(t *testing.T) {
 	t.Parallel()
-	c := startCollector(t, func(string, string) {})
-	q := devIn(t, c.environment())
+	c := startCollector(t, func(string) {})
+	q := dev(t, c.environment())
 	const parent = "b7ad6b7169203331"
 	traces := map[string]string{}
 	for i, transport := range transports {
@@ -196,8 +190,8 @@ func TestTraces(t *testing.T) {
 // Metrics are exported too. The log has the trace's id.
 func TestMetricsAreExported(t *testing.T) {
 	t.Parallel()
-	c := startCollector(t, func(string, string) {})
-	q := devIn(t, append(c.environment(), "QUASH_LOG_FORMAT=json"))
+	c := startCollector(t, func(string) {})
+	q := dev(t, append(c.environment(), "QUASH_LOG_FORMAT=json"))
 	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
 	q.revoke(t, overDropIn, "not-a-token", "traceparent", "00-"+trace+"-00f067aa0ba902b7-01")
 	eventually(t, "metrics are exported", func() bool { return c.has("quash.revocations", "rpc.server.call.duration") })
@@ -231,8 +225,8 @@ func TestMetricsAreExported(t *testing.T) {
 // Calls do not fail because a collector refuses everything. It is logged.
 func TestCollectorRefuses(t *testing.T) {
 	t.Parallel()
-	c := startCollector(t, func(string, string) {})
-	q := devIn(t, append(c.environment(), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.url+"/nowhere"))
+	c := startCollector(t, func(string) {})
+	q := dev(t, append(c.environment(), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.url+"/nowhere"))
 	resp, text := send(t, http.MethodPost, q.url()+dropInPath, fmt.Sprintf(`{"token":%q}`, q.mint(t)))
 	if resp.StatusCode != http.StatusNoContent {
 		t.Errorf("%s: %s", resp.Status, text)

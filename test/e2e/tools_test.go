@@ -48,7 +48,7 @@ func TestExamples(t *testing.T) {
 func TestOpenAPITools(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	q := dev(t)
+	q := dev(t, nil)
 	run := node(t, dir, "QUASH_URL="+q.url(), "REDOCLY_TELEMETRY=off")
 	if err := os.CopyFS(dir, os.DirFS("testdata/openapi")); err != nil {
 		t.Fatal(err)
