@@ -152,28 +152,6 @@ func attemptOutcomes() map[outcome]bool {
 	return all
 }
 
-// A dead token turns SlashID's 400 into a success, quash's own credentials turn 401 and
-// 403 into a defect of its configuration, and nothing else changes.
-func TestOutcomeOfACall(t *testing.T) {
-	t.Parallel()
-	for o := range attemptOutcomes() {
-		for _, own := range []bool{true, false} {
-			for _, invalidIsDead := range []bool{true, false} {
-				want := o
-				switch {
-				case invalidIsDead && o == tokenRejected:
-					want = alreadyInvalid
-				case own && o == callerUnauthenticated, own && o == callerForbidden:
-					want = ownCredentialRejected
-				}
-				if got := o.ofCall(own, invalidIsDead); got != want {
-					t.Errorf("row %d, own credentials %t, invalid is dead %t: row %d, want %d", o, own, invalidIsDead, got, want)
-				}
-			}
-		}
-	}
-}
-
 // The examples in errors.proto are what callers program against, so they are held
 // against the table: each is a whole error of the reason that it documents.
 func TestExamplesInTheProto(t *testing.T) {
