@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/quashdev/quash/internal/pkitest"
 	"github.com/quashdev/quash/internal/secrettest"
@@ -196,10 +197,11 @@ func startServer(t *testing.T, protocol string, handler http.HandlerFunc) *httpt
 }
 
 // peer does to each connection what its script says, then closes it. Its connections are
-// pipes in memory, so that it can run in a bubble of testing/synctest.
+// buffers in memory, so that it can run in a bubble of testing/synctest.
 type peer struct {
-	script  func(*peerConn)
-	scripts sync.WaitGroup
+	listener *bufconn.Listener
+	accepts  sync.WaitGroup
+	scripts  sync.WaitGroup
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -221,23 +223,28 @@ func (c *Client) dialThrough(dial dialFunc) {
 // connectPeer has client reach a peer that runs script, whatever the address.
 func connectPeer(tb testing.TB, client *Client, script func(*peerConn)) *peer {
 	tb.Helper()
-	p := &peer{script: script}
+	p := &peer{listener: bufconn.Listen(64 << 10)}
+	p.accepts.Go(func() { p.serve(script) })
 	client.dialThrough(p.dial)
 	tb.Cleanup(p.close)
 	return p
 }
 
-func (p *peer) dial(context.Context, string, string) (net.Conn, error) {
-	near, far := net.Pipe()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.conns = append(p.conns, far)
-	c := &peerConn{Conn: far, reader: bufio.NewReader(far), number: len(p.conns)}
-	p.scripts.Go(func() {
-		defer func() { _ = c.Close() }() // a script may put TLS on it
-		p.script(c)
-	})
-	return newOutbox(near), nil
+func (p *peer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	return p.listener.DialContext(ctx)
+}
+
+func (p *peer) serve(script func(*peerConn)) {
+	for conn, err := p.listener.Accept(); err == nil; conn, err = p.listener.Accept() {
+		p.mu.Lock()
+		p.conns = append(p.conns, conn)
+		c := &peerConn{Conn: conn, reader: bufio.NewReader(conn), number: len(p.conns)}
+		p.mu.Unlock()
+		p.scripts.Go(func() {
+			defer func() { _ = c.Close() }() // a script may put TLS on it
+			script(c)
+		})
+	}
 }
 
 // checkConnections checks how many connections have been made.
@@ -252,8 +259,8 @@ func (p *peer) checkConnections(tb testing.TB, want int) {
 
 // close ends the connections and waits for their scripts.
 func (p *peer) close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	_ = p.listener.Close()
+	p.accepts.Wait()
 	for _, conn := range p.conns {
 		_ = conn.Close()
 	}
@@ -285,7 +292,7 @@ func overTLS(cert tls.Certificate, protocol string, script func(*peerConn)) func
 		}
 		c.Conn, c.reader = secure, bufio.NewReader(secure)
 		if protocol == "h2" {
-			c.Conn, c.framer = newOutbox(secure), http2.NewFramer(nil, c.reader)
+			c.framer = http2.NewFramer(nil, c.reader)
 			if _, err := c.reader.Discard(len(http2.ClientPreface)); err != nil || c.frames().WriteSettings() != nil {
 				return
 			}
@@ -416,46 +423,3 @@ func (c *peerConn) write(text string) bool {
 
 // waitForClose returns when the client has closed the connection.
 func (c *peerConn) waitForClose() { _, _ = io.Copy(io.Discard, c.reader) }
-
-// outbox is a connection whose Write does not wait for a reader. Otherwise two ends
-// that write at a time, as those of HTTP/2 do, would wait for each other on a pipe.
-type outbox struct {
-	net.Conn
-
-	mu     sync.Mutex
-	closed bool
-	writes chan []byte
-}
-
-func newOutbox(conn net.Conn) *outbox {
-	o := &outbox{Conn: conn, writes: make(chan []byte, 1000)}
-	go func() {
-		for b := range o.writes {
-			_, _ = conn.Write(b)
-		}
-		_ = conn.Close()
-	}()
-	return o
-}
-
-// Write implements net.Conn.
-func (o *outbox) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.closed {
-		return 0, net.ErrClosed
-	}
-	o.writes <- bytes.Clone(b)
-	return len(b), nil
-}
-
-// Close closes the connection after all that was written.
-func (o *outbox) Close() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !o.closed {
-		o.closed = true
-		close(o.writes)
-	}
-	return nil
-}
