@@ -111,7 +111,7 @@ func ExampleFailure() {
 
 // Call a quash that demands a client certificate. The files may be replaced while the
 // program runs.
-func ExampleWithTLS() {
+func ExampleWithTLS() { //nolint:testableexamples // its files are not here
 	c, err := client.New("dns:///quash.example.org:9090", client.WithTLS(client.TLSFiles{
 		CAFile:   "/etc/quash/ca.crt",
 		CertFile: "/etc/quash/tls.crt",

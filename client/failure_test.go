@@ -71,7 +71,7 @@ func TestFailure(t *testing.T) {
 			status.Error(codes.Unavailable, "text"),
 			&FailureInfo{Code: codes.Unavailable, Message: "text", State: stateUnknown, Retryable: true},
 		},
-		"not of gRPC": {errors.New("text"), &FailureInfo{Code: codes.Unknown, Message: "text", State: stateUnknown}},
+		"not of gRPC":  {errors.New("text"), &FailureInfo{Code: codes.Unknown, Message: "text", State: stateUnknown}},
 		"of a context": {context.Canceled, &FailureInfo{Code: codes.Canceled, Message: "context canceled", State: stateUnknown}},
 		"wrapped": {
 			fmt.Errorf("log out: %w", status.Error(codes.Canceled, "text")),

@@ -48,10 +48,14 @@ func TestRequestIsNotPrinted(t *testing.T) {
 	}
 	for _, holder := range []any{
 		req, &req, fmt.Errorf("revoke %v", req),
-		embedding{req}, &embedding{req},
-		hiding{req, req}, &hiding{req, req},
-		[]*quashv1.RevokeRequest{req}, []any{req},
-		map[string]proto.Message{"request": req}, map[*quashv1.RevokeRequest]string{req: "request"},
+		embedding{req},
+		&embedding{req},
+		hiding{req, req},
+		&hiding{req, req},
+		[]*quashv1.RevokeRequest{req},
+		[]any{req},
+		map[string]proto.Message{"request": req},
+		map[*quashv1.RevokeRequest]string{req: "request"},
 	} {
 		var out bytes.Buffer
 		verbs := []string{"%v", "%+v", "%#v", "%p", "%b", "%d", "%x", "%#x", "% x", "%X", "%060d"}

@@ -133,12 +133,12 @@ var waitBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
 
 // withWaitBuckets gives these bounds to all that waits for SlashID.
 func withWaitBuckets() sdkmetric.Option {
-	var views []sdkmetric.View
-	for _, name := range []string{"rpc.server.call.duration", "http.client.request.duration", "quash.consistency.wait"} {
-		views = append(views, sdkmetric.NewView(sdkmetric.Instrument{Name: name},
-			sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: waitBuckets}}))
-	}
-	return sdkmetric.WithView(views...)
+	long := sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: waitBuckets}}
+	return sdkmetric.WithView(
+		sdkmetric.NewView(sdkmetric.Instrument{Name: "rpc.server.call.duration"}, long),
+		sdkmetric.NewView(sdkmetric.Instrument{Name: "http.client.request.duration"}, long),
+		sdkmetric.NewView(sdkmetric.Instrument{Name: "quash.consistency.wait"}, long),
+	)
 }
 
 // Shutdown sends what has not been sent yet, until ctx ends. A failure is only logged:

@@ -30,12 +30,16 @@ func TestSecretIsNotPrinted(t *testing.T) {
 	request := Request{Token: secret, Credentials: Credentials{APIKey: secret, Authorization: secret}}
 	for _, holder := range []any{
 		secret, &secret,
-		embedding{secret}, &embedding{secret},
-		unexported{secret, &secret, request}, &unexported{secret, &secret, request},
+		embedding{secret},
+		&embedding{secret},
+		unexported{secret, &secret, request},
+		&unexported{secret, &secret, request},
 		struct{ Token any }{secret},
 		request, &request,
-		[]*Secret{&secret}, []any{secret},
-		map[string]Secret{"token": secret}, map[Secret]string{secret: "token"},
+		[]*Secret{&secret},
+		[]any{secret},
+		map[string]Secret{"token": secret},
+		map[Secret]string{secret: "token"},
 	} {
 		var out bytes.Buffer
 		for _, verb := range verbs {

@@ -264,10 +264,10 @@ func TestAnswerBeforeTheTokenIsSent(t *testing.T) {
 }
 
 var (
-	anError    = errors.New("some error") // of a Result, whatever it says
+	errAny     = errors.New("some error") // of a Result, whatever it says
 	resentOnce = Result{Status: http.StatusNoContent, Sent: true, Resent: true}
-	lost       = Result{Sent: true, Err: anError}
-	tooOften   = Result{Sent: true, Resent: true, Err: anError}
+	lost       = Result{Sent: true, Err: errAny}
+	tooOften   = Result{Sent: true, Resent: true, Err: errAny}
 )
 
 // checkResult checks a result, and how many requests the peer has received for it.
