@@ -78,7 +78,7 @@ func TestRevocationsOverHTTP(t *testing.T) {
 		wantStatus(t, revoke(t.Context(), s, second), http.StatusNoContent)
 
 		at := func(d time.Duration) string { return `"` + begun.Add(d).Format(time.RFC3339Nano) + `"` }
-		line := `{"jti":%q,"expires_at":%s,"revoked_at":{"a":%s,"b":%s}}` + "\n"
+		line := `{"jti":%q,"expires_at":%s,"revoked_at":{"a":%s,"b":%s}}`
 		one := fmt.Sprintf(line, payload(t, first)["jti"], at(24*time.Hour), at(0), at(time.Second))
 		two := fmt.Sprintf(line, payload(t, second)["jti"], at(24*time.Hour), at(time.Second), "null")
 		for query, want := range map[string]string{
