@@ -2,16 +2,10 @@ package client_test
 
 import (
 	"log"
-	"net/http"
-	"os"
 	"slices"
-	"strconv"
-	"time"
 
-	"github.com/quashdev/quash/internal/pkitest"
+	"github.com/quashdev/quash/client"
 	"github.com/quashdev/quash/internal/quashtest"
-	"github.com/quashdev/quash/sandbox"
-	"github.com/quashdev/quash/service/server"
 )
 
 // exampleQuash is a quash in front of a sandbox, for examples, which have no testing.TB.
@@ -21,33 +15,20 @@ type exampleQuash struct {
 	cleanups []func()
 }
 
-func startQuash(configure ...func(*server.Config)) *exampleQuash {
+func startQuash() *exampleQuash {
 	quash := &exampleQuash{}
-	quash.Quash = quashtest.Start(quash, configure...)
+	quash.Quash = quashtest.Start(quash)
 	return quash
 }
 
-// startQuashWithTLS returns a quash with the certificate of quash.example.org, and the
-// directory of the files that its callers need.
-func startQuashWithTLS() (*exampleQuash, string) {
-	dir, err := os.MkdirTemp("", "quash-example-")
+// newClient returns a client of this quash.
+func (q *exampleQuash) newClient() *client.Client {
+	c, err := client.New(q.Addr, client.WithInsecure())
 	if err != nil {
 		log.Fatal(err)
 	}
-	ca := pkitest.NewCA("authority")
-	quash := startQuash(withTLS(ca))
-	quash.Cleanup(func() { _ = os.RemoveAll(dir) })
-	newFiles(quash, dir, ca)
-	return quash, dir
-}
-
-// limitRate has SlashID answer 429 from now on.
-func (q *exampleQuash) limitRate(pause time.Duration) {
-	seconds := strconv.Itoa(int(pause.Seconds()))
-	err := q.Sandbox.Script(sandbox.Fault{Status: http.StatusTooManyRequests, Headers: map[string]string{"Retry-After": seconds}, Count: 10})
-	if err != nil {
-		log.Fatal(err)
-	}
+	q.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 // Stop stops quash and its sandbox.

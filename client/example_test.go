@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"path/filepath"
+	"net/http"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/quashdev/quash/client"
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
+	"github.com/quashdev/quash/sandbox"
 )
 
 // Revoke a token. Without an error it is dead.
@@ -39,14 +40,9 @@ func Example() {
 func Example_allRegions() {
 	quash := startQuash()
 	defer quash.Stop()
-	ctx, token := context.Background(), quash.Mint()
-	c, err := client.New(quash.Addr, client.WithInsecure())
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer c.Close()
+	c, ctx, token := quash.newClient(), context.Background(), quash.Mint()
 
-	_, err = c.Revoke(ctx, &quashv1.RevokeRequest{
+	_, err := c.Revoke(ctx, &quashv1.RevokeRequest{
 		Token:       token,
 		Consistency: quashv1.Consistency_CONSISTENCY_ALL_REGIONS,
 		Timeout:     durationpb.New(5 * time.Second),
@@ -68,12 +64,7 @@ func Example_allRegions() {
 func Example_allowInvalid() {
 	quash := startQuash()
 	defer quash.Stop()
-	ctx, token := context.Background(), quash.Mint()
-	c, err := client.New(quash.Addr, client.WithInsecure())
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer c.Close()
+	c, ctx, token := quash.newClient(), context.Background(), quash.Mint()
 
 	for range 2 {
 		resp, err := c.Revoke(ctx, &quashv1.RevokeRequest{Token: token, AllowInvalid: true})
@@ -91,15 +82,11 @@ func Example_allowInvalid() {
 func ExampleFailure() {
 	quash := startQuash()
 	defer quash.Stop()
-	ctx, token := context.Background(), quash.Mint()
-	quash.limitRate(time.Minute) // SlashID has had enough for now
-	c, err := client.New(quash.Addr, client.WithInsecure())
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer c.Close()
+	c, ctx, token := quash.newClient(), context.Background(), quash.Mint()
+	// SlashID has had enough for now.
+	_ = quash.Sandbox.Script(sandbox.Fault{Status: http.StatusTooManyRequests, Headers: map[string]string{"Retry-After": "60"}})
 
-	_, err = c.Revoke(ctx, &quashv1.RevokeRequest{Token: token})
+	_, err := c.Revoke(ctx, &quashv1.RevokeRequest{Token: token})
 	failure, failed := client.Failure(err)
 	if !failed {
 		return // it is dead
@@ -124,26 +111,14 @@ func ExampleFailure() {
 
 // Call a quash that demands a client certificate. The files may be replaced while the
 // program runs.
-func ExampleWithTLS() {
-	quash, dir := startQuashWithTLS()
-	defer quash.Stop()
-	ctx, token := context.Background(), quash.Mint()
-
-	c, err := client.New(quash.Addr, client.WithTLS(client.TLSFiles{
-		CAFile:     filepath.Join(dir, "ca.crt"),
-		CertFile:   filepath.Join(dir, "tls.crt"),
-		KeyFile:    filepath.Join(dir, "tls.key"),
-		ServerName: "quash.example.org", // only where the target has another name
+func ExampleWithTLS() { //nolint:testableexamples // its files are not here
+	c, err := client.New("dns:///quash.example.org:9090", client.WithTLS(client.TLSFiles{
+		CAFile:   "/etc/quash/ca.crt",
+		CertFile: "/etc/quash/tls.crt",
+		KeyFile:  "/etc/quash/tls.key",
 	}))
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer c.Close()
-
-	resp, err := c.Revoke(ctx, &quashv1.RevokeRequest{Token: token})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(resp.GetOutcome())
-	// Output: OUTCOME_REVOKED
 }

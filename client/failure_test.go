@@ -29,10 +29,6 @@ func withDetails(code codes.Code, details ...protoadapt.MessageV1) error {
 
 func TestFailure(t *testing.T) {
 	t.Parallel()
-	own := func(reason string) *errdetails.ErrorInfo {
-		return &errdetails.ErrorInfo{Reason: reason, Domain: errorDomain}
-	}
-	state := func(detail *quashv1.RevokeFailure) protoadapt.MessageV1 { return protoadapt.MessageV1Of(detail) }
 	for name, tt := range map[string]struct {
 		err  error
 		want *FailureInfo
@@ -40,35 +36,28 @@ func TestFailure(t *testing.T) {
 		"no error": {},
 		"everything": {
 			withDetails(codes.ResourceExhausted,
-				own("UPSTREAM_RATE_LIMITED"),
-				state(&quashv1.RevokeFailure{
+				&errdetails.ErrorInfo{Reason: "UPSTREAM_RATE_LIMITED", Domain: errorDomain},
+				protoadapt.MessageV1Of(&quashv1.RevokeFailure{
 					State:       stateNotApplied,
 					Consistency: quashv1.Consistency_CONSISTENCY_ALL_REGIONS, Timeout: durationpb.New(30 * time.Second),
 					Elapsed: durationpb.New(12 * time.Millisecond), Attempts: 2, UpstreamStatus: 429,
 				}),
 				&errdetails.RequestInfo{RequestId: "id"},
 				&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Minute)},
+				&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: "timeout", Description: "too long"}}},
 			),
 			&FailureInfo{
 				Code: codes.ResourceExhausted, Message: "text",
 				Reason: quashv1.ErrorReason_ERROR_REASON_UPSTREAM_RATE_LIMITED, State: stateNotApplied,
 				Retryable: true, RetryDelay: time.Minute, CorrelationID: "id",
+				Violations:  []Violation{{"timeout", "too long"}},
 				Consistency: quashv1.Consistency_CONSISTENCY_ALL_REGIONS, Timeout: 30 * time.Second,
 				Elapsed: 12 * time.Millisecond, Attempts: 2, UpstreamStatus: 429,
 			},
 		},
-		"violations": {
-			withDetails(codes.InvalidArgument, own("INVALID_REQUEST"), state(&quashv1.RevokeFailure{State: stateNotApplied}),
-				&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: "timeout", Description: "too long"}}}),
-			&FailureInfo{
-				Code: codes.InvalidArgument, Message: "text",
-				Reason: quashv1.ErrorReason_ERROR_REASON_INVALID_REQUEST, State: stateNotApplied,
-				Violations: []Violation{{"timeout", "too long"}},
-			},
-		},
 		"a newer quash's reason": {
-			withDetails(codes.Unavailable, own("BRAND_NEW"), state(&quashv1.RevokeFailure{State: stateNotApplied})),
-			&FailureInfo{Code: codes.Unavailable, Message: "text", State: stateNotApplied},
+			refused(codes.Unavailable, "BRAND_NEW", stateNotApplied),
+			&FailureInfo{Code: codes.Unavailable, Message: "text", State: stateNotApplied, Attempts: 1},
 		},
 		"a negative delay": {
 			withDetails(codes.Aborted, &errdetails.RetryInfo{RetryDelay: durationpb.New(-time.Hour)}),
@@ -82,11 +71,8 @@ func TestFailure(t *testing.T) {
 			status.Error(codes.Unavailable, "text"),
 			&FailureInfo{Code: codes.Unavailable, Message: "text", State: stateUnknown, Retryable: true},
 		},
-		"not of gRPC": {errors.New("text"), &FailureInfo{Code: codes.Unknown, Message: "text", State: stateUnknown}},
-		"of a context": {
-			context.Canceled,
-			&FailureInfo{Code: codes.Canceled, Message: "context canceled", State: stateUnknown},
-		},
+		"not of gRPC":  {errors.New("text"), &FailureInfo{Code: codes.Unknown, Message: "text", State: stateUnknown}},
+		"of a context": {context.Canceled, &FailureInfo{Code: codes.Canceled, Message: "context canceled", State: stateUnknown}},
 		"wrapped": {
 			fmt.Errorf("log out: %w", status.Error(codes.Canceled, "text")),
 			&FailureInfo{Code: codes.Canceled, Message: "log out: rpc error: code = Canceled desc = text", State: stateUnknown},

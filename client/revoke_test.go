@@ -30,11 +30,7 @@ func refused(code codes.Code, reason string, state quashv1.RevocationState, retr
 	for _, delay := range retryAfter {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(delay)})
 	}
-	st, err := status.New(code, "text").WithDetails(details...)
-	if err != nil {
-		panic(err)
-	}
-	return st.Err()
+	return withDetails(code, details...)
 }
 
 func unavailable(state quashv1.RevocationState) error {
@@ -81,64 +77,33 @@ func TestAttempts(t *testing.T) {
 	circuitOpen := func(delay time.Duration) error {
 		return refused(codes.Unavailable, "UPSTREAM_CIRCUIT_OPEN", stateNotApplied, delay)
 	}
+	rejected := refused(codes.InvalidArgument, "TOKEN_REJECTED", stateNotApplied)
+	limited := refused(codes.ResourceExhausted, "UPSTREAM_RATE_LIMITED", stateNotApplied, time.Second)
+	pending := refused(codes.DeadlineExceeded, "CONSISTENCY_TIMEOUT", inProgress)
+	final := refused(codes.Unavailable, "UPSTREAM_UNAVAILABLE", stateUnknown)
+	late := status.Error(codes.DeadlineExceeded, "out of time")
 	const no, yes = false, true
 	for _, tt := range []struct {
 		name    string
 		answers []error
 		code    codes.Code
 		state   quashv1.RevocationState // where the code is not OK
-		// allowInvalid of each attempt.
-		want []bool
+		want    []bool                  // allowInvalid of each attempt
 	}{
 		{"success", []error{nil}, codes.OK, 0, []bool{no}},
-		{
-			"a rejected token",
-			[]error{refused(codes.InvalidArgument, "TOKEN_REJECTED", stateNotApplied)},
-			codes.InvalidArgument, stateNotApplied,
-			[]bool{no},
-		},
+		{"a rejected token", []error{rejected}, codes.InvalidArgument, stateNotApplied, []bool{no}},
 		{"unavailable, NOT_APPLIED", []error{unavailable(stateNotApplied), nil}, codes.OK, 0, []bool{no, no}},
 		{"unavailable, UNKNOWN", []error{unavailable(stateUnknown), nil}, codes.OK, 0, []bool{no, yes}},
 		{"the connection is lost", []error{errLost, nil}, codes.OK, 0, []bool{no, yes}},
 		{"no connection", []error{errUnreachable, nil}, codes.OK, 0, []bool{no, no}},
-		{
-			"UNKNOWN since the first attempt",
-			[]error{errLost, unavailable(stateNotApplied), circuitOpen(time.Second)},
-			codes.Unavailable, stateUnknown,
-			[]bool{no, yes, yes},
-		},
-		{
-			"IN_PROGRESS after UNKNOWN",
-			[]error{errLost, refused(codes.DeadlineExceeded, "CONSISTENCY_TIMEOUT", inProgress)},
-			codes.DeadlineExceeded, inProgress,
-			[]bool{no, yes},
-		},
-		{
-			"never more than three",
-			[]error{errUnreachable, errUnreachable, errUnreachable},
-			codes.Unavailable, stateNotApplied,
-			[]bool{no, no, no},
-		},
-		{
-			"quash says that a repetition is of no use",
-			[]error{refused(codes.Unavailable, "UPSTREAM_UNAVAILABLE", stateUnknown)},
-			codes.Unavailable, stateUnknown,
-			[]bool{no},
-		},
-		{
-			"only UNAVAILABLE is repeated",
-			[]error{refused(codes.ResourceExhausted, "UPSTREAM_RATE_LIMITED", stateNotApplied, time.Second)},
-			codes.ResourceExhausted, stateNotApplied,
-			[]bool{no},
-		},
+		{"UNKNOWN since the first attempt", []error{errLost, unavailable(stateNotApplied), circuitOpen(1)}, codes.Unavailable, stateUnknown, []bool{no, yes, yes}},
+		{"IN_PROGRESS after UNKNOWN", []error{errLost, pending}, codes.DeadlineExceeded, inProgress, []bool{no, yes}},
+		{"never more than three", []error{errUnreachable, errUnreachable, errUnreachable}, codes.Unavailable, stateNotApplied, []bool{no, no, no}},
+		{"quash says that a repetition is of no use", []error{final}, codes.Unavailable, stateUnknown, []bool{no}},
+		{"only UNAVAILABLE is repeated", []error{limited}, codes.ResourceExhausted, stateNotApplied, []bool{no}},
 		{"a delay beyond the deadline", []error{circuitOpen(time.Minute)}, codes.Unavailable, stateNotApplied, []bool{no}},
 		{"the longest delay there is", []error{circuitOpen(math.MaxInt64)}, codes.Unavailable, stateNotApplied, []bool{no}},
-		{
-			"no time left, and it was sent",
-			[]error{status.Error(codes.DeadlineExceeded, "out of time")},
-			codes.DeadlineExceeded, stateUnknown,
-			[]bool{no},
-		},
+		{"no time left, and it was sent", []error{late}, codes.DeadlineExceeded, stateUnknown, []bool{no}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -17,7 +17,6 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/internal/pkitest"
 	"github.com/quashdev/quash/internal/quashtest"
-	"github.com/quashdev/quash/sandbox"
 	"github.com/quashdev/quash/service/server"
 )
 
@@ -35,25 +34,26 @@ func withTLS(ca *pkitest.CA) func(*server.Config) {
 }
 
 // writeFiles writes what a client needs where ca issues all certificates.
-func writeFiles(tb sandbox.TB, files client.TLSFiles, ca *pkitest.CA) {
-	tb.Helper()
+func writeFiles(t *testing.T, files client.TLSFiles, ca *pkitest.CA) {
+	t.Helper()
 	cert, key := pkitest.PEM(ca.Issue(&x509.Certificate{}))
 	for path, text := range map[string][]byte{files.CAFile: ca.PEM(), files.CertFile: cert, files.KeyFile: key} {
 		if err := os.WriteFile(path, text, 0o600); err != nil {
-			tb.Fatalf("%v", err)
+			t.Fatal(err)
 		}
 	}
 }
 
-func newFiles(tb sandbox.TB, dir string, ca *pkitest.CA) client.TLSFiles {
-	tb.Helper()
+func newFiles(t *testing.T, ca *pkitest.CA) client.TLSFiles {
+	t.Helper()
+	dir := t.TempDir()
 	files := client.TLSFiles{
 		CAFile:     filepath.Join(dir, "ca.crt"),
 		CertFile:   filepath.Join(dir, "tls.crt"),
 		KeyFile:    filepath.Join(dir, "tls.key"),
 		ServerName: serverName,
 	}
-	writeFiles(tb, files, ca)
+	writeFiles(t, files, ca)
 	return files
 }
 
@@ -62,7 +62,7 @@ func newFiles(tb sandbox.TB, dir string, ca *pkitest.CA) client.TLSFiles {
 func TestTLSFilesAreReadAgain(t *testing.T) {
 	t.Parallel()
 	first, second := pkitest.NewCA("first"), pkitest.NewCA("second")
-	files := newFiles(t, t.TempDir(), first)
+	files := newFiles(t, first)
 	before := quashtest.Start(t, withTLS(first))
 	after := quashtest.InFrontOf(t, before.Sandbox, withTLS(second))
 	var addr atomic.Value
@@ -93,7 +93,7 @@ func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			files := newFiles(t, t.TempDir(), ca)
+			files := newFiles(t, ca)
 			c := newClient(t, quash.Addr, client.WithTLS(files))
 			if err := spoil(files); err != nil {
 				t.Fatal(err)
@@ -110,7 +110,7 @@ func TestOnlyTrustedServersAreCalled(t *testing.T) {
 	for name, c := range map[string]*client.Client{
 		"plaintext": newClient(t, startFake(t, nil).addr),
 		"another authority": newClient(t, quashtest.Start(t, withTLS(pkitest.NewCA("theirs"))).Addr,
-			client.WithTLS(newFiles(t, t.TempDir(), pkitest.NewCA("ours")))),
+			client.WithTLS(newFiles(t, pkitest.NewCA("ours")))),
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
@@ -132,7 +132,7 @@ func TestCallersThatAreNotAllowed(t *testing.T) {
 	quash := quashtest.Start(t, withTLS(ca), func(cfg *server.Config) {
 		cfg.AllowedCallers = func() server.AllowedCallers { return allowed }
 	})
-	c := newClient(t, quash.Addr, client.WithTLS(newFiles(t, t.TempDir(), ca)))
+	c := newClient(t, quash.Addr, client.WithTLS(newFiles(t, ca)))
 	failure := mustFail(t.Context(), t, c, &quashv1.RevokeRequest{Token: quash.Mint()})
 	if failure.Reason != quashv1.ErrorReason_ERROR_REASON_CALLER_NOT_ALLOWED || failure.State != notApplied || failure.Retryable {
 		t.Errorf("%+v", failure)

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -76,13 +75,9 @@ func (s *Sandbox) handleSetRegion(w http.ResponseWriter, r *http.Request) error 
 
 // faultJSON is a [Fault] on the wire.
 type faultJSON struct {
-	Count   int               `json:"count,omitempty"`
-	Delay   duration          `json:"delay,omitzero"`
-	Apply   bool              `json:"apply,omitempty"`
-	Reset   bool              `json:"reset,omitempty"`
-	Status  int               `json:"status,omitempty"`
-	Headers map[string]string `json:"headers,omitempty"`
-	Body    string            `json:"body,omitempty"`
+	Fault
+
+	Delay duration `json:"delay,omitzero"`
 }
 
 // handleScript serves POST /_sandbox/faults: one fault, or an array of them that
@@ -101,7 +96,8 @@ func (s *Sandbox) handleScript(w http.ResponseWriter, r *http.Request) error {
 	}
 	var faults []Fault
 	for _, f := range requests {
-		faults = append(faults, Fault{f.Count, time.Duration(f.Delay), f.Apply, f.Reset, f.Status, f.Headers, f.Body})
+		f.Fault.Delay = time.Duration(f.Delay)
+		faults = append(faults, f.Fault)
 	}
 	if err := s.Script(faults...); err != nil {
 		return badRequest(err.Error())
@@ -115,7 +111,7 @@ func (s *Sandbox) handleFaults(w http.ResponseWriter, _ *http.Request) error {
 	all := s.Faults()
 	left := make([]faultJSON, len(all))
 	for i, f := range all {
-		left[i] = faultJSON{f.Count, duration(f.Delay), f.Apply, f.Reset, f.Status, f.Headers, f.Body}
+		left[i] = faultJSON{f, duration(f.Delay)}
 	}
 	return writeJSON(w, http.StatusOK, left)
 }
@@ -127,7 +123,8 @@ func (s *Sandbox) handleClearFaults(w http.ResponseWriter, _ *http.Request) erro
 	return nil
 }
 
-// revocationJSON is one revocation in every region.
+// revocationJSON is one revocation in every region, by name; null in one that has not
+// applied it.
 type revocationJSON struct {
 	JTI       string                `json:"jti"`
 	ExpiresAt time.Time             `json:"expires_at"`
@@ -135,31 +132,18 @@ type revocationJSON struct {
 }
 
 // handleRevocations serves GET /_sandbox/revocations: an array in the order of
-// acceptance, streamed, so that a listing of many never exists at once. ?jti= asks
-// for one; a container has the jti of the user token inside it. Tokens that have
-// expired may be gone from it.
+// acceptance. ?jti= asks for one; a container has the jti of the user token inside it.
+// Tokens that have expired may be gone from it.
 func (s *Sandbox) handleRevocations(w http.ResponseWriter, r *http.Request) error {
 	query, err := parseQuery(r, "jti")
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	out := bufio.NewWriter(w)
-	_, _ = out.WriteString("[")
-	separator := ""
-	for _, e := range s.ledger.accepted() {
-		if query.Has("jti") && query.Get("jti") != e.jti {
-			continue
-		}
-		_, _ = out.WriteString(separator)
-		separator = ","
-		if err := json.NewEncoder(out).Encode(revocationJSON{e.jti, e.expiresAt.UTC(), s.ledger.state(e)}); err != nil {
-			return nil //nolint:nilerr // the caller has gone
-		}
+	all := s.ledger.accepted()
+	if query.Has("jti") {
+		all = slices.DeleteFunc(all, func(r revocationJSON) bool { return r.JTI != query.Get("jti") })
 	}
-	_, _ = out.WriteString("]\n")
-	_ = out.Flush()
-	return nil
+	return writeJSON(w, http.StatusOK, all)
 }
 
 const maxTokens = 1_000_000

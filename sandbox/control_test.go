@@ -49,7 +49,7 @@ func TestFaultsOverHTTP(t *testing.T) {
 	if w := revoke(t.Context(), s, mint(t, s, MintOptions{})); w.Code != 503 || w.Header().Get("Retry-After") != "1" || w.Body.String() != "…" {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
-	want := `[{"count":1,"delay":"1ms","apply":true,"status":503,"headers":{"Retry-After":"1"},"body":"…"},` +
+	want := `[{"count":1,"apply":true,"status":503,"headers":{"Retry-After":"1"},"body":"…","delay":"1ms"},` +
 		`{"count":1,"reset":true},{"count":1,"status":429}]` + "\n"
 	if got := call(t, s, http.MethodGet, path, "").Body.String(); got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -78,7 +78,7 @@ func TestRevocationsOverHTTP(t *testing.T) {
 		wantStatus(t, revoke(t.Context(), s, second), http.StatusNoContent)
 
 		at := func(d time.Duration) string { return `"` + begun.Add(d).Format(time.RFC3339Nano) + `"` }
-		line := `{"jti":%q,"expires_at":%s,"revoked_at":{"a":%s,"b":%s}}` + "\n"
+		line := `{"jti":%q,"expires_at":%s,"revoked_at":{"a":%s,"b":%s}}`
 		one := fmt.Sprintf(line, payload(t, first)["jti"], at(24*time.Hour), at(0), at(time.Second))
 		two := fmt.Sprintf(line, payload(t, second)["jti"], at(24*time.Hour), at(time.Second), "null")
 		for query, want := range map[string]string{

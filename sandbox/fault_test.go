@@ -15,12 +15,17 @@ import (
 	"time"
 )
 
+// Faults come before every check of a revocation, and other endpoints use up none.
 func TestFaultsAnswerInOrder(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, Config{})
 	token := mint(t, s, MintOptions{})
 	script(t, s, Fault{Status: 503, Count: 2}, Fault{Count: 1}, Fault{Status: 429})
-	for i, want := range []int{503, 503, 204, 429, 400, 400} {
+	wantStatus(t, call(t, s, http.MethodPost, "/token/validate", tokenBody(token)), http.StatusOK)
+	if got := call(t, s, http.MethodPost, "/token/revoke", "{").Code; got != 503 {
+		t.Errorf("without credentials: status %d", got)
+	}
+	for i, want := range []int{503, 204, 429, 400} {
 		if got := revoke(t.Context(), s, token).Code; got != want {
 			t.Errorf("call %d: status %d, want %d", i+1, got, want)
 		}
@@ -30,35 +35,35 @@ func TestFaultsAnswerInOrder(t *testing.T) {
 func TestFaultsAnswerAsScripted(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, Config{})
-	token := mint(t, s, MintOptions{})
-	script(t, s,
-		Fault{Status: 429, Headers: map[string]string{"Retry-After": "1"}, Body: `{"errors":[]}`},
-		Fault{Status: 502, Headers: map[string]string{correlationIDHeader: ""}, Body: "<html>"},
-		Fault{Status: 408, Headers: map[string]string{"Content-Type": "text/plain"}, Body: `{}`},
-	)
-	w := revoke(t.Context(), s, token)
-	if w.Code != 429 || w.Header().Get("Retry-After") != "1" || w.Header().Get("Content-Type") != "application/json" ||
-		w.Body.String() != `{"errors":[]}` || w.Header().Get(correlationIDHeader) == "" {
-		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
-	}
-	w = revoke(t.Context(), s, token)
-	if _, ok := w.Header()[http.CanonicalHeaderKey(correlationIDHeader)]; ok || w.Code != 502 || w.Body.String() != "<html>" {
-		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
-	}
-	w = revoke(t.Context(), s, token)
-	if w.Code != 408 || w.Header().Get("Content-Type") != "text/plain" {
-		t.Errorf("%d %v", w.Code, w.Header())
-	}
-	wantRevoked(t, s, token)
-}
-
-func TestFaultsComeBeforeEveryCheckOfARevocation(t *testing.T) {
-	t.Parallel()
-	s := newSandbox(t, Config{})
-	script(t, s, Fault{Status: 503})
-	wantStatus(t, call(t, s, http.MethodPost, "/token/validate", tokenBody("token")), http.StatusOK)
-	if w := call(t, s, http.MethodPost, "/token/revoke", "{"); w.Code != 503 {
-		t.Errorf("status %d", w.Code)
+	for name, tt := range map[string]struct {
+		fault Fault
+		want  map[string]string // headers
+	}{
+		"JSON": {
+			Fault{Status: 429, Headers: map[string]string{"Retry-After": "1"}, Body: `{"errors":[]}`},
+			map[string]string{"Retry-After": "1", "Content-Type": "application/json"},
+		},
+		"another type": {
+			Fault{Status: 408, Headers: map[string]string{"Content-Type": "text/plain"}, Body: `{}`},
+			map[string]string{"Content-Type": "text/plain"},
+		},
+		"no correlation id": {
+			Fault{Status: 502, Headers: map[string]string{correlationIDHeader: ""}, Body: "<html>"},
+			map[string]string{correlationIDHeader: ""},
+		},
+	} {
+		script(t, s, tt.fault)
+		token := mint(t, s, MintOptions{})
+		w := revoke(t.Context(), s, token)
+		if w.Code != tt.fault.Status || w.Body.String() != tt.fault.Body {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+		for header, want := range tt.want {
+			if got := w.Header().Get(header); got != want {
+				t.Errorf("%s: %s is %q, want %q", name, header, got, want)
+			}
+		}
+		wantRevoked(t, s, token)
 	}
 }
 
@@ -67,16 +72,16 @@ func TestApplyRevokesForReal(t *testing.T) {
 	s := newSandbox(t, Config{})
 	token := mint(t, s, MintOptions{})
 	script(t, s, Fault{Status: 502, Apply: true, Count: 3})
-	unauthenticated := newRequest(t.Context(), http.MethodPost, "/token/revoke", tokenBody(token))
-	if w := serve(s, unauthenticated); w.Code != 502 {
-		t.Errorf("status %d", w.Code)
-	}
-	wantRevoked(t, s, token)
-	for range 2 {
-		if w := revoke(t.Context(), s, token); w.Code != 502 {
+	for i, key := range []string{"unknown", DefaultAPIKey, DefaultAPIKey} {
+		w := serve(s, newRequest(t.Context(), http.MethodPost, "/token/revoke", tokenBody(token), apiKeyHeader, key))
+		if w.Code != 502 {
 			t.Errorf("status %d", w.Code)
 		}
-		wantRevoked(t, s, token, "us-east", "eu-west", "ap-south")
+		if i == 0 {
+			wantRevoked(t, s, token)
+		} else {
+			wantRevoked(t, s, token, "us-east", "eu-west", "ap-south")
+		}
 	}
 }
 

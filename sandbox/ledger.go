@@ -197,36 +197,30 @@ func (l *ledger) set(name string, lag *time.Duration, partitioned *bool) (Region
 	return r.Region, nil
 }
 
-// accepted returns the entries of every revocation that was asked for, in that
-// order. Read them with [ledger.state].
-func (l *ledger) accepted() []*entry {
+// accepted returns every revocation that was asked for, in that order.
+func (l *ledger) accepted() []revocationJSON {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var all []*entry
+	var entries []*entry
 	for _, e := range l.entries {
 		if !e.acceptedAt.IsZero() {
-			all = append(all, e)
+			entries = append(entries, e)
 		}
 	}
-	slices.SortFunc(all, func(a, b *entry) int {
+	slices.SortFunc(entries, func(a, b *entry) int {
 		return cmp.Or(a.acceptedAt.Compare(b.acceptedAt), cmp.Compare(a.jti, b.jti))
 	})
-	return all
-}
-
-// state returns when each region applied e, by name; nil for one that has not.
-func (l *ledger) state(e *entry) map[string]*time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	at := make(map[string]*time.Time, len(l.regions))
-	for i, r := range l.regions {
-		at[r.Name] = nil
-		if t := e.revokedAt[i]; !t.IsZero() {
-			t = t.UTC()
-			at[r.Name] = &t
+	all := make([]revocationJSON, len(entries))
+	for i, e := range entries {
+		all[i] = revocationJSON{e.jti, e.expiresAt.UTC(), map[string]*time.Time{}}
+		for k, at := range e.revokedAt {
+			all[i].RevokedAt[l.regions[k].Name] = nil
+			if at = at.UTC(); !at.IsZero() {
+				all[i].RevokedAt[l.regions[k].Name] = &at
+			}
 		}
 	}
-	return at
+	return all
 }
 
 func (l *ledger) close() {

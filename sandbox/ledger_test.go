@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 	"testing"
@@ -76,17 +75,6 @@ func TestRemoteRegionsFollowTheLocalOne(t *testing.T) {
 		synctest.Wait()
 		wantRevoked(t, s, token, "near", "far")
 	})
-}
-
-func TestSetRegionRefuses(t *testing.T) {
-	t.Parallel()
-	s := newSandbox(t, Config{})
-	if err := s.SetRegion("mars", RegionSettings{}); !errors.Is(err, ErrUnknownRegion) {
-		t.Errorf("unknown region: %v", err)
-	}
-	if err := s.SetRegion("us-east", RegionSettings{Lag: -1}); err == nil {
-		t.Error("a negative lag is accepted")
-	}
 }
 
 func TestExpiredEntriesAreDropped(t *testing.T) {

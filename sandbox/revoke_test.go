@@ -71,14 +71,6 @@ func headers(name string, values []string) (pairs []string) {
 	return pairs
 }
 
-func TestUnknownMembersAreLetThrough(t *testing.T) {
-	t.Parallel()
-	s := newSandbox(t, Config{})
-	body := `{"token":"` + mint(t, s, MintOptions{}) + `","reason":"stolen"}`
-	r := newRequest(t.Context(), http.MethodPost, "/token/revoke", body, apiKeyHeader, DefaultAPIKey)
-	wantStatus(t, serve(s, r), http.StatusNoContent)
-}
-
 func TestConsistencyAndTimeout(t *testing.T) {
 	t.Parallel()
 	all := []string{consistencyHeader, allRegions}

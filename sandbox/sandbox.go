@@ -20,8 +20,10 @@ type Sandbox struct {
 	config    Config
 	authority *authority
 	ledger    *ledger
-	faults    faultQueue
-	routes    *http.ServeMux
+
+	faultsMu sync.Mutex
+	faults   []Fault // still to come
+	routes   *http.ServeMux
 
 	closed    chan struct{}
 	closeOnce sync.Once
@@ -36,7 +38,7 @@ func New(cfg Config) (*Sandbox, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("sandbox: invalid configuration: %w", err)
 	}
-	a, err := newAuthority(cfg.Issuer, cfg.OrgID)
+	a, err := newAuthority()
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: making the signing key: %w", err)
 	}

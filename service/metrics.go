@@ -12,10 +12,6 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// WaitBuckets are the bounds of histograms of durations that may reach SlashID's
-// 120 s, in seconds.
-var WaitBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120}
-
 // The attributes of metrics and spans. Their values are names of ours, of which
 // there are few: nothing of a request gets into one.
 const (
@@ -122,7 +118,6 @@ func newMetrics(meter metric.Meter, s *TokenService) *metrics {
 		metric.WithDescription("Attempts to revoke a token at SlashID, by what each came to."))
 	m.waited, _ = meter.Float64Histogram("quash.consistency.wait",
 		metric.WithUnit("s"),
-		metric.WithExplicitBucketBoundaries(WaitBuckets...),
 		metric.WithDescription("How long SlashID took to reach the consistency, or to say that it had not."))
 	m.late, _ = meter.Int64Counter("quash.background.outcomes",
 		metric.WithUnit("{revocation}"),

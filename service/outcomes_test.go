@@ -107,35 +107,6 @@ func TestOutcomeOfAnAnswer(t *testing.T) {
 	}
 }
 
-// Where there is no answer, the end of the context says why, and otherwise whether the
-// token was sent.
-func TestOutcomeWithoutAnAnswer(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		cause        error
-		sent, unsent outcome
-	}{
-		{nil, connectionLost, neverConnected},
-		{errNoAnswer, noAnswer, noAnswer},
-		{errWithdrawn, callerCancelled, callerCancelled},
-		{errShutdown, callerCancelled, callerCancelled},
-		{context.Canceled, callerCancelled, callerCancelled},
-	} {
-		for _, err := range []error{errors.New("refused"), context.Canceled, context.DeadlineExceeded} {
-			if got := outcomeOf(slashid.Result{Sent: true, Err: err}, tt.cause); got != tt.sent {
-				t.Errorf("%v, %v, sent: row %d, want %d", tt.cause, err, got, tt.sent)
-			}
-			if got := outcomeOf(slashid.Result{Err: err}, tt.cause); got != tt.unsent {
-				t.Errorf("%v, %v, not sent: row %d, want %d", tt.cause, err, got, tt.unsent)
-			}
-		}
-	}
-	// BeforeSend refuses only for a caller that has left.
-	if got := outcomeOf(slashid.Result{Err: slashid.ErrNotSent}, nil); got != callerCancelled {
-		t.Errorf("not sent, with the context as it was: row %d, want %d", got, callerCancelled)
-	}
-}
-
 // attemptOutcomes are the outcomes that an attempt may have.
 func attemptOutcomes() map[outcome]bool {
 	all := map[outcome]bool{internalDefect: true} // of one that panics
@@ -150,28 +121,6 @@ func attemptOutcomes() map[outcome]bool {
 		}
 	}
 	return all
-}
-
-// A dead token turns SlashID's 400 into a success, quash's own credentials turn 401 and
-// 403 into a defect of its configuration, and nothing else changes.
-func TestOutcomeOfACall(t *testing.T) {
-	t.Parallel()
-	for o := range attemptOutcomes() {
-		for _, own := range []bool{true, false} {
-			for _, invalidIsDead := range []bool{true, false} {
-				want := o
-				switch {
-				case invalidIsDead && o == tokenRejected:
-					want = alreadyInvalid
-				case own && o == callerUnauthenticated, own && o == callerForbidden:
-					want = ownCredentialRejected
-				}
-				if got := o.ofCall(own, invalidIsDead); got != want {
-					t.Errorf("row %d, own credentials %t, invalid is dead %t: row %d, want %d", o, own, invalidIsDead, got, want)
-				}
-			}
-		}
-	}
 }
 
 // The examples in errors.proto are what callers program against, so they are held

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
@@ -36,44 +35,51 @@ func TestBackoff(t *testing.T) {
 }
 
 // The breaker opens for an upstream that is down, fails calls without asking it,
-// probes, and closes again.
+// probes, and closes again. Nothing else that SlashID answers opens it.
 func TestBreaker(t *testing.T) {
 	t.Parallel()
-	for name, down := range map[string]slashid.Result{
-		"500":               {Status: http.StatusInternalServerError, Sent: true},
-		"504":               {Status: http.StatusGatewayTimeout, Sent: true},
-		"no connection":     notConnected.result,
-		"a lost connection": {Sent: true, Resent: true, Err: errors.New("reset")},
-	} {
+	down := []step{answered(http.StatusInternalServerError), answered(http.StatusGatewayTimeout), notConnected, resent(lostConnection)}
+	for i, answer := range slices.Concat(down, []step{
+		rejected, foreign400, unauthorized, answered(http.StatusForbidden),
+		inProgress, opaque, limited, resent(limited), unexpected, answeredByProxy(http.StatusNotImplemented),
+	}) {
 		synctest.Test(t, func(t *testing.T) {
-			isDown := true
-			calls := 0
+			result, asked := answer.result, 0
 			s := newService(t, upstreamtest.Func(func(_ context.Context, req slashid.Request) slashid.Result {
-				calls++
-				if !isDown {
-					return slashid.Result{Status: http.StatusNoContent, Sent: req.BeforeSend()}
-				}
-				return down
+				asked++
+				result.Sent = !answer.unsent && req.BeforeSend()
+				return result
 			}))
-			var err error
-			for range breakerLeast {
-				_, err = s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
+			isOpen := func() (*Error, bool) {
+				_, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
+				own, ok := errors.AsType[*Error](err)
+				return own, ok && own.Reason() == "UPSTREAM_CIRCUIT_OPEN"
 			}
-			failure := failureOf(t, err, codes.Unavailable, "UPSTREAM_CIRCUIT_OPEN")
-			own, _ := errors.AsType[*Error](err)
-			if delay, ok := own.Pushback(); failure.GetState() != stateNotApplied || !ok || delay <= 0 || delay > 2*defaultBreakerRest {
-				t.Errorf("%s: %v, back in %s", name, failure, delay)
+			opened := 0
+			for range 3 * breakerLeast {
+				if _, open := isOpen(); open {
+					opened++
+				}
 			}
-			before := calls
-			_, _ = s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
-			if calls != before {
-				t.Errorf("%s: upstream is asked while the breaker is open", name)
+			if i >= len(down) {
+				if opened > 0 {
+					t.Errorf("%+v opens the breaker", result)
+				}
+				return
 			}
-			isDown = false
+			before := asked
+			own, open := isOpen()
+			if !open || asked != before || opened < breakerLeast {
+				t.Fatalf("%+v: open %t, for %d calls; %d were asked for", result, open, opened, asked-before)
+			}
+			if delay, ok := own.Pushback(); own.State() != "NOT_APPLIED" || !ok || delay <= 0 || delay > 2*defaultBreakerRest {
+				t.Errorf("%v, back in %s", own.State(), delay)
+			}
+			answer, result = done204, done204.result
 			time.Sleep(2 * defaultBreakerRest)
 			for range 2 * breakerLeast {
-				if _, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"}); err != nil {
-					t.Fatalf("%s: after recovery: %v", name, err)
+				if own, _ := isOpen(); own != nil {
+					t.Fatalf("after recovery: %v", own)
 				}
 			}
 		})
@@ -199,29 +205,6 @@ func TestBreakerAccountsForEveryProbe(t *testing.T) {
 			}
 			if got := revoke(); got != "TOKEN_REJECTED NOT_APPLIED" {
 				t.Errorf("%s: after recovery: %s", name, got)
-			}
-		})
-	}
-}
-
-// What SlashID answers with, other than that it is down, never opens the breaker.
-func TestBreakerStaysClosed(t *testing.T) {
-	t.Parallel()
-	for _, answer := range []step{
-		rejected, foreign400, unauthorized, answered(http.StatusForbidden),
-		inProgress, opaque, limited, resent(limited), unexpected, answeredByProxy(http.StatusNotImplemented),
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			s := newService(t, upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
-				result := answer.result
-				result.Sent = true
-				return result
-			}))
-			for range 3 * breakerLeast {
-				_, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
-				if own, ok := errors.AsType[*Error](err); !ok || own.Reason() == "UPSTREAM_CIRCUIT_OPEN" {
-					t.Fatalf("%+v: %v", answer.result, err)
-				}
 			}
 		})
 	}

@@ -175,23 +175,40 @@ func TestResumedResults(t *testing.T) {
 // A journal that cannot be used is left as it is.
 func TestJournalsThatAreRefused(t *testing.T) {
 	t.Parallel()
-	replace := func(from, to string) func(t *testing.T, path string) {
+	type spoil = func(t *testing.T, path string) // a journal with one line
+	replace := func(from, to string) spoil {
 		return func(t *testing.T, path string) {
 			t.Helper()
 			write(t, path, bytes.ReplaceAll(read(t, path), []byte(from), []byte(to)))
 		}
 	}
-	content := func(text string) func(t *testing.T, path string) {
+	content := func(text string) spoil {
 		return func(t *testing.T, path string) { t.Helper(); write(t, path, []byte(text)) }
 	}
-	key := func(text string) func(t *testing.T, path string) {
+	appended := func(line string) spoil {
+		return func(t *testing.T, path string) { t.Helper(); write(t, path, append(read(t, path), line+"\n"...)) }
+	}
+	key := func(text string) spoil {
 		return func(t *testing.T, path string) { t.Helper(); write(t, bulk.KeyPath(path), []byte(text)) }
 	}
-	const notOurs = "the journal PATH cannot be used: it is not a journal of quash's, and was left as it is: name another file"
-	const noKey = "PATH.key is not the key of a journal: put the key back, or start over with another journal"
+	inUse := func(t *testing.T, path string) { t.Helper(); newFixture(t, token(0)).resume(t, path) }
+	noKeyFile := func(t *testing.T, path string) {
+		t.Helper()
+		if err := os.Remove(bulk.KeyPath(path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const (
+		anotherJournal = "start over with another journal"
+		notOurs        = "the journal PATH cannot be used: it is not a journal of quash's, and was left as it is: name another file"
+		noKey          = "PATH.key is not the key of a journal: put the key back, or " + anotherJournal
+		sameVersion    = ": go on with the version that began it, or " + anotherJournal
+		anotherRun     = "the journal PATH is that of another run (--addr %s), not of this one (--addr quash:9090 --consistency local_region): " +
+			"run it as it was begun, or " + anotherJournal
+	)
 	for name, c := range map[string]struct {
-		spoil func(t *testing.T, path string) // a journal with one line
-		want  string                          // PATH is the journal's
+		spoil spoil
+		want  string // PATH is the journal's
 	}{
 		"a list":              {content("token-1\ntoken-2\n"), notOurs},
 		"a list without ends": {content(strings.Repeat("x", 1<<16)), notOurs},
@@ -199,40 +216,30 @@ func TestJournalsThatAreRefused(t *testing.T) {
 		"half a header":       {content(`{"journal":"quash revoke","version":2,"addr":"quash:9090"`), notOurs},
 		"the binary format": {
 			content("quash revoke journal\n\x00\x00\x00\x01\x00\x00\x00"),
-			"the journal PATH cannot be used: it has the binary format of an earlier version of quash: go on with the version that began it, or start over with another journal",
+			"the journal PATH cannot be used: it has the binary format of an earlier version of quash" + sameVersion,
 		},
 		"a later format": {
 			replace(`"version":2`, `"version":7`),
-			"the journal PATH cannot be used: it has format 7, and this version of quash has format 2: go on with the version that began it, or start over with another journal",
+			"the journal PATH cannot be used: it has format 7, and this version of quash has format 2" + sameVersion,
 		},
-		"another address": {
-			replace("quash:9090", "other:9090"),
-			"the journal PATH is that of another run (--addr other:9090 --consistency local_region), not of this one (--addr quash:9090 --consistency local_region): run it as it was begun, or start over with another journal",
-		},
-		"another consistency": {
-			replace("local_region", "all_regions"),
-			"the journal PATH is that of another run (--addr quash:9090 --consistency all_regions), not of this one (--addr quash:9090 --consistency local_region): run it as it was begun, or start over with another journal",
-		},
+		"another address":     {replace("quash:9090", "other:9090"), fmt.Sprintf(anotherRun, "other:9090 --consistency local_region")},
+		"another consistency": {replace("local_region", "all_regions"), fmt.Sprintf(anotherRun, "quash:9090 --consistency all_regions")},
 		"invalid allowed": {
 			replace(`"lines"`, `"allow_invalid":true,"lines"`),
-			"the journal PATH is that of another run (--addr quash:9090 --consistency local_region --allow-invalid), not of this one (--addr quash:9090 --consistency local_region): run it as it was begun, or start over with another journal",
+			fmt.Sprintf(anotherRun, "quash:9090 --consistency local_region --allow-invalid"),
 		},
+		// Only the last line may be half of one.
+		"no JSON":     {appended("not JSON"), "line 4 of the journal PATH is damaged: bring an intact copy back, or " + anotherJournal},
+		"a half line": {appended(`{"line":1}`), "line 4 of the journal PATH is damaged: bring an intact copy back, or " + anotherJournal},
+		"a long line": {appended(strings.Repeat("x", 1e5)), "line 4 of the journal PATH is damaged: bring an intact copy back, or " + anotherJournal},
 		"no key": {
-			func(t *testing.T, path string) {
-				t.Helper()
-				if err := os.Remove(bulk.KeyPath(path)); err != nil {
-					t.Fatal(err)
-				}
-			},
-			"the journal's key PATH.key is missing, and nothing tells its lines without it: put the key back, or start over with another journal",
+			noKeyFile,
+			"the journal's key PATH.key is missing, and nothing tells its lines without it: put the key back, or " + anotherJournal,
 		},
-		"the key of another": {key(strings.Repeat("k", 32)), "PATH.key is not the key of the journal PATH: put the right key back, or start over with another journal"},
+		"the key of another": {key(strings.Repeat("k", 32)), "PATH.key is not the key of the journal PATH: put the right key back, or " + anotherJournal},
 		"half a key":         {key("k"), noKey},
 		"too long a key":     {key(strings.Repeat("k", 33)), noKey},
-		"in use": {
-			func(t *testing.T, path string) { t.Helper(); newFixture(t, token(0)).resume(t, path) },
-			"the journal PATH cannot be used: another run has it open: wait for that to end, or name another journal",
-		},
+		"in use":             {inUse, "the journal PATH cannot be used: another run has it open: wait for that to end, or name another journal"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -240,9 +247,14 @@ func TestJournalsThatAreRefused(t *testing.T) {
 			oneRun(t, path, nil, token(0))
 			c.spoil(t, path)
 			before := read(t, path)
-			_, err := bulk.OpenJournal(path, terms, 1)
-			if want := strings.ReplaceAll(c.want, "PATH", path); err == nil || err.Error() != want {
-				t.Errorf("failed with %v\nwant %s", err, want)
+			lines := linesOf(t, token(0))
+			j, err := bulk.OpenJournal(path, terms, 1)
+			if err == nil {
+				defer j.Close()
+				err = j.Restore(lines)
+			}
+			if want := strings.ReplaceAll(c.want, "PATH", path); err == nil || err.Error() != want || lines[0].Result != notAsked {
+				t.Errorf("failed with %v, and the line is %v\nwant %s", err, lines[0].Result, want)
 			}
 			if !bytes.Equal(before, read(t, path)) {
 				t.Error("the file was changed")
@@ -305,28 +317,6 @@ func TestListsOfAJournal(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// Only the last line of a journal may be half of one.
-func TestADamagedJournal(t *testing.T) {
-	t.Parallel()
-	for _, damaged := range []string{"not JSON", `{"line":1}`, strings.Repeat("x", 1e5)} {
-		path := newPath(t)
-		oneRun(t, path, nil, token(0))
-		write(t, path, append(read(t, path), damaged+"\n"...))
-		lines := linesOf(t, token(0))
-		j, err := bulk.OpenJournal(path, terms, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer j.Close()
-		if err := j.Restore(lines); err == nil || !strings.HasPrefix(err.Error(), "line 4 of the journal "+path+" is damaged: ") {
-			t.Errorf("failed with %v", err)
-		}
-		if lines[0].Result != notAsked {
-			t.Errorf("the line is %v", lines[0].Result)
-		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Header is the one that carries the trace context, as net/http writes it.
@@ -17,28 +18,19 @@ var TraceContext propagation.TextMapPropagator = propagator{}
 type propagator struct{ propagation.TraceContext }
 
 func (p propagator) Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
-	return p.TraceContext.Extract(ctx, withoutState{carrier})
+	return withoutState(p.TraceContext.Extract(ctx, carrier))
 }
 
 func (p propagator) Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
-	p.TraceContext.Inject(ctx, withoutState{carrier})
+	p.TraceContext.Inject(withoutState(ctx), carrier)
 }
 
 func (propagator) Fields() []string { return []string{Header} }
 
-type withoutState struct{ propagation.TextMapCarrier }
-
-const stateHeader = "tracestate"
-
-func (c withoutState) Get(key string) string {
-	if key == stateHeader {
-		return ""
+func withoutState(ctx context.Context) context.Context {
+	span := trace.SpanContextFromContext(ctx)
+	if span.TraceState().Len() == 0 {
+		return ctx
 	}
-	return c.TextMapCarrier.Get(key)
-}
-
-func (c withoutState) Set(key, value string) {
-	if key != stateHeader {
-		c.TextMapCarrier.Set(key, value)
-	}
+	return trace.ContextWithSpanContext(ctx, span.WithTraceState(trace.TraceState{}))
 }

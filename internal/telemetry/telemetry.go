@@ -24,8 +24,6 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
-
-	"github.com/quashdev/quash/service"
 )
 
 const (
@@ -90,7 +88,7 @@ func New(ctx context.Context, version string) (*Telemetry, error) {
 		tracers := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about))
 		t.Tracers, t.shutdowns = tracers, append(t.shutdowns, tracers.Shutdown)
 	}
-	options := append(views(), sdkmetric.WithResource(about), sdkmetric.WithReader(scraped))
+	options := []sdkmetric.Option{withWaitBuckets(), sdkmetric.WithResource(about), sdkmetric.WithReader(scraped)}
 	if measuring {
 		reader, err := autoexport.NewMetricReader(ctx)
 		if err != nil {
@@ -129,14 +127,18 @@ func newScraped(registry *prometheus.Registry) (sdkmetric.Reader, error) {
 	return reader, nil
 }
 
-// views are what the conventions' metrics need for a service whose calls may take two
-// minutes.
-func views() []sdkmetric.Option {
-	long := sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: service.WaitBuckets}}
-	return []sdkmetric.Option{sdkmetric.WithView(
+// waitBuckets are the bounds of histograms of durations that may reach SlashID's longest
+// consistency timeout, which is 120 s. The conventions' own end at 10 s.
+var waitBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120}
+
+// withWaitBuckets gives these bounds to all that waits for SlashID.
+func withWaitBuckets() sdkmetric.Option {
+	long := sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: waitBuckets}}
+	return sdkmetric.WithView(
 		sdkmetric.NewView(sdkmetric.Instrument{Name: "rpc.server.call.duration"}, long),
 		sdkmetric.NewView(sdkmetric.Instrument{Name: "http.client.request.duration"}, long),
-	)}
+		sdkmetric.NewView(sdkmetric.Instrument{Name: "quash.consistency.wait"}, long),
+	)
 }
 
 // Shutdown sends what has not been sent yet, until ctx ends. A failure is only logged:

@@ -30,11 +30,11 @@ func export(t *testing.T, env map[string]string) (scrape, log string) {
 	}
 	_, span := observed.Tracers.Tracer("test").Start(t.Context(), "call")
 	span.End()
-	counter, err := observed.Meters.Meter("test").Int64Counter("calls")
+	waited, err := observed.Meters.Meter("test").Float64Histogram("quash.consistency.wait")
 	if err != nil {
 		t.Fatal(err)
 	}
-	counter.Add(t.Context(), 1)
+	waited.Record(t.Context(), 119)
 	scraped := httptest.NewRecorder()
 	observed.Metrics.ServeHTTP(scraped, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	var text strings.Builder
@@ -61,7 +61,6 @@ func TestEnvironment(t *testing.T) {
 	}{
 		{"nothing", nil, no, no},
 		{"an endpoint", map[string]string{endpoint: collector.URL}, yes, yes},
-		{"an endpoint for traces", map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": collector.URL + "/v1/traces"}, yes, no},
 		{"an endpoint for metrics", map[string]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": collector.URL + "/v1/metrics"}, no, yes},
 		{"no traces", map[string]string{endpoint: collector.URL, "OTEL_TRACES_EXPORTER": "none"}, no, yes},
 		{"metrics for Prometheus", map[string]string{endpoint: collector.URL, "OTEL_METRICS_EXPORTER": "prometheus"}, yes, no},
@@ -72,7 +71,7 @@ func TestEnvironment(t *testing.T) {
 			t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=staging")
 			scrape, log := export(t, tt.env)
 			for _, want := range []string{
-				"\ncalls_total 1\n", "\ngo_goroutines ",
+				`quash_consistency_wait_bucket{le="90"} 0`, `quash_consistency_wait_bucket{le="120"} 1`, "\ngo_goroutines ",
 				`target_info{deployment_environment_name="staging",service_name="quash",service_version="v1"} 1`,
 			} {
 				if !strings.Contains(scrape, want) {

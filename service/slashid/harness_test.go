@@ -1,4 +1,4 @@
-package slashid_test
+package slashid
 
 import (
 	"bufio"
@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"fmt"
 	"io"
 	"iter"
@@ -23,10 +22,10 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/quashdev/quash/internal/pkitest"
 	"github.com/quashdev/quash/internal/secrettest"
-	"github.com/quashdev/quash/service/slashid"
 )
 
 const (
@@ -43,17 +42,17 @@ const (
 )
 
 // aRequest is the revocation that most tests attempt.
-func aRequest() slashid.Request {
-	return slashid.Request{
-		Token:       slashid.NewSecret(token),
-		Consistency: slashid.LocalRegion,
+func aRequest() Request {
+	return Request{
+		Token:       NewSecret(token),
+		Consistency: LocalRegion,
 		Timeout:     30 * time.Second,
-		Credentials: slashid.Credentials{APIKey: slashid.NewSecret(apiKey), Authorization: slashid.NewSecret("Bearer " + token)},
+		Credentials: Credentials{APIKey: NewSecret(apiKey), Authorization: NewSecret("Bearer " + token)},
 	}
 }
 
-// checkTellsNothing checks that a result, however it is printed, holds no secret.
-func checkTellsNothing(tb testing.TB, got slashid.Result) {
+// checkShowsNoSecret checks that a result, however it is printed, holds no secret.
+func checkShowsNoSecret(tb testing.TB, got Result) {
 	tb.Helper()
 	text := fmt.Sprintf("%v %+v %#v %#v", got.Err, got, got, got.Err)
 	for _, secret := range []string{token, apiKey} {
@@ -65,17 +64,17 @@ func checkTellsNothing(tb testing.TB, got slashid.Result) {
 
 // newClient returns a client of the SlashID at baseURL, closed with the test. It trusts
 // the certificate of these tests.
-func newClient(tb testing.TB, baseURL string, configure ...func(*slashid.Config)) *slashid.Client {
+func newClient(tb testing.TB, baseURL string, configure ...func(*Config)) *Client {
 	tb.Helper()
-	u, err := slashid.ParseBaseURL(baseURL)
+	u, err := ParseBaseURL(baseURL)
 	if err != nil {
 		tb.Fatalf("ParseBaseURL(%q): %v", baseURL, err)
 	}
-	cfg := slashid.Config{BaseURL: u, RootCAs: trusted}
+	cfg := Config{BaseURL: u, RootCAs: trusted}
 	for _, set := range configure {
 		set(&cfg)
 	}
-	client := slashid.New(cfg)
+	client := New(cfg)
 	tb.Cleanup(client.Close)
 	return client
 }
@@ -129,9 +128,15 @@ func overBoth[T any](t *testing.T, cases map[string]T, test func(t *testing.T, p
 	inBubbles(t, all, func(t *testing.T, run func(t *testing.T)) { run(t) })
 }
 
+// overEach is overBoth with one case.
+func overEach(t *testing.T, test func(t *testing.T, protocol string)) {
+	t.Helper()
+	overBoth(t, map[string]bool{"": true}, func(t *testing.T, protocol string, _ bool) { test(t, protocol) })
+}
+
 // revoke attempts req. It fails the test if only the end of its context makes the client
 // return: no call of these tests takes nearly as long.
-func revoke(tb testing.TB, client *slashid.Client, req slashid.Request) slashid.Result {
+func revoke(tb testing.TB, client *Client, req Request) Result {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), 30*time.Second)
 	defer cancel()
@@ -143,31 +148,31 @@ func revoke(tb testing.TB, client *slashid.Client, req slashid.Request) slashid.
 }
 
 // begin attempts a request, and returns where its result comes.
-func begin(t *testing.T, client *slashid.Client) <-chan slashid.Result {
+func begin(t *testing.T, client *Client) <-chan Result {
 	t.Helper()
-	result := make(chan slashid.Result, 1)
+	result := make(chan Result, 1)
 	go func() { result <- client.Revoke(t.Context(), aRequest()) }()
 	synctest.Wait()
 	return result
 }
 
 // checkRevoked checks the result of a request that was sent once and answered by 204.
-func checkRevoked(tb testing.TB, got slashid.Result) {
+func checkRevoked(tb testing.TB, got Result) {
 	tb.Helper()
-	if want := (slashid.Result{Status: http.StatusNoContent, Sent: true}); got != want {
+	if want := (Result{Status: http.StatusNoContent, Sent: true}); got != want {
 		tb.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
 // checkNoAnswer checks the result of an attempt that got no answer, and that no secret is
 // in its cause.
-func checkNoAnswer(tb testing.TB, got slashid.Result, sent bool) {
+func checkNoAnswer(tb testing.TB, got Result, sent bool) {
 	tb.Helper()
-	want := slashid.Result{Sent: sent, Err: got.Err}
+	want := Result{Sent: sent, Err: got.Err}
 	if got != want || got.Err == nil {
 		tb.Errorf("got %+v, want no answer, an error and Sent %t", got, sent)
 	}
-	checkTellsNothing(tb, got)
+	checkShowsNoSecret(tb, got)
 }
 
 // startServer serves handler on loopback, over TLS with a protocol of ALPN's, or else in
@@ -192,42 +197,54 @@ func startServer(t *testing.T, protocol string, handler http.HandlerFunc) *httpt
 }
 
 // peer does to each connection what its script says, then closes it. Its connections are
-// pipes in memory, so that it can run in a bubble of testing/synctest.
+// buffers in memory, so that it can run in a bubble of testing/synctest.
 type peer struct {
-	script  func(*peerConn)
-	scripts sync.WaitGroup
+	listener *bufconn.Listener
+	accepts  sync.WaitGroup
+	scripts  sync.WaitGroup
 
 	mu    sync.Mutex
 	conns []net.Conn
 }
 
 // newPeer returns a peer that runs script over TLS, and a client that talks to it.
-func newPeer(tb testing.TB, protocol string, script func(*peerConn)) (*slashid.Client, *peer) {
+func newPeer(tb testing.TB, protocol string, script func(*peerConn)) (*Client, *peer) {
 	tb.Helper()
 	client := newClient(tb, "https://slashid.test")
 	return client, connectPeer(tb, client, overTLS(certificate(), protocol, script))
 }
 
+// dialThrough makes c get its connections from dial. Call it before Revoke.
+func (c *Client) dialThrough(dial dialFunc) {
+	c.dial = dial
+	c.transport.Store(c.newTransport())
+}
+
 // connectPeer has client reach a peer that runs script, whatever the address.
-func connectPeer(tb testing.TB, client *slashid.Client, script func(*peerConn)) *peer {
+func connectPeer(tb testing.TB, client *Client, script func(*peerConn)) *peer {
 	tb.Helper()
-	p := &peer{script: script}
-	client.DialThrough(p.dial)
+	p := &peer{listener: bufconn.Listen(64 << 10)}
+	p.accepts.Go(func() { p.serve(script) })
+	client.dialThrough(p.dial)
 	tb.Cleanup(p.close)
 	return p
 }
 
-func (p *peer) dial(context.Context, string, string) (net.Conn, error) {
-	near, far := net.Pipe()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.conns = append(p.conns, far)
-	c := &peerConn{Conn: far, reader: bufio.NewReader(far), number: len(p.conns), bodies: map[uint32][]byte{}}
-	p.scripts.Go(func() {
-		defer func() { _ = c.Close() }() // a script may put TLS on it
-		p.script(c)
-	})
-	return newOutbox(near), nil
+func (p *peer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	return p.listener.DialContext(ctx)
+}
+
+func (p *peer) serve(script func(*peerConn)) {
+	for conn, err := p.listener.Accept(); err == nil; conn, err = p.listener.Accept() {
+		p.mu.Lock()
+		p.conns = append(p.conns, conn)
+		c := &peerConn{Conn: conn, reader: bufio.NewReader(conn), number: len(p.conns)}
+		p.mu.Unlock()
+		p.scripts.Go(func() {
+			defer func() { _ = c.Close() }() // a script may put TLS on it
+			script(c)
+		})
+	}
 }
 
 // checkConnections checks how many connections have been made.
@@ -242,8 +259,8 @@ func (p *peer) checkConnections(tb testing.TB, want int) {
 
 // close ends the connections and waits for their scripts.
 func (p *peer) close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	_ = p.listener.Close()
+	p.accepts.Wait()
 	for _, conn := range p.conns {
 		_ = conn.Close()
 	}
@@ -260,8 +277,6 @@ type peerConn struct {
 	number int
 	// framer is that of HTTP/2, nil over HTTP/1.1.
 	framer *http2.Framer
-	// bodies are what has come of each request of HTTP/2 that has not ended.
-	bodies map[uint32][]byte
 	// window is how much of an answer's body the client takes before it has read it.
 	window int
 }
@@ -277,7 +292,7 @@ func overTLS(cert tls.Certificate, protocol string, script func(*peerConn)) func
 		}
 		c.Conn, c.reader = secure, bufio.NewReader(secure)
 		if protocol == "h2" {
-			c.Conn, c.framer = newOutbox(secure), http2.NewFramer(nil, c.reader)
+			c.framer = http2.NewFramer(nil, c.reader)
 			if _, err := c.reader.Discard(len(http2.ClientPreface)); err != nil || c.frames().WriteSettings() != nil {
 				return
 			}
@@ -295,6 +310,16 @@ func answering(status int) func(*peerConn) {
 	}
 }
 
+// counting is a script that counts requests, and answers them by 204.
+func counting(requests *int) func(*peerConn) {
+	return func(c *peerConn) {
+		for stream := range c.requests() {
+			*requests++
+			c.answer(stream, http.StatusNoContent)
+		}
+	}
+}
+
 // firstOnly is a script of which the first connection has its own. Later ones answer each
 // request by 204.
 func firstOnly(first func(*peerConn)) func(*peerConn) {
@@ -308,17 +333,17 @@ func firstOnly(first func(*peerConn)) func(*peerConn) {
 }
 
 // requests yields each request when it has been read to its end: its stream, which counts
-// requests over HTTP/1.1, and its token. It ends when the client has closed.
-func (c *peerConn) requests() iter.Seq2[uint32, string] {
-	return func(yield func(uint32, string) bool) {
+// requests over HTTP/1.1. It ends when the client has closed.
+func (c *peerConn) requests() iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
 		for n := uint32(1); ; n++ {
-			stream, body := n, []byte(nil)
+			stream := n
 			if c.framer != nil {
-				stream, body = c.readStream()
-			} else if req := c.readRequest(); req != nil {
-				body, _ = io.ReadAll(req.Body)
+				stream = c.readStream()
+			} else if c.readRequest() == nil {
+				return
 			}
-			if len(body) == 0 || !yield(stream, tokenIn(body)) {
+			if stream == 0 || !yield(stream) {
 				return
 			}
 		}
@@ -331,20 +356,18 @@ func (c *peerConn) readRequest() *http.Request {
 	if err != nil {
 		return nil
 	}
-	body, err := io.ReadAll(req.Body)
-	if err != nil {
+	if _, err := io.Copy(io.Discard, req.Body); err != nil {
 		return nil
 	}
-	req.Body = io.NopCloser(bytes.NewReader(body))
 	return req
 }
 
-// readStream reads frames to the end of a request.
-func (c *peerConn) readStream() (stream uint32, body []byte) {
+// readStream reads frames to the end of a request; 0 when the client has closed.
+func (c *peerConn) readStream() (stream uint32) {
 	for {
 		frame, err := c.framer.ReadFrame()
 		if err != nil {
-			return 0, nil
+			return 0
 		}
 		switch f := frame.(type) {
 		case *http2.SettingsFrame:
@@ -360,22 +383,11 @@ func (c *peerConn) readStream() (stream uint32, body []byte) {
 			}
 		case *http2.DataFrame:
 			_ = c.frames().WriteWindowUpdate(0, max(f.Length, 1))
-			c.bodies[f.StreamID] = append(c.bodies[f.StreamID], f.Data()...)
 			if f.StreamEnded() {
-				body := c.bodies[f.StreamID]
-				delete(c.bodies, f.StreamID)
-				return f.StreamID, body
+				return f.StreamID
 			}
 		}
 	}
-}
-
-func tokenIn(body []byte) string {
-	var request struct {
-		Token string `json:"token"`
-	}
-	_ = json.Unmarshal(body, &request)
-	return request.Token
 }
 
 // frames writes frames, while other goroutines may write others.
@@ -411,46 +423,3 @@ func (c *peerConn) write(text string) bool {
 
 // waitForClose returns when the client has closed the connection.
 func (c *peerConn) waitForClose() { _, _ = io.Copy(io.Discard, c.reader) }
-
-// outbox is a connection whose Write does not wait for a reader. Otherwise two ends
-// that write at a time, as those of HTTP/2 do, would wait for each other on a pipe.
-type outbox struct {
-	net.Conn
-
-	mu     sync.Mutex
-	closed bool
-	writes chan []byte
-}
-
-func newOutbox(conn net.Conn) *outbox {
-	o := &outbox{Conn: conn, writes: make(chan []byte, 1000)}
-	go func() {
-		for b := range o.writes {
-			_, _ = conn.Write(b)
-		}
-		_ = conn.Close()
-	}()
-	return o
-}
-
-// Write implements net.Conn.
-func (o *outbox) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.closed {
-		return 0, net.ErrClosed
-	}
-	o.writes <- bytes.Clone(b)
-	return len(b), nil
-}
-
-// Close closes the connection after all that was written.
-func (o *outbox) Close() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !o.closed {
-		o.closed = true
-		close(o.writes)
-	}
-	return nil
-}

@@ -1,4 +1,4 @@
-package slashid_test
+package slashid
 
 import (
 	"io"

@@ -1,8 +1,9 @@
-package slashid_test
+package slashid
 
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -14,7 +15,6 @@ import (
 	"testing"
 
 	"github.com/quashdev/quash/internal/secrettest"
-	"github.com/quashdev/quash/service/slashid"
 )
 
 const (
@@ -43,73 +43,60 @@ func TestProxy(t *testing.T) {
 			}
 		}
 	}
-	for _, tt := range []struct {
-		name, scheme string
-		script       func(*peerConn)
-		cause        string // "" where the token is revoked
+	forward := func(status int) func(*peerConn) { // without TLS, whose answers count like those of any proxy
+		return func(c *peerConn) {
+			if asked(c.readRequest()) == "POST http://slashid.test/token/revoke the-proxy-user:"+proxyPassword {
+				c.answer(0, status)
+			}
+		}
+	}
+	noTLS := func(c *peerConn) {
+		_, _ = c.reader.Peek(1)
+		c.write(proxyPassword)
+	}
+	const secure, plain = "https://slashid.test", "http://slashid.test"
+	for name, tt := range map[string]struct {
+		baseURL, scheme string
+		script          func(*peerConn)
+		status          int
+		cause           string
 	}{
-		{"HTTP/1.1", "http", connect(tunnel, overTLS(certificate(), "http/1.1", answering(204))), ""},
-		{"HTTP/2", "http", connect(tunnel, overTLS(certificate(), "h2", answering(204))), ""},
-		{
-			"over TLS with another certificate", "https", overTLS(certificate(), "http/1.1", connect(tunnel, nil)),
+		"HTTP/1.1":                   {secure, "http", connect(tunnel, overTLS(certificate(), "http/1.1", answering(204))), 204, ""},
+		"HTTP/2":                     {secure, "http", connect(tunnel, overTLS(certificate(), "h2", answering(204))), 204, ""},
+		"without TLS":                {plain, "http", forward(204), 204, ""},
+		"without TLS, not forwarded": {plain, "http", forward(407), 407, ""},
+		"over TLS with another certificate": {
+			secure, "https", overTLS(certificate(), "http/1.1", connect(tunnel, nil)), 0,
 			"connect to the proxy: x509: the certificate is for other names than proxy.test",
 		},
-		{"wrong credentials", "http", connect("HTTP/1.1 407 "+proxyPassword+"\nContent-Length: 0\n\n", nil), "status 407"},
-		{"a target that cannot be reached", "http", connect("HTTP/1.1 503 "+proxyPassword+"\n\n"+page, nil), "status 503"},
-		{"a redirect", "http", connect("HTTP/1.1 302 Found\nLocation: http://"+proxyPassword+"\n\n", nil), "status 302"},
-		{"another success", "http", connect("HTTP/1.1 204 "+proxyPassword+"\n\n", nil), "status 204"},
-		{"no HTTP", "http", connect(proxyPassword+"\n\n", nil), "left out"},
-		{"no TLS beyond", "http", connect(tunnel+proxyPassword, nil), "EOF"},
+		"wrong credentials": {secure, "http", connect("HTTP/1.1 407 "+proxyPassword+"\nContent-Length: 0\n\n", nil), 0, "status 407"},
+		"a redirect":        {secure, "http", connect("HTTP/1.1 302 Found\nLocation: http://"+proxyPassword+"\n\n", nil), 0, "status 302"},
+		"another success":   {secure, "http", connect("HTTP/1.1 204 "+proxyPassword+"\n\n"+page, nil), 0, "status 204"},
+		"no HTTP":           {secure, "http", connect(proxyPassword+"\n\n", nil), 0, "left out"},
+		"no TLS beyond":     {secure, "http", connect(tunnel, noTLS), 0, "first record does not look like a TLS handshake"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := newClient(t, "https://slashid.test")
-			peer := connectPeer(t, client, tt.script)
-			client.DialThrough(func(ctx context.Context, network, addr string) (net.Conn, error) {
-				if addr != "proxy.test:3128" {
-					t.Errorf("%s is dialed", addr)
-				}
-				return peer.dial(ctx, network, addr)
-			})
+			client := newClient(t, tt.baseURL)
 			proxy, _ := url.Parse(proxyURL)
 			proxy.Scheme = tt.scheme
-			client.ProxyThrough(proxy)
+			client.proxy = http.ProxyURL(proxy)
+			connectPeer(t, client, tt.script)
 
 			result := revoke(t, client, aRequest())
 
 			if tt.cause == "" {
-				checkRevoked(t, result)
+				if want := (Result{Status: tt.status, Sent: true}); result != want {
+					t.Errorf("got %+v, want %+v", result, want)
+				}
 				return
 			}
-			if checkNoAnswer(t, result, false); !strings.Contains(result.Err.Error(), tt.cause) {
-				t.Errorf("got %v, want %s", result.Err, tt.cause)
-			}
-			if trace := secrettest.Trace(result.Err.Error(), proxyPassword); trace != "" {
-				t.Errorf("%q is in %v", trace, result.Err)
+			checkNoAnswer(t, result, false)
+			text := fmt.Sprint(result.Err)
+			if trace := secrettest.Trace(text, proxyPassword); trace != "" || !strings.Contains(text, tt.cause) {
+				t.Errorf("got %s, want %s and nothing of the password (%q)", text, tt.cause, trace)
 			}
 		})
-	}
-}
-
-// A proxy forwards requests to a SlashID without TLS. Its answers count like those of
-// any other proxy on the way.
-func TestProxyWithoutTLS(t *testing.T) {
-	t.Parallel()
-	for _, status := range []int{http.StatusNoContent, http.StatusProxyAuthRequired} {
-		got := ""
-		client := newClient(t, "http://slashid.test")
-		connectPeer(t, client, func(c *peerConn) {
-			got = asked(c.readRequest())
-			c.answer(0, status)
-		})
-		proxy, _ := url.Parse(proxyURL)
-		client.ProxyThrough(proxy)
-		if result, want := revoke(t, client, aRequest()), (slashid.Result{Status: status, Sent: true}); result != want {
-			t.Errorf("got %+v, want %+v", result, want)
-		}
-		if want := "POST http://slashid.test/token/revoke the-proxy-user:" + proxyPassword; got != want {
-			t.Errorf("the proxy was asked for %s, want %s", got, want)
-		}
 	}
 }
 
@@ -120,7 +107,7 @@ func TestProxyFromEnvironment(t *testing.T) {
 	const isChild = "QUASH_TEST_PROXY_CHILD"
 	if os.Getenv(isChild) != "" {
 		client := newClient(t, "https://slashid.test")
-		client.DialThrough(func(_ context.Context, _, addr string) (net.Conn, error) {
+		client.dialThrough(func(_ context.Context, _, addr string) (net.Conn, error) {
 			return nil, &net.OpError{Op: "dial " + addr, Err: syscall.ECONNREFUSED}
 		})
 		t.Logf("the cause is %q", revoke(t, client, aRequest()).Err)

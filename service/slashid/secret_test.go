@@ -1,4 +1,4 @@
-package slashid_test
+package slashid
 
 import (
 	"bytes"
@@ -11,29 +11,23 @@ import (
 	"text/template"
 
 	"github.com/quashdev/quash/internal/secrettest"
-	"github.com/quashdev/quash/service/slashid"
 )
 
-// embedding is a struct that takes its methods from the secret in it.
-type embedding struct{ slashid.Secret }
-
-// unexported holds secrets where package fmt does not call methods.
-type unexported struct {
-	secret  slashid.Secret
-	pointer *slashid.Secret
-	request slashid.Request
-}
-
-// Whatever holds a secret, and in whichever way Go writes it down, no piece of it comes
-// out, in no encoding.
-func TestSecretIsNotTold(t *testing.T) {
+// However Go writes down what holds a secret, no piece of the secret comes out, in any
+// encoding.
+func TestSecretIsNotPrinted(t *testing.T) {
 	t.Parallel()
+	type embedding struct{ Secret }
+	type unexported struct { // where package fmt does not call methods
+		secret  Secret
+		pointer *Secret
+		request Request
+	}
 	verbs := []string{
 		"%v", "%+v", "%#v", "%s", "%q", "%#q", "%x", "%X", "% x", "%#x", "%d", "%b", "%o", "%c", "%U", "%t", "%e", "%.3s", "%060d", "%z", "%T", "%p",
 	}
-	secret := slashid.NewSecret(token)
-	credentials := slashid.Credentials{APIKey: secret, Authorization: secret}
-	request := slashid.Request{Token: secret, Credentials: credentials}
+	secret := NewSecret(token)
+	request := Request{Token: secret, Credentials: Credentials{APIKey: secret, Authorization: secret}}
 	for _, holder := range []any{
 		secret, &secret,
 		embedding{secret},
@@ -41,12 +35,11 @@ func TestSecretIsNotTold(t *testing.T) {
 		unexported{secret, &secret, request},
 		&unexported{secret, &secret, request},
 		struct{ Token any }{secret},
-		credentials, request, &request,
-		[]slashid.Secret{secret},
-		[]*slashid.Secret{&secret},
+		request, &request,
+		[]*Secret{&secret},
 		[]any{secret},
-		map[string]slashid.Secret{"token": secret},
-		map[slashid.Secret]string{secret: "token"},
+		map[string]Secret{"token": secret},
+		map[Secret]string{secret: "token"},
 	} {
 		var out bytes.Buffer
 		for _, verb := range verbs {
@@ -62,62 +55,51 @@ func TestSecretIsNotTold(t *testing.T) {
 		}
 		fmt.Fprintln(&out, template.Must(template.New("").Parse(`{{.}} {{printf "%#v %x" . .}}`)).Execute(&out, holder))
 		if trace := secrettest.Trace(out.String(), token); trace != "" {
-			t.Errorf("%T tells %q: %s", holder, trace, out.String())
+			t.Errorf("%T shows %q: %s", holder, trace, out.String())
 		}
 	}
-}
-
-func TestSecretIsWrittenAsRedacted(t *testing.T) {
-	t.Parallel()
-	const redacted = "[redacted]"
-	secret := slashid.NewSecret(token)
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%z"} {
-		for _, value := range []any{secret, &secret, slashid.Secret{}} {
-			if got := fmt.Sprintf(verb, value); got != redacted {
-				t.Errorf("%s of %T: got %q", verb, value, got)
-			}
-		}
-	}
-	encoded, err := json.Marshal(map[string]any{"value": secret, "key": map[slashid.Secret]int{secret: 1}})
-	if want := `{"key":{"[redacted]":1},"value":"[redacted]"}`; err != nil || string(encoded) != want {
+	encoded, err := json.Marshal(map[string]any{"value": secret, "key": map[Secret]int{secret: 1}, "none": Secret{}})
+	if want := `{"key":{"[redacted]":1},"none":"[redacted]","value":"[redacted]"}`; err != nil || string(encoded) != want {
 		t.Errorf("got %s, %v, want %s", encoded, err, want)
-	}
-	if got := slog.AnyValue(secret).Resolve().String(); got != redacted {
-		t.Errorf("it is logged as %s", got)
 	}
 }
 
 func TestSecretReveal(t *testing.T) {
 	t.Parallel()
 	for text, absent := range map[string]bool{"": true, " ": false, token: false} {
-		secret := slashid.NewSecret(text)
-		if secret.Reveal() != text || secret.IsZero() != absent || absent && secret != (slashid.Secret{}) {
+		secret := NewSecret(text)
+		if secret.Reveal() != text || secret.IsZero() != absent || absent && secret != (Secret{}) {
 			t.Errorf("%q: got %q, absent %t", text, secret.Reveal(), secret.IsZero())
 		}
 	}
 }
 
-// A text tells something of a secret exactly when it holds secrettest.TellingRun bytes in a
-// row of it, or all of a short one, wherever they stand.
-func FuzzSecretOccursIn(f *testing.F) {
-	f.Add(token, "malformed HTTP response \"", "\"", uint16(0), uint16(len(token)))
-	for _, length := range []uint16{0, 1, 11, 12, 13} {
-		f.Add(token, "", "", uint16(14), length) // across a dot
-		f.Add(token, tokenClaims[:11], tokenClaims[:11], uint16(30), length)
-		f.Add("aaaaaaaaaaaaa", "aaaaaaaaaaa", "", uint16(0), length)
+// SlashID's id is passed on if it looks like one and shares no twelve characters in a row
+// with a secret.
+func TestCorrelationID(t *testing.T) {
+	t.Parallel()
+	req := aRequest()
+	req.Credentials.Authorization = NewSecret("Bearer an-opaque-access-token")
+	for id, want := range map[string]bool{
+		"9b2d8f4a-3c61-4e07-8a95-d1f6b0c27e38": true,
+		"azAZ09._-":                            true,
+		strings.Repeat("z", 64):                true,
+		strings.Repeat("z", 65):                false,
+		"a b":                                  false,
+		"\u00fc":                               false,
+		"a\xffb":                               false,
+		tokenClaims:                            false,
+		"id-" + tokenClaims[7:19]:              false,
+		"id-" + tokenClaims[7:18]:              true,
+		"key-of-the-o":                         false,
+		"x-access-token-x":                     false,
+	} {
+		if got := req.correlationID(id); (got == id) != want || got != id && got != "" {
+			t.Errorf("%q became %q", id, got)
+		}
 	}
-	f.Add("a.b.c", "x ", " x", uint16(0), uint16(5))
-	f.Add("an-api-key", "key ", "", uint16(0), uint16(9))
-	f.Add("", "connection refused", "", uint16(0), uint16(0))
-	f.Fuzz(func(t *testing.T, secret, before, after string, from, length uint16) {
-		if len(secret)+len(before)+len(after) > 4<<10 {
-			return
-		}
-		begin := min(int(from), len(secret))
-		text := before + secret[begin:min(begin+int(length), len(secret))] + after
-		want := secret != "" && strings.Contains(text, secret) || secrettest.SharedRun(text, secret) != ""
-		if got := slashid.NewSecret(secret).OccursIn(text); got != want {
-			t.Errorf("%q in %q: got %t, want %t", secret, text, got, want)
-		}
-	})
+	req.Credentials.APIKey = NewSecret("short") // all of it counts
+	if got := req.correlationID("a-short-id"); got != "" {
+		t.Errorf("the key is in %q", got)
+	}
 }

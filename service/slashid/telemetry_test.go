@@ -1,4 +1,4 @@
-package slashid_test
+package slashid
 
 import (
 	"context"
@@ -17,41 +17,39 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
-
-	"github.com/quashdev/quash/service/slashid"
 )
 
 // Each attempt is a span of the caller's trace, whose context SlashID gets with the
 // request, and a duration. What a peer wrote is in none of them.
 func TestTelemetry(t *testing.T) {
 	t.Parallel()
+	const (
+		request  = "http.request.method=POST server.address=slashid.test server.port=80 "
+		http1    = "network.protocol.name=http network.protocol.version=1.1 "
+		url      = "url.full=http://slashid.test/token/revoke"
+		urlShort = "url.scheme=http"
+	)
 	for name, tt := range map[string]struct {
 		answer string
 		status codes.Code
 		cause  string
-		attrs  string
+		attrs  string // in order, without those of the URL
 	}{
-		"204": {
-			"HTTP/1.1 204 " + token + "\n\n", codes.Unset, "",
-			"http.response.status_code=204 network.protocol.name=http network.protocol.version=1.1",
-		},
+		"204": {"HTTP/1.1 204 " + token + "\n\n", codes.Unset, "", strings.Replace(request, "POST ", "POST http.response.status_code=204 "+http1, 1)},
 		"a body that breaks off": {
 			"HTTP/1.1 400 " + token + "\nTransfer-Encoding: chunked\n\n" + token + "\n", codes.Error, "",
-			"error.type=400 http.response.status_code=400 network.protocol.name=http network.protocol.version=1.1",
+			"error.type=400 " + strings.Replace(request, "POST ", "POST http.response.status_code=400 "+http1, 1),
 		},
-		"no HTTP":  {token + "\n\n", codes.Error, "an HTTP error", "error.type=connection"},
-		"not sent": {"", codes.Error, slashid.ErrNotSent.Error(), "error.type=not_sent"},
+		"no HTTP":  {token + "\n\n", codes.Error, "an HTTP error", "error.type=connection " + request},
+		"not sent": {"", codes.Error, ErrNotSent.Error(), "error.type=not_sent " + request},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			spans, reader := tracetest.NewInMemoryExporter(), sdkmetric.NewManualReader()
 			tracers := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
-			client := newClient(t, "http://slashid.test", func(cfg *slashid.Config) {
-				cfg.Telemetry = slashid.Telemetry{
-					Tracers:    tracers,
-					Meters:     sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
-					Propagator: propagation.TraceContext{},
-				}
+			client := newClient(t, "http://slashid.test", func(cfg *Config) {
+				meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+				cfg.Telemetry = Telemetry{Tracers: tracers, Meters: meters, Propagator: propagation.TraceContext{}}
 			})
 			traceparent := ""
 			connectPeer(t, client, func(c *peerConn) {
@@ -71,43 +69,32 @@ func TestTelemetry(t *testing.T) {
 				t.Fatalf("%d spans", len(all))
 			}
 			span := all[0]
-			if span.Name != "POST /token/revoke" || span.Parent.SpanID() != call.SpanContext().SpanID() {
-				t.Errorf("the span is %s, with the parent %s", span.Name, span.Parent.SpanID())
-			}
-			if span.Status.Code != tt.status || !strings.HasPrefix(span.Status.Description, tt.cause) {
-				t.Errorf("the status is %v, want %v %s", span.Status, tt.status, tt.cause)
+			if span.Name != "POST /token/revoke" || span.Parent.SpanID() != call.SpanContext().SpanID() ||
+				span.Status.Code != tt.status || !strings.HasPrefix(span.Status.Description, tt.cause) {
+				t.Errorf("the span is %s, status %v, want %v %s", span.Name, span.Status, tt.status, tt.cause)
 			}
 			want := "00-" + call.SpanContext().TraceID().String() + "-" + span.SpanContext.SpanID().String() + "-01"
 			if tt.answer != "" && traceparent != want {
 				t.Errorf("SlashID gets %q, want %q", traceparent, want)
 			}
-			common := " http.request.method=POST server.address=slashid.test server.port=80"
-			if got, want := text(span.Attributes), tt.attrs+common+" url.full=http://slashid.test/token/revoke"; got != want {
-				t.Errorf("the span has %s, want %s", got, want)
+			if got := inOrder(span.Attributes); got != tt.attrs+url {
+				t.Errorf("the span has %s, want %s", got, tt.attrs+url)
 			}
 			durations := metrics(t, reader)["http.client.request.duration"].(metricdata.Histogram[float64]).DataPoints
-			if len(durations) != 1 || durations[0].Count != 1 || text(durations[0].Attributes.ToSlice()) != tt.attrs+common+" url.scheme=http" {
+			if len(durations) != 1 || durations[0].Count != 1 || inOrder(durations[0].Attributes.ToSlice()) != tt.attrs+urlShort {
 				t.Errorf("the durations are %+v", durations)
 			}
 		})
 	}
 }
 
-// text is attributes in order: those of the answer, and then those of the request.
-func text(attrs []attribute.KeyValue) string {
-	var answer, request []string
+func inOrder(attrs []attribute.KeyValue) string {
+	var words []string
 	for _, attr := range attrs {
-		word := string(attr.Key) + "=" + attr.Value.String()
-		switch name := string(attr.Key); {
-		case strings.HasPrefix(name, "server."), strings.HasPrefix(name, "url."), name == "http.request.method":
-			request = append(request, word)
-		default:
-			answer = append(answer, word)
-		}
+		words = append(words, string(attr.Key)+"="+attr.Value.String())
 	}
-	slices.Sort(answer)
-	slices.Sort(request)
-	return strings.Join(append(answer, request...), " ")
+	slices.Sort(words)
+	return strings.Join(words, " ")
 }
 
 // metrics returns all metrics by their names.
@@ -118,10 +105,8 @@ func metrics(t *testing.T, reader sdkmetric.Reader) map[string]metricdata.Aggreg
 		t.Fatal(err)
 	}
 	byName := map[string]metricdata.Aggregation{}
-	for _, scope := range all.ScopeMetrics {
-		for _, m := range scope.Metrics {
-			byName[m.Name] = m.Data
-		}
+	for _, m := range all.ScopeMetrics[0].Metrics {
+		byName[m.Name] = m.Data
 	}
 	return byName
 }
@@ -132,7 +117,7 @@ func TestTraffic(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		reader := sdkmetric.NewManualReader()
-		client := newClient(t, "http://slashid.test", func(cfg *slashid.Config) {
+		client := newClient(t, "http://slashid.test", func(cfg *Config) {
 			cfg.Telemetry.Meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
 		})
 		check := func(when string, want ...int64) {
@@ -162,7 +147,7 @@ func TestTraffic(t *testing.T) {
 		peer.close()
 		synctest.Wait()
 		check("after the connection", 0, 1, 0)
-		client.DialThrough(func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED })
+		client.dialThrough(func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED })
 		checkNoAnswer(t, revoke(t, client, aRequest()), false)
 		check("after a refused connection", 0, 2, 0)
 	})

@@ -1,102 +1,71 @@
-package slashid_test
+package slashid
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/quashdev/quash/service/slashid"
 )
 
-// A connection on which nothing is answered is left. What was sent on it is answered if
-// its answer comes.
-func TestConnectionWithoutAnswersIsLeft(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		const late = time.Minute
-		client, peer := newPeer(t, "h2", firstOnly(func(c *peerConn) {
-			for stream := range c.requests() {
-				time.AfterFunc(late, func() { c.answer(stream, http.StatusNoContent) })
-			}
-		}))
-		begun := time.Now()
-		early := []<-chan slashid.Result{begin(t, client)}
-		time.Sleep(slashid.DoubtAfter - time.Second)
-		early = append(early, begin(t, client))
-		peer.checkConnections(t, 1)
-
-		time.Sleep(2 * time.Second)
-		for range 2 {
-			checkRevoked(t, revoke(t, client, aRequest()))
-			peer.checkConnections(t, 2)
-		}
-		for _, result := range early {
-			checkRevoked(t, <-result)
-		}
-		if want := late + slashid.DoubtAfter - time.Second; time.Since(begun) != want {
-			t.Errorf("the last answer came after %v, want %v", time.Since(begun), want)
-		}
-	})
-}
-
-// A connection on which nothing comes but what a proxy or another server may have said
-// is left, too. An answer of SlashID's, such as a refusal, is a sign that it works, and one
-// every few seconds is enough.
+// A connection is left on which nothing comes, or nothing but what a proxy or another server
+// may have said. An answer of SlashID's, such as a refusal, is a sign that it works, and one
+// every few seconds is enough; so are slow answers over earlier connections. What was sent on
+// a connection that is left is answered if its answer comes.
 func TestConnectionWithoutGoodAnswersIsLeft(t *testing.T) {
-	overBoth(t, map[string]bool{
-		"500": true, "502": true, "503": true, "504": true, "400": true, "404": true, "408": true,
-		"204": false, "401": false, "403": false, "429": false, "503 503 503 204": false,
-	}, func(t *testing.T, protocol string, left bool) {
-		var statuses []int
-		for _, word := range strings.FieldsFunc(t.Name(), func(r rune) bool { return r == '_' })[1:] {
-			status, _ := strconv.Atoi(word)
-			statuses = append(statuses, status)
+	type answers struct {
+		statuses []int // in turn
+		late     time.Duration
+		always   bool // on every connection, not only on the first
+		left     bool
+	}
+	cases := map[string]answers{
+		"nothing yet":             {[]int{204}, time.Minute, false, true},
+		"slow":                    {[]int{204}, 2*doubtAfter - time.Second, true, true}, // once: the first comes after the first doubt
+		"a good one now and then": {[]int{503, 503, 503, 204}, 0, false, false},
+	}
+	for _, status := range []int{500, 502, 503, 504, 400, 404, 408} {
+		cases[strconv.Itoa(status)] = answers{statuses: []int{status}, left: true}
+	}
+	for _, status := range []int{204, 401, 403, 429} {
+		cases[strconv.Itoa(status)] = answers{statuses: []int{status}}
+	}
+	overBoth(t, cases, func(t *testing.T, protocol string, tt answers) {
+		if tt.late > 0 && protocol == "http/1.1" {
+			return // each request has a connection of its own
 		}
-		client, peer := newPeer(t, protocol, firstOnly(func(c *peerConn) {
+		script := func(c *peerConn) {
 			n := 0
 			for stream := range c.requests() {
-				c.answer(stream, statuses[n%len(statuses)])
+				status := tt.statuses[n%len(tt.statuses)]
+				time.AfterFunc(tt.late, func() { c.answer(stream, status) })
 				n++
 			}
-		}))
+		}
+		if !tt.always {
+			script = firstOnly(script)
+		}
+		client, peer := newPeer(t, protocol, script)
+		var results []<-chan Result
 		want := 1
-		for begun := time.Now(); time.Since(begun) < 5*slashid.DoubtAfter; time.Sleep(time.Second) {
-			if left && time.Since(begun) > slashid.DoubtAfter {
+		for begun := time.Now(); time.Since(begun) < 5*doubtAfter; time.Sleep(time.Second) {
+			if tt.left && time.Since(begun) > doubtAfter {
 				want = 2
 			}
-			if got := revoke(t, client, aRequest()); want == 2 {
-				checkRevoked(t, got)
-			}
+			results = append(results, begin(t, client))
 			peer.checkConnections(t, want)
 		}
-	})
-}
-
-// A SlashID that is slow is not stuck: its answers, over whichever connection, are a
-// reason to use the present ones.
-func TestSlowAnswersAreNoReasonForNewConnections(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		client, peer := newPeer(t, "h2", func(c *peerConn) {
-			for stream := range c.requests() {
-				time.AfterFunc(2*slashid.DoubtAfter, func() { c.answer(stream, http.StatusNoContent) })
+		for i, result := range results {
+			if got := <-result; got.Status == 0 || i > int(doubtAfter/time.Second) && tt.left && got.Status != http.StatusNoContent {
+				t.Errorf("request %d: %+v", i+1, got)
 			}
-		})
-		var calls sync.WaitGroup
-		for range 120 {
-			calls.Go(func() { checkRevoked(t, revoke(t, client, aRequest())) })
-			time.Sleep(time.Second)
 		}
-		calls.Wait()
-		peer.checkConnections(t, 2) // the first answer comes after the first doubt
 	})
 }
 
@@ -107,7 +76,7 @@ func TestSilentConnectionIsLeftWhileOthersAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const age = 2 * time.Minute
 		begun := time.Now()
-		client := newClient(t, "https://slashid.test", func(cfg *slashid.Config) { cfg.ConnectionAge = age })
+		client := newClient(t, "https://slashid.test", func(cfg *Config) { cfg.ConnectionAge = age })
 		connectPeer(t, client, overTLS(certificate(), "h2", func(c *peerConn) {
 			made, n := time.Since(begun), 0
 			for stream := range c.requests() {
@@ -115,7 +84,7 @@ func TestSilentConnectionIsLeftWhileOthersAnswer(t *testing.T) {
 				case made < age: // every other answer is slow
 					n++
 					time.AfterFunc(time.Duration(n%2)*time.Minute, func() { c.answer(stream, http.StatusNoContent) })
-				case made < age+slashid.SilentAfter: // is stuck
+				case made < age+silentAfter: // is stuck
 				default:
 					c.answer(stream, http.StatusNoContent)
 				}
@@ -123,7 +92,7 @@ func TestSilentConnectionIsLeftWhileOthersAnswer(t *testing.T) {
 		}))
 		ctx, cancel := context.WithCancel(t.Context())
 		var calls sync.WaitGroup
-		for time.Since(begun) <= age+slashid.SilentAfter {
+		for time.Since(begun) <= age+silentAfter {
 			calls.Go(func() { client.Revoke(ctx, aRequest()) })
 			time.Sleep(time.Second)
 		}
@@ -146,10 +115,10 @@ func TestConnectionWithTimeoutsIsLeft(t *testing.T) {
 				}
 			}
 		}))
-		for range slashid.MaxTimeouts {
+		for range maxTimeouts {
 			checkRevoked(t, revoke(t, client, aRequest()))
 			peer.checkConnections(t, 1)
-			ctx, cancel := context.WithTimeout(t.Context(), slashid.DoubtAfter-time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), doubtAfter-time.Second)
 			checkNoAnswer(t, client.Revoke(ctx, aRequest()), true)
 			cancel()
 		}
@@ -180,7 +149,7 @@ func TestSilentPeer(t *testing.T) {
 			checkRevoked(t, got)
 		} else {
 			checkNoAnswer(t, got, true)
-			want = slashid.PingAfter + slashid.PingTimeout
+			want = pingAfter + pingTimeout
 		}
 		if took := time.Since(begun); took != want {
 			t.Errorf("it took %v, want %v", took, want)
@@ -191,13 +160,10 @@ func TestSilentPeer(t *testing.T) {
 // A healthy connection serves all requests until it has its age, and those in flight
 // then. After them it is closed.
 func TestConnectionAge(t *testing.T) {
-	overBoth(t, map[string]time.Duration{"by default": slashid.DefaultConnectionAge, "as configured": 2 * time.Minute}, func(t *testing.T, protocol string, age time.Duration) {
+	overBoth(t, map[string]time.Duration{"by default": 0, "as configured": 2 * time.Minute}, func(t *testing.T, protocol string, age time.Duration) {
 		const late = time.Minute // comes the 30th answer
-		client := newClient(t, "https://slashid.test", func(cfg *slashid.Config) {
-			if age != slashid.DefaultConnectionAge {
-				cfg.ConnectionAge = age
-			}
-		})
+		client := newClient(t, "https://slashid.test", func(cfg *Config) { cfg.ConnectionAge = age })
+		age = cmp.Or(age, DefaultConnectionAge)
 		peer := connectPeer(t, client, overTLS(certificate(), protocol, firstOnly(func(c *peerConn) {
 			n := 0
 			for stream := range c.requests() {
@@ -219,7 +185,7 @@ func TestConnectionAge(t *testing.T) {
 		begun := time.Now()
 		checkRevoked(t, <-inFlight)
 		peer.scripts.Wait() // ends with the connections
-		if got, most := time.Since(begun), late+slashid.IdleTimeout; got > most {
+		if got, most := time.Since(begun), late+idleTimeout; got > most {
 			t.Errorf("the connections closed after %v, want at most %v", got, most)
 		}
 	})
@@ -228,10 +194,10 @@ func TestConnectionAge(t *testing.T) {
 // A request that wants a connection of its own gets it, and those after it share it.
 // What is in flight on the earlier ones is left alone.
 func TestNewConnection(t *testing.T) {
-	overBoth(t, map[string]time.Duration{"": time.Second}, func(t *testing.T, protocol string, late time.Duration) {
+	overEach(t, func(t *testing.T, protocol string) {
 		client, peer := newPeer(t, protocol, firstOnly(func(c *peerConn) {
 			for stream := range c.requests() {
-				time.Sleep(late)
+				time.Sleep(time.Second)
 				c.answer(stream, http.StatusNoContent)
 			}
 		}))
@@ -250,11 +216,11 @@ func TestNewConnection(t *testing.T) {
 // The authorities can change. From then on they decide about every request, those that
 // an idle connection could take included.
 func TestRootCAsChange(t *testing.T) {
-	overBoth(t, map[string]int{"": 0}, func(t *testing.T, protocol string, _ int) {
+	overEach(t, func(t *testing.T, protocol string) {
 		certificates := []tls.Certificate{newCertificate(), newCertificate()}
 		pools := []*x509.CertPool{poolOf(certificates[0]), poolOf(certificates[1])}
 		own, trusted := 0, 0
-		client := newClient(t, "https://slashid.test", func(cfg *slashid.Config) {
+		client := newClient(t, "https://slashid.test", func(cfg *Config) {
 			cfg.RootCAs = func() *x509.CertPool { return pools[trusted] }
 		})
 		peer := connectPeer(t, client, func(c *peerConn) {
@@ -276,9 +242,16 @@ func TestRootCAsChange(t *testing.T) {
 // A burst makes few connections at a time over HTTP/2, so that requests find room on
 // them. Over HTTP/1.1, once that is known, it makes more.
 func TestBurst(t *testing.T) {
-	overBoth(t, map[string]int{"": 300}, func(t *testing.T, protocol string, burst int) {
+	overEach(t, func(t *testing.T, protocol string) {
+		const burst = 300
 		var mu sync.Mutex
-		dialing, most, made := 0, 0, 0
+		dialing, most := 0, 0
+		count := func(n int) {
+			mu.Lock()
+			defer mu.Unlock()
+			dialing += n
+			most = max(most, dialing)
+		}
 		client, peer := newPeer(t, protocol, func(c *peerConn) {
 			for stream := range c.requests() {
 				if protocol == "http/1.1" {
@@ -287,13 +260,7 @@ func TestBurst(t *testing.T) {
 				c.answer(stream, http.StatusNoContent)
 			}
 		})
-		client.DialThrough(func(ctx context.Context, network, addr string) (net.Conn, error) {
-			count := func(n int) {
-				mu.Lock()
-				defer mu.Unlock()
-				dialing += n
-				most, made = max(most, dialing), made+max(n, 0)
-			}
+		client.dialThrough(func(ctx context.Context, network, addr string) (net.Conn, error) {
 			count(1)
 			defer count(-1)
 			time.Sleep(time.Second / 10)
@@ -304,11 +271,11 @@ func TestBurst(t *testing.T) {
 			calls.Go(func() { checkRevoked(t, client.Revoke(t.Context(), aRequest())) })
 		}
 		calls.Wait()
-		want, wantMade := slashid.MaxConnectingHTTP2, 10
+		want, wantMade := maxConnectingHTTP2, 10
 		if protocol == "http/1.1" {
-			want, wantMade = slashid.MaxConnectingHTTP1, burst
+			want, wantMade = maxConnectingHTTP1, burst
 		}
-		if most != want || made > wantMade {
+		if made := len(peer.conns); most != want || made > wantMade {
 			t.Errorf("%d connections were made, %d at a time, want at most %d, %d at a time", made, most, wantMade, want)
 		}
 	})
@@ -327,22 +294,20 @@ func TestPeerThatTakesNoRequests(t *testing.T) {
 	}, func(t *testing.T, script func(*peerConn)) {
 		client := newClient(t, "https://slashid.test")
 		peer := connectPeer(t, client, script)
-		dials := 0
-		client.DialThrough(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		client.dialThrough(func(ctx context.Context, network, addr string) (net.Conn, error) {
 			time.Sleep(time.Millisecond)
-			dials++
 			return peer.dial(ctx, network, addr)
 		})
-		for range 20 {
+		for range 5 {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			if got := client.Revoke(ctx, aRequest()); got.Status != 0 || got.Err == nil {
 				t.Errorf("got %+v", got)
 			}
 			cancel()
 		}
-		time.Sleep(3 * slashid.DialTimeout) // until the last dials have ended
-		if dials > 100 {
-			t.Errorf("%d connections were made for 20 requests", dials)
+		time.Sleep(3 * dialTimeout) // until the last dials have ended
+		if dials := len(peer.conns); dials > 200 {
+			t.Errorf("%d connections were made for 5 requests", dials)
 		}
 	})
 }
