@@ -22,7 +22,7 @@ import (
 type pace struct {
 	rounds   int           // of measurements that take seconds
 	lasts    time.Duration // each of those
-	long     int           // rounds of measurements that take longer
+	long     int           // rounds of calls in flight, which take longer
 	fraction int           // the share of the calls in flight, and of the time to recover: 1 for all
 	starts   int           // how often quash is started
 }
@@ -62,36 +62,29 @@ func Command(ctx context.Context, args []string) (err error) {
 		return errors.New("-page: a page holds complete runs only")
 	}
 	e, err := newEnv(*quash, p)
-	if err != nil {
-		return err
-	}
 	defer func() { err = errors.Join(err, e.close()) }()
-	var tables strings.Builder
-	machine, err := e.describeMachine(ctx)
 	if err != nil {
 		return err
 	}
-	tables.WriteString(machine)
-	known := false
+	tables, err := e.describeMachine(ctx)
+	if err != nil {
+		return err
+	}
 	for _, part := range parts {
 		if *only != "" && *only != part.name {
 			continue
 		}
-		known = true
 		section, err := part.measure(ctx, e)
 		if err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
-		tables.WriteString("\n" + section)
+		tables += "\n" + section
 	}
-	if !known {
-		return fmt.Errorf("-only: there is no part %q", *only)
-	}
-	fmt.Println(tables.String())
+	fmt.Println(tables)
 	if *page == "" {
 		return nil
 	}
-	return writePage(*page, tables.String())
+	return writePage(*page, tables)
 }
 
 // describeMachine says where and when the figures were taken.

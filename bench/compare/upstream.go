@@ -44,8 +44,7 @@ func (e *env) startUpstream(speaks protocol, answer answer) (*upstream, error) {
 	u := new(upstream)
 	type connection struct{}
 	server := &http.Server{
-		ReadHeaderTimeout: time.Minute,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: goStreams},
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: goStreams},
 		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
 			return context.WithValue(ctx, connection{}, u.connections.Add(1))
 		},
@@ -61,34 +60,14 @@ func (e *env) startUpstream(speaks protocol, answer answer) (*upstream, error) {
 		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{e.certificate}}
 	}
 	var err error
-	if u.addr, u.stop, err = serveHTTP(server); err != nil {
-		return nil, err
-	}
+	u.addr, u.stop, err = serveHTTP(server)
 	u.url = scheme + u.addr
-	return u, nil
-}
-
-// startUpstreams starts an upstream of each protocol that answers at once.
-func (e *env) startUpstreams() (all map[protocol]*upstream, stop func(), err error) {
-	all = map[protocol]*upstream{}
-	stop = func() {
-		for _, u := range all {
-			u.stop()
-		}
-	}
-	for _, p := range []protocol{http1, http2} {
-		u, err := e.startUpstream(p, revoked)
-		if err != nil {
-			stop()
-			return nil, nil, err
-		}
-		all[p] = u
-	}
-	return all, stop, nil
+	return u, err
 }
 
 // serveHTTP serves on a free port, over TLS if the server has a certificate.
 func serveHTTP(server *http.Server) (addr string, stop func(), err error) {
+	server.ReadHeaderTimeout = time.Minute
 	server.ErrorLog = log.New(io.Discard, "", 0) // of connections that the peer gives up
 	listener, err := listen()
 	if err != nil {

@@ -1,0 +1,131 @@
+package soak
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/quashdev/quash/bench/calls"
+	"github.com/quashdev/quash/sandbox"
+)
+
+const (
+	// rate is calls a second: what the sandbox, which verifies signatures, and a shared
+	// machine bear easily.
+	rate     = 300
+	channels = 4 // connections over gRPC
+	// patience is far beyond the longest time that a call may take.
+	patience = 45 * time.Second
+)
+
+var transports = []calls.Transport{calls.GRPC, calls.Native, calls.DropIn}
+
+// errLeft is the result of a call whose caller had no time to wait for the answer.
+var errLeft = errors.New("(the caller left)")
+
+// load makes calls for a while, each with a token of its own, and returns their tokens and
+// their results when the last one has its answer. It leaves no connection open.
+func (s *soak) load(ctx context.Context) (tokens []string, results []calls.Result, err error) {
+	clients := make([]calls.Client, len(transports))
+	for i, t := range transports {
+		if clients[i], err = calls.Dial(t, s.quash.Addrs, channels); err != nil {
+			return nil, nil, err
+		}
+		defer clients[i].Close()
+	}
+	tokens = make([]string, int(s.plan.load.Seconds()*rate))
+	results = calls.OpenLoop(ctx, len(tokens), rate, func(ctx context.Context, i int) (err error) {
+		if tokens[i], err = s.upstream.Mint(sandbox.MintOptions{}); err != nil {
+			return fmt.Errorf("mint a token: %w", err)
+		}
+		t := rand.IntN(len(transports)) //nolint:gosec // not a secret
+		client := clients[t]
+		if oneIn(8) { // a connection of its own
+			if client, err = calls.Dial(transports[t], s.quash.Addrs, 1); err != nil {
+				return err
+			}
+			defer client.Close()
+		}
+		return call(ctx, client, i, tokens[i])
+	})
+	return tokens[:len(results)], results, nil
+}
+
+// call makes a call whose properties are drawn.
+func call(ctx context.Context, client calls.Client, i int, token string) error {
+	r := calls.Request{Token: token, AllRegions: oneIn(3)}
+	if r.AllRegions || oneIn(3) {
+		r.Timeout = time.Second * time.Duration(1+rand.IntN(3)) //nolint:gosec // not a secret
+	}
+	deadline, leaves := patience, oneIn(5)
+	if leaves {
+		deadline = time.Millisecond * time.Duration(rand.IntN(500)) //nolint:gosec // not a secret
+	}
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	err := client.Call(ctx, i, r)
+	if failure := new(calls.Failure); leaves && err != nil && !errors.As(err, &failure) {
+		return errLeft
+	}
+	return err
+}
+
+func oneIn(n int) bool { return rand.IntN(n) == 0 } //nolint:gosec // not a secret
+
+// reasons are why calls may fail in this run: others would be defects, for quash does not
+// shut down, its key is good, and there are never too many calls. The faults must lead to
+// each of them, or they would not test what they should.
+var reasons = []string{
+	"CONSISTENCY_TIMEOUT", "UPSTREAM_RATE_LIMITED", "UPSTREAM_UNAVAILABLE", "UPSTREAM_UNEXPECTED_RESPONSE",
+	"UPSTREAM_UNREACHABLE", "UPSTREAM_TIMEOUT", "UPSTREAM_CIRCUIT_OPEN", "DEADLINE_TOO_SHORT",
+}
+
+// wrong says what is wrong with the result of a call, if anything. regions are those in
+// which the token is dead after the cycle, when every revocation has reached them all.
+func wrong(result error, regions map[string]bool) string {
+	dead := slices.Collect(maps.Values(regions))
+	everywhere, anywhere := !slices.Contains(dead, false), slices.Contains(dead, true)
+	failure := new(calls.Failure)
+	switch {
+	case result == nil && !everywhere:
+		return "success, but the token is alive"
+	case result == nil || errors.Is(result, errLeft):
+		return ""
+	case !errors.As(result, &failure):
+		return result.Error()
+	case !slices.Contains(reasons, failure.Reason):
+		return failure.Error() + ", for which there was no cause"
+	case failure.State == "NOT_APPLIED" && anywhere:
+		return failure.Error() + ", but the token is dead"
+	case failure.State == "IN_PROGRESS" && !everywhere:
+		return failure.Error() + ", but the token is still alive"
+	}
+	return ""
+}
+
+// judge counts the results of a cycle, and fails if one is wrong.
+func (s *soak) judge(tokens []string, results []calls.Result) error {
+	var complaints []error
+	for i, r := range results {
+		label := "dead"
+		if r.Err != nil {
+			label = r.Err.Error()
+		}
+		s.counts[label]++
+		regions, err := s.upstream.Revoked(tokens[i])
+		if err != nil {
+			return fmt.Errorf("ask the sandbox about a token: %w", err)
+		}
+		if complaint := wrong(r.Err, regions); complaint != "" {
+			complaints = append(complaints, errors.New(complaint))
+		}
+	}
+	if n := len(complaints); n > 0 {
+		return fmt.Errorf("%d answers were wrong, the first of them:\n%w", n, errors.Join(complaints[:min(n, 20)]...))
+	}
+	return nil
+}
