@@ -78,14 +78,19 @@ bench: build .build/quash-bench ## Compare quash with others that do its work; w
 bench-test: ## Test what decides whether soak, load and bench pass, with the race detector.
 	cd bench && go test -race -shuffle=on ./...
 
+# Installed and not run by `go run`, for the same reason.
+.PHONY: .build/ghz
+.build/ghz:
+	@GOBIN=$(CURDIR)/.build go install $(GHZ)
+
 .PHONY: load
-load: .build/quash-bench ## Have ghz make CALLS (20000) calls, CONCURRENCY (64) at a time, and fail unless all tokens are dead.
-	.build/quash-bench load -ghz $(GHZ) $(if $(CALLS),-calls $(CALLS)) $(if $(CONCURRENCY),-concurrency $(CONCURRENCY)) \
+load: .build/quash-bench .build/ghz ## Have ghz make CALLS (20000) calls, CONCURRENCY (64) at a time, and fail unless all tokens are dead.
+	.build/quash-bench load $(if $(CALLS),-calls $(CALLS)) $(if $(CONCURRENCY),-concurrency $(CONCURRENCY)) \
 		$(if $(CONSISTENCY),-consistency $(CONSISTENCY))
 
 .PHONY: bench-bulk
-bench-bulk: .build/quash-bench ## Compare quash revoke with ghz, CALLS (100000) tokens each, ROUNDS (3) times by turns.
-	.build/quash-bench load -ghz $(GHZ) -calls $(or $(CALLS),100000) -bulk $(or $(ROUNDS),3)
+bench-bulk: .build/quash-bench .build/ghz ## Compare quash revoke with ghz, CALLS (100000) tokens each, ROUNDS (3) times by turns.
+	.build/quash-bench load -calls $(or $(CALLS),100000) -bulk $(or $(ROUNDS),3)
 
 .PHONY: build
 build: ## Build bin/quash.

@@ -15,13 +15,12 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/internal/proctest"
@@ -43,13 +42,6 @@ const (
 	DropInPath = "/token/revoke"
 )
 
-// Request is a revocation. Timeout is in whole seconds; 0 leaves it out.
-type Request struct {
-	Token      string
-	AllRegions bool
-	Timeout    time.Duration
-}
-
 // Failure is the error of a call that quash itself answered.
 type Failure struct{ Reason, State string }
 
@@ -68,7 +60,7 @@ func failure(reason, state, status string) error {
 type Client struct {
 	// Call returns nil if the answer says that the token is dead. Calls over gRPC are
 	// spread over the connections by i.
-	Call  func(ctx context.Context, i int, r Request) error
+	Call  func(ctx context.Context, i int, r *quashv1.RevokeRequest) error
 	Close func()
 }
 
@@ -91,7 +83,7 @@ func dialGRPC(addr string, connections int) (Client, error) {
 			return Client{}, err // those before it are idle
 		}
 	}
-	return Client{func(ctx context.Context, i int, r Request) error {
+	return Client{func(ctx context.Context, i int, r *quashv1.RevokeRequest) error {
 		return callGRPC(ctx, channels[i%connections], r)
 	}, func() {
 		for _, c := range channels {
@@ -100,15 +92,8 @@ func dialGRPC(addr string, connections int) (Client, error) {
 	}}, nil
 }
 
-func callGRPC(ctx context.Context, channel *grpc.ClientConn, r Request) error {
-	req := &quashv1.RevokeRequest{Token: r.Token}
-	if r.AllRegions {
-		req.Consistency = quashv1.Consistency_CONSISTENCY_ALL_REGIONS
-	}
-	if r.Timeout != 0 {
-		req.Timeout = durationpb.New(r.Timeout)
-	}
-	resp, err := quashv1.NewTokenServiceClient(channel).Revoke(ctx, req)
+func callGRPC(ctx context.Context, channel *grpc.ClientConn, r *quashv1.RevokeRequest) error {
+	resp, err := quashv1.NewTokenServiceClient(channel).Revoke(ctx, r)
 	if err == nil {
 		return dead(resp.GetOutcome().String())
 	}
@@ -139,25 +124,17 @@ func REST(t Transport, base string, client *http.Transport) Client {
 	if t == DropIn {
 		call, url = callDropIn, base+DropInPath
 	}
-	return Client{func(ctx context.Context, _ int, r Request) error {
+	return Client{func(ctx context.Context, _ int, r *quashv1.RevokeRequest) error {
 		return call(ctx, client, url, r)
 	}, client.CloseIdleConnections}
 }
 
-func callNative(ctx context.Context, client *http.Transport, url string, r Request) error {
-	var body struct {
-		Token       string `json:"token"`
-		Consistency string `json:"consistency,omitempty"`
-		Timeout     string `json:"timeout,omitempty"`
+func callNative(ctx context.Context, client *http.Transport, url string, r *quashv1.RevokeRequest) error {
+	body, err := protojson.Marshal(r) //nolint:forbidigo // it is sent, not printed
+	if err != nil {
+		return errors.New("the request cannot be encoded")
 	}
-	body.Token = r.Token
-	if r.AllRegions {
-		body.Consistency = quashv1.Consistency_CONSISTENCY_ALL_REGIONS.String()
-	}
-	if r.Timeout != 0 {
-		body.Timeout = fmt.Sprintf("%.0fs", r.Timeout.Seconds())
-	}
-	resp, text, err := post(ctx, client, url, body, nil)
+	resp, text, err := post(ctx, client, url, body, http.Header{})
 	if err != nil {
 		return err
 	}
@@ -181,45 +158,35 @@ func callNative(ctx context.Context, client *http.Transport, url string, r Reque
 	return failure(reason, state, resp.Status)
 }
 
-func callDropIn(ctx context.Context, client *http.Transport, url string, r Request) error {
-	var body struct {
-		Token string `json:"token"`
-	}
-	body.Token = r.Token
+func callDropIn(ctx context.Context, client *http.Transport, url string, r *quashv1.RevokeRequest) error {
 	header := http.Header{}
-	if r.AllRegions {
+	if r.GetConsistency() == quashv1.Consistency_CONSISTENCY_ALL_REGIONS {
 		header.Set("Slashid-Required-Consistency", "all_regions")
 	}
-	if r.Timeout != 0 {
-		header.Set("Slashid-Required-Consistency-Timeout", strconv.Itoa(int(r.Timeout.Seconds())))
+	if r.GetTimeout() != nil {
+		header.Set("Slashid-Required-Consistency-Timeout", strconv.FormatInt(r.GetTimeout().GetSeconds(), 10))
 	}
-	resp, _, err := post(ctx, client, url, body, header)
+	resp, _, err := post(ctx, client, url, []byte(`{"token":"`+r.GetToken()+`"}`), header)
 	if err != nil || resp.StatusCode == http.StatusNoContent {
 		return err
 	}
 	return failure(resp.Header.Get("Quash-Error-Reason"), resp.Header.Get("Quash-Revocation-State"), resp.Status)
 }
 
-// post sends a body as JSON, and returns the answer with what was read of its body.
-func post(ctx context.Context, client *http.Transport, url string, body any, header http.Header) (*http.Response, []byte, error) {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return nil, nil, errors.New("the request cannot be encoded")
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(text))
+// post sends JSON, and returns the answer with what was read of its body.
+func post(ctx context.Context, client *http.Transport, url string, body []byte, header http.Header) (*http.Response, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return nil, nil, err
 	}
-	if header != nil {
-		req.Header = header
-	}
+	req.Header = header
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := client.RoundTrip(req)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
-	text, err = io.ReadAll(resp.Body)
+	text, err := io.ReadAll(resp.Body)
 	return resp, text, err
 }
 

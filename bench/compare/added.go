@@ -28,7 +28,7 @@ func measureAdded(ctx context.Context, e *env) (string, error) {
 	for _, p := range []protocol{http1, http2} {
 		entries = append(entries, row{direct, calls.DropIn, p}, row{quash, calls.GRPC, p})
 	}
-	all, err := rounds(ctx, e.pace.rounds, entries, func(r row) (latency, error) { return e.measureLatency(ctx, r) })
+	all, err := rounds(ctx, e.pace.rounds, entries, e.measureLatency)
 	if err != nil {
 		return "", err
 	}
@@ -65,14 +65,14 @@ func (e *env) measureLatency(ctx context.Context, r row) (l latency, err error) 
 		if err != nil {
 			return l, err
 		}
-		client = calls.REST(r.transport, e.upstreams[r.upstream], calls.NewTransport(authority))
+		client = calls.REST(r.transport, r.upstreamURL(e), calls.NewTransport(authority))
 		defer client.Close()
 	} else {
-		s, err := e.open(ctx, r.contender, r.transport, channels, e.upstreams[r.upstream])
+		s, err := e.open(ctx, r.contender, r.transport, channels, r.upstreamURL(e))
 		if err != nil {
 			return l, err
 		}
-		defer s.close()
+		defer s.stop()
 		client = s.client
 	}
 	count := func(d time.Duration) int { return int(d.Seconds() * openRate) }

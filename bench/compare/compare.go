@@ -61,8 +61,12 @@ func Command(ctx context.Context, args []string) (err error) {
 	if *page != "" && (*quick || *only != "") {
 		return errors.New("-page: a page holds complete runs only")
 	}
-	e, err := newEnv(*quash, p)
-	defer func() { err = errors.Join(err, e.close()) }()
+	tmp, err := os.MkdirTemp("", "quash-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	e, err := newEnv(*quash, tmp, p)
 	if err != nil {
 		return err
 	}

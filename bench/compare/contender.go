@@ -3,7 +3,6 @@ package compare
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -39,12 +38,13 @@ type costTarget struct {
 	most, wanted     float64 // the target, and what would be better still
 }
 
-// server is a contender that runs.
+// server is a contender that runs. stop must be called.
 type server struct {
 	*proctest.Process
 	proctest.Addrs
 
-	stop func()
+	client calls.Client // after open
+	stop   func()
 }
 
 // run starts a contender in front of an upstream.
@@ -52,7 +52,7 @@ func (c *contender) run(ctx context.Context, e *env, upstreamURL string) (*serve
 	if c.start != nil {
 		return c.start(ctx, e, upstreamURL)
 	}
-	return startServer(e.self, nil, "contender", "-name", c.name, "-upstream", upstreamURL, "-ca", e.certFile)
+	return startServer(e.self, nil, "contender", c.name, upstreamURL, e.certFile)
 }
 
 // startServer starts a program that says in its log where it serves, as quash does.
@@ -61,33 +61,22 @@ func startServer(binary string, environment []string, args ...string) (*server, 
 	if err != nil {
 		return nil, err
 	}
-	return &server{p, addrs, p.Kill}, nil // there is nothing that a drain would save
+	return &server{Process: p, Addrs: addrs, stop: p.Kill}, nil // there is nothing that a drain would save
 }
 
-// session is a contender that runs, and a client of it.
-type session struct {
-	*server
-
-	client calls.Client
-}
-
-// open starts a contender and dials it. close must be called.
-func (e *env) open(ctx context.Context, c *contender, t calls.Transport, connections int, upstreamURL string) (*session, error) {
+// open starts a contender and dials it.
+func (e *env) open(ctx context.Context, c *contender, t calls.Transport, connections int, upstreamURL string) (*server, error) {
 	s, err := c.run(ctx, e, upstreamURL)
 	if err != nil {
 		return nil, err
 	}
-	client, err := calls.Dial(t, s.Addrs, connections)
-	if err != nil {
-		s.stop()
+	stop := s.stop
+	if s.client, err = calls.Dial(t, s.Addrs, connections); err != nil {
+		stop()
 		return nil, err
 	}
-	return &session{s, client}, nil
-}
-
-func (s *session) close() {
-	s.client.Close()
-	s.stop()
+	s.stop = func() { s.client.Close(); stop() }
+	return s, nil
 }
 
 // target is the upstream as a contender in Go calls it.
@@ -96,20 +85,18 @@ type target struct {
 	transport *http.Transport
 }
 
-// Serve runs the subcommand contender: the process of one that this program serves.
+// Serve runs the subcommand contender, the process of one that this program serves. Its
+// arguments are the contender, the URL of its upstream, and the file with the upstream's
+// certificate authority.
 func Serve(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("contender", flag.ContinueOnError)
-	name := flags.String("name", "", "the contender")
-	url := flags.String("upstream", "", "the URL of its upstream")
-	ca := flags.String("ca", "", "the file with the upstream's certificate authority")
-	if err := flags.Parse(args); err != nil {
-		return err
+	if len(args) != 3 {
+		return errors.New("contender is for bench itself")
 	}
-	i := slices.IndexFunc(contenders, func(c *contender) bool { return c.name == *name && c.serve != nil })
+	i := slices.IndexFunc(contenders, func(c *contender) bool { return c.name == args[0] && c.serve != nil })
 	if i < 0 {
-		return fmt.Errorf("there is no contender %q to serve", *name)
+		return fmt.Errorf("there is no contender %q to serve", args[0])
 	}
-	authorities, err := os.ReadFile(*ca)
+	authorities, err := os.ReadFile(args[2])
 	if err != nil {
 		return err
 	}
@@ -117,16 +104,10 @@ func Serve(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer grpcListener.Close()
 	httpListener, err := listen()
 	if err != nil {
 		return err
 	}
-	defer httpListener.Close()
 	fmt.Fprintf(os.Stderr, "serving grpc=%s http=%s admin=none\n", grpcListener.Addr(), httpListener.Addr())
-	to := target{*url, calls.NewTransport(authorities)}
-	if err := contenders[i].serve(ctx, to, grpcListener, httpListener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return contenders[i].serve(ctx, target{args[1], calls.NewTransport(authorities)}, grpcListener, httpListener)
 }

@@ -29,6 +29,13 @@ func (r row) String() string {
 	return strings.Join([]string{r.contender.name, string(r.transport), string(r.upstream)}, ", ")
 }
 
+func (r row) upstreamURL(e *env) string {
+	if r.contender.alone {
+		return ""
+	}
+	return e.upstreams[r.upstream].url
+}
+
 // rows are all that a list of contenders has.
 func rows(contenders []*contender) (all []row) {
 	for _, c := range contenders {
@@ -61,7 +68,7 @@ func measureCost(ctx context.Context, e *env) (string, error) {
 			take = append(take, c)
 		}
 	}
-	costs, err := rounds(ctx, e.pace.rounds, rows(take), func(r row) (cost, error) { return e.measureCost(ctx, r) })
+	costs, err := rounds(ctx, e.pace.rounds, rows(take), e.measureCost)
 	if err != nil {
 		return "", err
 	}
@@ -69,16 +76,16 @@ func measureCost(ctx context.Context, e *env) (string, error) {
 }
 
 func (e *env) measureCost(ctx context.Context, r row) (c cost, err error) {
-	s, err := e.open(ctx, r.contender, r.transport, channels, e.upstreams[r.upstream])
+	s, err := e.open(ctx, r.contender, r.transport, channels, r.upstreamURL(e))
 	if err != nil {
 		return c, err
 	}
-	defer s.close()
+	defer s.stop()
 	loop := func(lasts time.Duration) ([]time.Duration, error) {
 		ctx, cancel := context.WithTimeout(ctx, lasts+patience)
 		defer cancel()
 		return calls.ClosedLoop(ctx, workers, lasts, func(ctx context.Context, worker int) error {
-			return s.client.Call(ctx, worker, calls.Request{Token: e.tokens.next()})
+			return s.client.Call(ctx, worker, e.request())
 		})
 	}
 	if _, err := loop(e.pace.lasts / 3); err != nil { // the warm-up

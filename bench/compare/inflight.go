@@ -2,12 +2,9 @@ package compare
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/quashdev/quash/bench/calls"
@@ -54,7 +51,6 @@ var inFlight = []struct {
 // held is what came of one, in one round.
 type held struct {
 	failed      int
-	failure     error
 	late        time.Duration // the slowest call, beyond the time that the upstream holds each
 	peak        int64         // bytes
 	perCall     int64         // bytes of resident memory that each waiting call adds
@@ -69,7 +65,7 @@ func measureInFlight(ctx context.Context, e *env) (string, error) {
 		entries[i] = w.waiting
 		entries[i].calls /= e.pace.fraction
 	}
-	all, err := rounds(ctx, e.pace.long, entries, func(w waiting) (held, error) { return e.hold(ctx, w) })
+	all, err := rounds(ctx, e.pace.long, entries, e.hold)
 	if err != nil {
 		return "", err
 	}
@@ -80,9 +76,6 @@ func measureInFlight(ctx context.Context, e *env) (string, error) {
 		failed, mostPeak := "", target.peak
 		if w.contender == quash {
 			failed = measure.Verdict(h.failed, 0)
-		}
-		if h.failure != nil {
-			failed = fmt.Sprintf("%s (%.100s)", failed, strings.ReplaceAll(h.failure.Error(), "\n", "; "))
 		}
 		if mostPeak > 0 {
 			mostPeak = min(mostPeak, summary(all[entries[i+1]]).peak)
@@ -117,15 +110,14 @@ func (e *env) hold(ctx context.Context, w waiting) (h held, err error) {
 		hold += time.Duration(w.calls/w.rate) * time.Second
 	}
 	hold /= time.Duration(e.pace.fraction)
-	var arrived atomic.Int64
 	allWait := make(chan struct{})
-	u, err := e.startUpstream(http2, func(n int64, rw http.ResponseWriter, r *http.Request) {
-		if arrived.Add(1) == int64(w.calls) {
+	u, err := e.startUpstream(http2, func(rw http.ResponseWriter, r *http.Request, request, _ int64) {
+		if request == int64(w.calls) {
 			close(allWait)
 		}
 		select {
 		case <-time.After(hold):
-			revoked(n, rw, r)
+			rw.WriteHeader(http.StatusNoContent)
 		case <-r.Context().Done():
 		}
 	})
@@ -137,7 +129,7 @@ func (e *env) hold(ctx context.Context, w waiting) (h held, err error) {
 	if err != nil {
 		return h, err
 	}
-	defer s.close()
+	defer s.stop()
 	rest, err := measure.Process(s.PID())
 	if err != nil {
 		return h, err
@@ -155,7 +147,9 @@ func (e *env) hold(ctx context.Context, w waiting) (h held, err error) {
 		results = <-answered
 	case results = <-answered: // some never arrived, or not before others had their answer
 	}
-	h.failed, h.failure = calls.Failures(results)
+	if h.failed, err = calls.Failures(results); err != nil {
+		progressf("the first call that failed: %v", err)
+	}
 	for _, r := range results {
 		h.late = max(h.late, r.Took-hold)
 	}
@@ -174,7 +168,6 @@ func summary(rounds []held) held {
 	}
 	for _, h := range rounds {
 		sum.failed += h.failed
-		sum.failure = errors.Join(sum.failure, h.failure)
 	}
 	return sum
 }

@@ -91,7 +91,7 @@ func startNginx(ctx context.Context, e *env, config string) (*server, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 		if err == nil {
 			_ = conn.Close()
-			return &server{p, proctest.Addrs{HTTP: addr}, stop}, nil
+			return &server{Process: p, Addrs: proctest.Addrs{HTTP: addr}, stop: stop}, nil
 		}
 		select {
 		case <-look.C:

@@ -13,7 +13,7 @@ var quash = &contender{
 	transports: []calls.Transport{calls.GRPC, calls.Native, calls.DropIn},
 	start: func(_ context.Context, e *env, upstreamURL string) (*server, error) {
 		environment := []string{
-			"OTEL_EXPORTER_OTLP_ENDPOINT=" + e.collectorURL,
+			"OTEL_EXPORTER_OTLP_ENDPOINT=" + e.collector.url,
 			"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.01",
 			"OTEL_BSP_SCHEDULE_DELAY=1000", // or spans would be sent after the measurement
 		}

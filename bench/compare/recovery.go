@@ -7,9 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/quashdev/quash/bench/calls"
@@ -18,11 +16,11 @@ import (
 
 // scenario is an upstream that misbehaves.
 type scenario struct {
-	name  string
-	rate  int           // calls a second
-	lasts time.Duration // how long calls are made
-	most  time.Duration // the target: how soon all calls succeed again
-	start func(ctx context.Context, e *env) (url string, stop func(), err error)
+	name   string
+	rate   int           // calls a second
+	lasts  time.Duration // how long calls are made
+	most   time.Duration // the target: how soon all calls succeed again
+	answer answer        // nil for that of stock nginx, far away
 }
 
 const (
@@ -33,39 +31,35 @@ const (
 )
 
 var scenarios = []scenario{
-	{"stock nginx, 40 ms round trip", 500, 20 * time.Second, 0, startDistantNginx},
-	{"first connection stops answering after 20 requests", 5, 40 * time.Second, mostOutage, func(_ context.Context, e *env) (string, func(), error) {
-		var requests atomic.Int64
-		return startFirst(e, func(n int64, w http.ResponseWriter, r *http.Request) {
-			if requests.Add(1) <= 20 {
-				revoked(n, w, r)
+	{"stock nginx, 40 ms round trip", 500, 20 * time.Second, 0, nil},
+	{"first connection stops answering after 20 requests", 5, 40 * time.Second, mostOutage,
+		func(w http.ResponseWriter, r *http.Request, request, connection int64) {
+			if connection == 1 && request > 20 {
+				<-r.Context().Done()
 				return
 			}
-			<-r.Context().Done()
-		})
-	}},
-	{"first connection answers only 503", 5, 40 * time.Second, mostOutage, func(_ context.Context, e *env) (string, func(), error) {
-		return startFirst(e, func(_ int64, w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		})
-	}},
+			w.WriteHeader(http.StatusNoContent)
+		}},
+	{"first connection answers only 503", 5, 40 * time.Second, mostOutage,
+		func(w http.ResponseWriter, _ *http.Request, _, connection int64) {
+			if connection == 1 {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			w.WriteHeader(http.StatusNoContent)
+		}},
 }
 
-// startFirst starts an upstream whose first connection behaves differently.
-func startFirst(e *env, first answer) (url string, stop func(), err error) {
-	u, err := e.startUpstream(http2, func(n int64, w http.ResponseWriter, r *http.Request) {
-		if n == 1 {
-			first(n, w, r)
-			return
+// start starts the upstream of a scenario.
+func (s scenario) start(ctx context.Context, e *env) (url string, stop func(), err error) {
+	if s.answer != nil {
+		u, err := e.startUpstream(http2, s.answer)
+		if err != nil {
+			return "", nil, err
 		}
-		revoked(n, w, r)
-	})
-	return u.url, u.stop, err
-}
-
-// startDistantNginx starts nginx in front of an upstream, and what makes it distant.
-func startDistantNginx(ctx context.Context, e *env) (url string, stop func(), err error) {
-	front, err := startStockNginx(ctx, e, strings.TrimPrefix(e.upstreams[http1], "http://"))
+		return u.url, u.stop, nil
+	}
+	front, err := startStockNginx(ctx, e, e.upstreams[http1].addr)
 	if err != nil {
 		return "", nil, err
 	}
@@ -155,8 +149,8 @@ func outage(results []calls.Result) time.Duration {
 // measureRecovery measures each scenario once.
 func measureRecovery(ctx context.Context, e *env) (string, error) {
 	t := measure.NewTable("upstream", "contender", "calls", "failed", "until all succeed again, s", "")
-	for i, s := range scenarios {
-		if i == 0 && e.nginx == "" {
+	for _, s := range scenarios {
+		if s.answer == nil && e.nginx == "" {
 			continue
 		}
 		for _, c := range []*contender{quash, textbook} {
@@ -188,10 +182,10 @@ func (e *env) runScenario(ctx context.Context, s scenario, c *contender) ([]call
 		return nil, err
 	}
 	defer stop()
-	session, err := e.open(ctx, c, calls.GRPC, channels, url)
+	server, err := e.open(ctx, c, calls.GRPC, channels, url)
 	if err != nil {
 		return nil, err
 	}
-	defer session.close()
-	return e.openLoop(ctx, session.client, int(s.lasts.Seconds())*s.rate/e.pace.fraction, s.rate, recoveryDeadline), ctx.Err()
+	defer server.stop()
+	return e.openLoop(ctx, server.client, int(s.lasts.Seconds())*s.rate/e.pace.fraction, s.rate, recoveryDeadline), ctx.Err()
 }

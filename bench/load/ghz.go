@@ -29,20 +29,6 @@ var ghzJSON []byte
 // connections are what ghz's calls share; it refuses more than calls at a time.
 const connections = 4
 
-// installGHZ builds ghz in the folder tmp. go run would leave it running when it is
-// killed.
-func installGHZ(ctx context.Context, tmp, pkg string) (binary string, err error) {
-	if !strings.Contains(pkg, "@") {
-		return "", fmt.Errorf("-ghz must be a package and its version, and is %q; make load knows them", pkg)
-	}
-	install := exec.CommandContext(ctx, "go", "install", pkg) //nolint:gosec // the value of a flag
-	install.Env = append(os.Environ(), "GOBIN="+tmp)
-	if output, err := install.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("install %s: %w\n%s", pkg, err, output)
-	}
-	return filepath.Join(tmp, "ghz"), nil
-}
-
 // callWithGHZ has ghz make the calls of the plan, each with a fresh token. The error says
 // what came of them that must not; the report is nil if there is none.
 func (s *session) callWithGHZ(ctx context.Context) (*report, error) {

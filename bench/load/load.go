@@ -2,7 +2,7 @@
 // every call was OK and every token is dead: ghz itself succeeds also when no call did.
 //
 //	load.go    the command; fresh tokens, and whether they are dead
-//	ghz.go     ghz: installed, run, and its report
+//	ghz.go     ghz and its report
 //	ghz.json   ghz's configuration, which docs/load.md shows to users
 //	bulk.go    quash revoke --file next to ghz
 package load
@@ -63,7 +63,7 @@ type session struct {
 func Command(ctx context.Context, args []string) (err error) {
 	s := session{}
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
-	ghz := flags.String("ghz", "", "the ghz to install, as package@version")
+	flags.StringVar(&s.ghz, "ghz", ".build/ghz", "the ghz to run; make load installs it")
 	flags.IntVar(&s.plan.calls, "calls", 20_000, "how many calls, 1 to 1000000")
 	flags.IntVar(&s.plan.concurrency, "concurrency", 64, "how many calls at a time")
 	flags.StringVar(&s.plan.consistency, "consistency", localRegion, "what each call asks for, local_region or all_regions")
@@ -80,9 +80,6 @@ func Command(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(s.tmp)) }()
-	if s.ghz, err = installGHZ(ctx, s.tmp, *ghz); err != nil {
-		return err
-	}
 	if s.upstream, err = testbed.NewUpstream(ctx, sandbox.Config{ReplicationLag: replicationLag}); err != nil {
 		return err
 	}

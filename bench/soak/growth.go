@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -52,32 +53,17 @@ func growth(warmUp int, samples []held) (table string, err error) {
 	return t.String(), err
 }
 
-// probe asks quash, and the kernel, what quash holds.
+// probe asks quash, and the kernel, what quash holds. It leaves the pages that it read last
+// in a folder: the profiles are for go tool pprof.
 type probe struct {
 	pid    int
 	admin  string
+	out    string
 	client *http.Client // one connection, so that it always costs the same
 }
 
-func newProbe(pid int, admin string) *probe {
-	return &probe{pid, "http://" + admin, &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: patience}}
-}
-
-// get asks quash's admin listener.
-func (p *probe) get(ctx context.Context, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.admin+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := p.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answered %s", path, resp.Status)
-	}
-	return io.ReadAll(resp.Body)
+func newProbe(pid int, admin, out string) *probe {
+	return &probe{pid, "http://" + admin, out, &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: patience}}
 }
 
 var (
@@ -86,15 +72,27 @@ var (
 	inFlight       = regexp.MustCompile(`(?m)^quash_in_flight(?:\{.*\})? (\d+)$`)
 )
 
-// number asks for a page, and finds a number in it.
-func (p *probe) number(ctx context.Context, path string, pattern *regexp.Regexp) (float64, error) {
-	text, err := p.get(ctx, path)
+// number asks quash's admin listener for a page, and finds a number in it.
+func (p *probe) number(ctx context.Context, page, query string, pattern *regexp.Regexp) (float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.admin+page+query, nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := p.client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return 0, err
 	}
 	match := pattern.FindSubmatch(text)
 	if match == nil {
-		return 0, fmt.Errorf("%s of quash has no match for %#q", path, pattern)
+		return 0, fmt.Errorf("%s of quash has no match for %#q", page, pattern)
+	}
+	if err := os.WriteFile(filepath.Join(p.out, path.Base(page)+".txt"), text, 0o600); err != nil {
+		return 0, err
 	}
 	return strconv.ParseFloat(string(match[1]), 64)
 }
@@ -104,7 +102,7 @@ func (p *probe) number(ctx context.Context, path string, pattern *regexp.Regexp)
 func (p *probe) settle(ctx context.Context) error {
 	last := held{}
 	for same, looks := 0, 0; same < 10 && looks < 200; looks++ {
-		pending, err := p.number(ctx, "/metrics", inFlight)
+		pending, err := p.number(ctx, "/metrics", "", inFlight)
 		if err != nil {
 			return err
 		}
@@ -123,7 +121,7 @@ func (p *probe) settle(ctx context.Context) error {
 
 // count leaves the heap out.
 func (p *probe) count(ctx context.Context) (h held, err error) {
-	if h[0], err = p.number(ctx, "/debug/pprof/goroutine?debug=1", goroutineTotal); err != nil {
+	if h[0], err = p.number(ctx, "/debug/pprof/goroutine", "?debug=1", goroutineTotal); err != nil {
 		return h, err
 	}
 	usage, err := measure.Process(p.pid)
@@ -136,27 +134,11 @@ func (p *probe) count(ctx context.Context) (h held, err error) {
 func (p *probe) sample(ctx context.Context) (h held, err error) {
 	var bytes float64
 	for range 4 {
-		if bytes, err = p.number(ctx, "/debug/pprof/heap?debug=1&gc=1", heapAlloc); err != nil {
+		if bytes, err = p.number(ctx, "/debug/pprof/heap", "?debug=1&gc=1", heapAlloc); err != nil {
 			return h, err
 		}
 	}
 	h, err = p.count(ctx)
 	h[2] = bytes / (1 << 20)
 	return h, err
-}
-
-// saveProfiles writes what quash holds into a folder, for go tool pprof.
-func (p *probe) saveProfiles(ctx context.Context, dir string) error {
-	for _, name := range []string{"goroutine", "heap"} {
-		profile, err := p.get(ctx, "/debug/pprof/"+name)
-		if err != nil {
-			return err
-		}
-		path := filepath.Join(dir, name+".pb.gz")
-		if err := os.WriteFile(path, profile, 0o600); err != nil {
-			return err
-		}
-		fmt.Printf("saved %s\n", path)
-	}
-	return nil
 }

@@ -9,7 +9,10 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"github.com/quashdev/quash/bench/calls"
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/sandbox"
 )
 
@@ -57,9 +60,10 @@ func (s *soak) load(ctx context.Context) (tokens []string, results []calls.Resul
 
 // call makes a call whose properties are drawn.
 func call(ctx context.Context, client calls.Client, i int, token string) error {
-	r := calls.Request{Token: token, AllRegions: oneIn(3)}
-	if r.AllRegions || oneIn(3) {
-		r.Timeout = time.Second * time.Duration(1+rand.IntN(3)) //nolint:gosec // not a secret
+	r := &quashv1.RevokeRequest{Token: token}
+	if oneIn(2) {
+		r.Consistency = quashv1.Consistency_CONSISTENCY_ALL_REGIONS
+		r.Timeout = &durationpb.Duration{Seconds: 1 + rand.Int64N(3)} //nolint:gosec // not a secret
 	}
 	deadline, leaves := patience, oneIn(5)
 	if leaves {

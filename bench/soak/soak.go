@@ -60,7 +60,7 @@ type soak struct {
 func Command(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	duration := flags.Duration("duration", 30*time.Minute, "how long the run takes, about; at least 1m")
-	out := flags.String("out", ".build/soak", "the folder for quash's log and, when quash grows, its profiles")
+	out := flags.String("out", ".build/soak", "the folder for quash's log and its last profiles")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -90,16 +90,14 @@ func Command(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer s.quash.Kill()
-	s.probe = newProbe(s.quash.PID(), s.quash.Admin)
+	s.probe = newProbe(s.quash.PID(), s.quash.Admin, *out)
 	fmt.Printf("soaking quash, pid %d: %d cycles of %s under load; its log is %s\n",
 		s.quash.PID(), s.plan.cycles, s.plan.load.Round(time.Second), s.quash.LogPath)
-	if err := s.cycles(ctx); err != nil {
-		return err
-	}
+	err = s.cycles(ctx)
 	table, grown := growth(s.plan.warmUp, s.samples)
-	fmt.Printf("\n%s\n%s", s.table(), table)
-	if grown != nil {
-		grown = errors.Join(grown, s.probe.saveProfiles(ctx, *out))
+	fmt.Printf("\n%s\n%s\n", s.table(), table)
+	if err != nil {
+		return err
 	}
 	s.probe.client.CloseIdleConnections()
 	return errors.Join(grown, s.missing(), s.quash.Stop(), checkLog(s.quash.LogPath))
@@ -112,12 +110,7 @@ func (s *soak) cycles(ctx context.Context) error {
 	}
 	for i := range s.plan.cycles {
 		if err := s.cycle(ctx); err != nil {
-			select {
-			case <-s.quash.Done():
-				return fmt.Errorf("quash ended by itself, with %s; %s may say why: %w", s.quash.State(), s.quash.LogPath, err)
-			default:
-				return err
-			}
+			return err
 		}
 		fmt.Printf("cycle %d of %d\n", i+1, s.plan.cycles)
 	}
@@ -146,7 +139,9 @@ func (s *soak) quiet(ctx context.Context) error {
 	if err := s.probe.settle(ctx); err != nil {
 		return err
 	}
-	if err := s.upstream.Swap(ctx); err != nil {
+	s.upstream.Down()
+	s.upstream.HTTP2 = !s.upstream.HTTP2
+	if err := s.upstream.Up(ctx); err != nil {
 		return err
 	}
 	if err := s.probe.settle(ctx); err != nil {
