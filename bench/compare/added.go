@@ -65,10 +65,10 @@ func (e *env) measureLatency(ctx context.Context, r row) (l latency, err error) 
 		if err != nil {
 			return l, err
 		}
-		client = calls.REST(r.transport, r.upstreamURL(e), calls.NewTransport(authority))
+		client = calls.REST(r.transport, e.upstreams[r.upstream].url, calls.NewTransport(authority))
 		defer client.Close()
 	} else {
-		s, err := e.open(ctx, r.contender, r.transport, channels, r.upstreamURL(e))
+		s, err := e.open(ctx, r.contender, r.transport, channels, e.upstreams[r.upstream].url)
 		if err != nil {
 			return l, err
 		}

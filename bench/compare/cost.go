@@ -29,13 +29,6 @@ func (r row) String() string {
 	return strings.Join([]string{r.contender.name, string(r.transport), string(r.upstream)}, ", ")
 }
 
-func (r row) upstreamURL(e *env) string {
-	if r.contender.alone {
-		return ""
-	}
-	return e.upstreams[r.upstream].url
-}
-
 // rows are all that a list of contenders has.
 func rows(contenders []*contender) (all []row) {
 	for _, c := range contenders {
@@ -76,7 +69,7 @@ func measureCost(ctx context.Context, e *env) (string, error) {
 }
 
 func (e *env) measureCost(ctx context.Context, r row) (c cost, err error) {
-	s, err := e.open(ctx, r.contender, r.transport, channels, r.upstreamURL(e))
+	s, err := e.open(ctx, r.contender, r.transport, channels, e.upstreams[r.upstream].url)
 	if err != nil {
 		return c, err
 	}

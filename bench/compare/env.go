@@ -33,7 +33,7 @@ type env struct {
 	certificate                   tls.Certificate
 	certFile, keyFile, apiKeyFile string
 
-	upstreams map[protocol]*upstream // those that answer at once
+	upstreams map[protocol]*upstream // those that answer at once, and "" for none
 	collector *upstream              // of quash's telemetry, which it exports as in production
 }
 
@@ -42,7 +42,7 @@ const apiKey = "key"
 
 // newEnv returns what a run needs. The folder tmp must be removed afterwards.
 func newEnv(quash, tmp string, p pace) (e *env, err error) {
-	e = &env{pace: p, tmp: tmp, upstreams: map[protocol]*upstream{}}
+	e = &env{pace: p, tmp: tmp, upstreams: map[protocol]*upstream{"": {}}}
 	if e.self, err = os.Executable(); err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func (s *session) revokeList(ctx context.Context) (f figures, err error) {
 	if err != nil {
 		return f, err
 	}
-	dir, err := os.MkdirTemp(s.tmp, "list-")
+	dir, err := os.MkdirTemp(s.Tmp, "list-")
 	if err != nil {
 		return f, err
 	}
@@ -70,8 +70,8 @@ func (s *session) revokeList(ctx context.Context) (f figures, err error) {
 		return f, err
 	}
 	begun := time.Now()
-	p, err := proctest.Start(exec.CommandContext(ctx, s.quash.Binary, //nolint:gosec // it was built for this
-		"revoke", "--addr", s.quash.GRPC, "--file", list, "--report", filepath.Join(dir, "report.json"),
+	p, err := proctest.Start(exec.CommandContext(ctx, s.Binary, //nolint:gosec // it was built for this
+		"revoke", "--addr", s.GRPC, "--file", list, "--report", filepath.Join(dir, "report.json"),
 		"--concurrency", strconv.Itoa(s.plan.concurrency), "--consistency", s.plan.consistency, "--timeout", "120s"))
 	if err != nil {
 		return f, err

@@ -40,13 +40,13 @@ func (s *session) callWithGHZ(ctx context.Context) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	configPath := filepath.Join(s.tmp, "ghz.json")
+	configPath := filepath.Join(s.Tmp, "ghz.json")
 	if err := os.WriteFile(configPath, ghzJSON, 0o600); err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, s.ghz, //nolint:gosec // it is ghz
 		"--config", configPath, "--binary", "--format", "json", "--total", strconv.Itoa(s.plan.calls),
-		"--concurrency", strconv.Itoa(s.plan.concurrency), "--connections", strconv.Itoa(min(connections, s.plan.concurrency)), s.quash.GRPC)
+		"--concurrency", strconv.Itoa(s.plan.concurrency), "--connections", strconv.Itoa(min(connections, s.plan.concurrency)), s.GRPC)
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(requests), os.Stderr
 	text, err := cmd.Output()
 	if err != nil {

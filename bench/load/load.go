@@ -12,9 +12,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"maps"
-	"os"
-	"slices"
 	"time"
 
 	"github.com/quashdev/quash/bench/testbed"
@@ -52,16 +49,15 @@ const (
 
 // session is what a run needs.
 type session struct {
-	plan     plan
-	tmp      string
-	ghz      string // the program
-	upstream *testbed.Upstream
-	quash    *testbed.Quash
+	*testbed.Testbed
+
+	plan plan
+	ghz  string // the program
 }
 
 // Command runs the subcommand.
 func Command(ctx context.Context, args []string) (err error) {
-	s := session{}
+	var s session
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
 	flags.StringVar(&s.ghz, "ghz", ".build/ghz", "the ghz to run; make load installs it")
 	flags.IntVar(&s.plan.calls, "calls", 20_000, "how many calls, 1 to 1000000")
@@ -75,21 +71,12 @@ func Command(ctx context.Context, args []string) (err error) {
 	if err := s.plan.check(); err != nil {
 		return err
 	}
-	// What has tokens in it goes here, and is gone afterwards: lists, journals, reports.
-	if s.tmp, err = os.MkdirTemp("", "quash-load-"); err != nil {
+	if s.Testbed, err = testbed.Start(ctx, sandbox.Config{ReplicationLag: replicationLag}, *logPath); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(s.tmp)) }()
-	if s.upstream, err = testbed.NewUpstream(ctx, sandbox.Config{ReplicationLag: replicationLag}); err != nil {
-		return err
-	}
-	defer s.upstream.Close()
-	if s.quash, err = testbed.Start(ctx, s.tmp, *logPath, s.upstream); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.quash.Stop()) }()
+	defer func() { err = errors.Join(err, s.StopQuash(), s.Close()) }()
 	fmt.Printf("quash serves gRPC on %s, its sandbox %s; its log is %s\n%d calls, %d at a time, consistency %s\n\n",
-		s.quash.GRPC, s.upstream.URL(), *logPath, s.plan.calls, s.plan.concurrency, s.plan.consistency)
+		s.GRPC, s.URL(), s.Log, s.plan.calls, s.plan.concurrency, s.plan.consistency)
 	if *bulkRounds > 0 {
 		return s.bulk(ctx, *bulkRounds)
 	}
@@ -104,7 +91,7 @@ func Command(ctx context.Context, args []string) (err error) {
 func (s *session) mint() (tokens []string, err error) {
 	tokens = make([]string, s.plan.calls)
 	for i := range tokens {
-		if tokens[i], err = s.upstream.Mint(sandbox.MintOptions{}); err != nil {
+		if tokens[i], err = s.Mint(sandbox.MintOptions{}); err != nil {
 			return nil, fmt.Errorf("mint a token: %w", err)
 		}
 	}
@@ -112,15 +99,15 @@ func (s *session) mint() (tokens []string, err error) {
 }
 
 // checkDead returns an error unless all tokens are dead in the regions that the plan asks
-// for.
+// for. The local one is the first to know.
 func (s *session) checkDead(tokens []string) error {
 	alive := 0
 	for _, t := range tokens {
-		regions, err := s.upstream.Revoked(t)
+		anywhere, everywhere, err := s.Dead(t)
 		if err != nil {
-			return fmt.Errorf("ask the sandbox whether a token is dead: %w", err)
+			return err
 		}
-		if !dead(regions, s.plan.consistency == allRegions) {
+		if !anywhere || !everywhere && s.plan.consistency == allRegions {
 			alive++
 		}
 	}
@@ -128,14 +115,4 @@ func (s *session) checkDead(tokens []string) error {
 		return fmt.Errorf("all calls were OK, but %d of %d tokens are alive", alive, len(tokens))
 	}
 	return nil
-}
-
-// dead reports whether a token is dead in some region, the first of which is the local
-// one, or in all of them.
-func dead(regions map[string]bool, everywhere bool) bool {
-	revoked := slices.Collect(maps.Values(regions))
-	if everywhere {
-		return len(revoked) > 0 && !slices.Contains(revoked, false)
-	}
-	return slices.Contains(revoked, true)
 }

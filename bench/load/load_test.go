@@ -69,24 +69,3 @@ func TestEncode(t *testing.T) {
 		}
 	}
 }
-
-func TestDead(t *testing.T) {
-	t.Parallel()
-	none, local, all := map[string]bool{"us": false, "eu": false}, map[string]bool{"us": true, "eu": false}, map[string]bool{"us": true, "eu": true}
-	for name, tt := range map[string]struct {
-		regions    map[string]bool
-		everywhere bool
-		want       bool
-	}{
-		"locally":         {local, false, true},
-		"everywhere":      {all, true, true},
-		"not everywhere":  {local, true, false},
-		"nowhere":         {none, false, false},
-		"in no region":    {nil, true, false},
-		"more than asked": {all, false, true},
-	} {
-		if got := dead(tt.regions, tt.everywhere); got != tt.want {
-			t.Errorf("%s: got %t", name, got)
-		}
-	}
-}

@@ -40,28 +40,28 @@ var faults = []sandbox.Fault{
 
 // misbehave has all faults happen in turn: answers first, then a partition, an outage, and
 // time to recover from it.
-func misbehave(ctx context.Context, u *testbed.Upstream, lasts time.Duration) error {
+func misbehave(ctx context.Context, t *testbed.Testbed, lasts time.Duration) error {
 	var script []sandbox.Fault
 	for _, f := range faults {
 		script = append(script, f, sandbox.Fault{Count: 2})
 	}
-	if err := u.Script(slices.Repeat(script, rate*int(lasts.Seconds())/len(script)+1)...); err != nil {
+	if err := t.Script(slices.Repeat(script, rate*int(lasts.Seconds())/len(script)+1)...); err != nil {
 		return err
 	}
 	pause(ctx, lasts*2/5)
-	u.ClearFaults()
+	t.ClearFaults()
 
-	if err := u.SetRegion(remoteRegion, sandbox.RegionSettings{Lag: replicationLag, Partitioned: true}); err != nil {
+	if err := t.SetRegion(remoteRegion, sandbox.RegionSettings{Lag: replicationLag, Partitioned: true}); err != nil {
 		return err
 	}
 	pause(ctx, lasts/5)
-	if err := u.SetRegion(remoteRegion, sandbox.RegionSettings{Lag: replicationLag}); err != nil {
+	if err := t.SetRegion(remoteRegion, sandbox.RegionSettings{Lag: replicationLag}); err != nil {
 		return err
 	}
 
-	u.Down()
+	t.Down()
 	pause(ctx, lasts/5)
-	return u.Up(context.WithoutCancel(ctx))
+	return t.Up(context.WithoutCancel(ctx))
 }
 
 // pause waits, unless ctx ends first.

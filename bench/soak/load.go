@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -35,20 +34,20 @@ var errLeft = errors.New("(the caller left)")
 func (s *soak) load(ctx context.Context) (tokens []string, results []calls.Result, err error) {
 	clients := make([]calls.Client, len(transports))
 	for i, t := range transports {
-		if clients[i], err = calls.Dial(t, s.quash.Addrs, channels); err != nil {
+		if clients[i], err = calls.Dial(t, s.Addrs, channels); err != nil {
 			return nil, nil, err
 		}
 		defer clients[i].Close()
 	}
 	tokens = make([]string, int(s.plan.load.Seconds()*rate))
 	results = calls.OpenLoop(ctx, len(tokens), rate, func(ctx context.Context, i int) (err error) {
-		if tokens[i], err = s.upstream.Mint(sandbox.MintOptions{}); err != nil {
+		if tokens[i], err = s.Mint(sandbox.MintOptions{}); err != nil {
 			return fmt.Errorf("mint a token: %w", err)
 		}
 		t := rand.IntN(len(transports)) //nolint:gosec // not a secret
 		client := clients[t]
 		if oneIn(8) { // a connection of its own
-			if client, err = calls.Dial(transports[t], s.quash.Addrs, 1); err != nil {
+			if client, err = calls.Dial(transports[t], s.Addrs, 1); err != nil {
 				return err
 			}
 			defer client.Close()
@@ -88,11 +87,9 @@ var reasons = []string{
 	"UPSTREAM_UNREACHABLE", "UPSTREAM_TIMEOUT", "UPSTREAM_CIRCUIT_OPEN", "DEADLINE_TOO_SHORT",
 }
 
-// wrong says what is wrong with the result of a call, if anything. regions are those in
-// which the token is dead after the cycle, when every revocation has reached them all.
-func wrong(result error, regions map[string]bool) string {
-	dead := slices.Collect(maps.Values(regions))
-	everywhere, anywhere := !slices.Contains(dead, false), slices.Contains(dead, true)
+// wrong says what is wrong with the result of a call, if anything. Whether its token is
+// dead is known after the cycle, when every revocation has reached all regions.
+func wrong(result error, anywhere, everywhere bool) string {
 	failure := new(calls.Failure)
 	switch {
 	case result == nil && !everywhere:
@@ -120,11 +117,11 @@ func (s *soak) judge(tokens []string, results []calls.Result) error {
 			label = r.Err.Error()
 		}
 		s.counts[label]++
-		regions, err := s.upstream.Revoked(tokens[i])
+		anywhere, everywhere, err := s.Dead(tokens[i])
 		if err != nil {
-			return fmt.Errorf("ask the sandbox about a token: %w", err)
+			return err
 		}
-		if complaint := wrong(r.Err, regions); complaint != "" {
+		if complaint := wrong(r.Err, anywhere, everywhere); complaint != "" {
 			complaints = append(complaints, errors.New(complaint))
 		}
 	}

@@ -48,12 +48,12 @@ func newPlan(duration time.Duration) (plan, error) {
 
 // soak is a run.
 type soak struct {
-	plan     plan
-	upstream *testbed.Upstream
-	quash    *testbed.Quash
-	probe    *probe
-	samples  []held // of quiet phases
-	counts   map[string]int
+	*testbed.Testbed
+
+	plan    plan
+	probe   *probe
+	samples []held         // of quiet phases
+	counts  map[string]int // of answers
 }
 
 // Command runs the subcommand.
@@ -68,31 +68,20 @@ func Command(ctx context.Context, args []string) (err error) {
 	if s.plan, err = newPlan(*duration); err != nil {
 		return err
 	}
-	tmp, err := os.MkdirTemp("", "quash-soak-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-	s.upstream, err = testbed.NewUpstream(ctx, sandbox.Config{
+	s.Testbed, err = testbed.Start(ctx, sandbox.Config{
 		Regions:        []string{"us-east", "eu-west", remoteRegion},
 		ReplicationLag: replicationLag,
 		// Tokens outlive their cycle, after which the sandbox is asked about them, but not
 		// by much: it remembers a revocation as long as its token lives.
 		TokenLifetime: s.plan.load + 2*time.Minute,
-	})
+	}, filepath.Join(*out, "quash.log"), "GODEBUG=memprofilerate=4096") // so that profiles show small leaks
 	if err != nil {
 		return err
 	}
-	defer s.upstream.Close()
-	// The variable makes profiles show small leaks.
-	s.quash, err = testbed.Start(ctx, tmp, filepath.Join(*out, "quash.log"), s.upstream, "GODEBUG=memprofilerate=4096")
-	if err != nil {
-		return err
-	}
-	defer s.quash.Kill()
-	s.probe = newProbe(s.quash.PID(), s.quash.Admin, *out)
+	defer func() { err = errors.Join(err, s.Close()) }()
+	s.probe = newProbe(s.Quash.PID(), s.Admin, *out)
 	fmt.Printf("soaking quash, pid %d: %d cycles of %s under load; its log is %s\n",
-		s.quash.PID(), s.plan.cycles, s.plan.load.Round(time.Second), s.quash.LogPath)
+		s.Quash.PID(), s.plan.cycles, s.plan.load.Round(time.Second), s.Log)
 	err = s.cycles(ctx)
 	table, grown := growth(s.plan.warmUp, s.samples)
 	fmt.Printf("\n%s\n%s\n", s.table(), table)
@@ -100,7 +89,7 @@ func Command(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	s.probe.client.CloseIdleConnections()
-	return errors.Join(grown, s.missing(), s.quash.Stop(), checkLog(s.quash.LogPath))
+	return errors.Join(grown, s.missing(), s.StopQuash(), checkLog(s.Log))
 }
 
 // cycles goes through the plan. It ends early when an answer was wrong.
@@ -121,7 +110,7 @@ func (s *soak) cycles(ctx context.Context) error {
 // judges the answers: nothing is in progress any more.
 func (s *soak) cycle(ctx context.Context) error {
 	faults := make(chan error, 1)
-	go func() { faults <- misbehave(ctx, s.upstream, s.plan.load) }()
+	go func() { faults <- misbehave(ctx, s.Testbed, s.plan.load) }()
 	tokens, results, err := s.load(ctx)
 	if err := errors.Join(err, <-faults, ctx.Err()); err != nil {
 		return err
@@ -139,9 +128,9 @@ func (s *soak) quiet(ctx context.Context) error {
 	if err := s.probe.settle(ctx); err != nil {
 		return err
 	}
-	s.upstream.Down()
-	s.upstream.HTTP2 = !s.upstream.HTTP2
-	if err := s.upstream.Up(ctx); err != nil {
+	s.Down()
+	s.HTTP2 = !s.HTTP2
+	if err := s.Up(ctx); err != nil {
 		return err
 	}
 	if err := s.probe.settle(ctx); err != nil {

@@ -66,14 +66,12 @@ func TestPlan(t *testing.T) {
 
 func TestWrong(t *testing.T) {
 	t.Parallel()
-	alive := map[string]bool{"local": false, "remote": false}
-	local := map[string]bool{"local": true, "remote": false}
-	dead := map[string]bool{"local": true, "remote": true}
+	const alive, local, dead = 0, 1, 2 // the regions of two in which the token is dead
 	failed := func(reason, state string) error { return &calls.Failure{Reason: reason, State: state} }
 	for name, tt := range map[string]struct {
-		result  error
-		regions map[string]bool
-		want    string // part of the complaint; empty for an answer that is right
+		result error
+		dead   int
+		want   string // part of the complaint; empty for an answer that is right
 	}{
 		"success":                  {nil, dead, ""},
 		"success, but alive":       {nil, alive, "alive"},
@@ -88,7 +86,7 @@ func TestWrong(t *testing.T) {
 		"no answer":                {errors.New("503 without reason and state"), alive, "without reason"},
 		"the caller left":          {errLeft, local, ""},
 	} {
-		if got := wrong(tt.result, tt.regions); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+		if got := wrong(tt.result, tt.dead > 0, tt.dead == 2); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}
