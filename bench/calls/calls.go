@@ -42,18 +42,18 @@ const (
 	DropInPath = "/token/revoke"
 )
 
-// Failure is the error of a call that quash itself answered.
-type Failure struct{ Reason, State string }
+// FailureError is the error of a call that quash itself answered.
+type FailureError struct{ Reason, State string }
 
-func (f *Failure) Error() string { return f.Reason + " " + f.State }
+func (f *FailureError) Error() string { return f.Reason + " " + f.State }
 
-// failure is a Failure if there is a reason and a state, as there is in every answer of
+// failure is a FailureError if there is a reason and a state, as there is in every answer of
 // quash, and otherwise an error with the status.
 func failure(reason, state, status string) error {
 	if reason == "" || state == "" {
 		return errors.New(status + " without reason and state")
 	}
-	return &Failure{reason, strings.TrimPrefix(state, "REVOCATION_STATE_")}
+	return &FailureError{reason, strings.TrimPrefix(state, "REVOCATION_STATE_")}
 }
 
 // Client calls a server over one transport. Many goroutines may use it.
@@ -120,23 +120,44 @@ func dead(outcome string) error {
 
 // REST returns a client of a base URL. SlashID itself is called like the drop-in route.
 func REST(t Transport, base string, client *http.Transport) Client {
-	call, url := callNative, base+nativePath
-	if t == DropIn {
-		call, url = callDropIn, base+DropInPath
-	}
 	return Client{func(ctx context.Context, _ int, r *quashv1.RevokeRequest) error {
-		return call(ctx, client, url, r)
+		return callREST(ctx, t, base, client, r)
 	}, client.CloseIdleConnections}
 }
 
-func callNative(ctx context.Context, client *http.Transport, url string, r *quashv1.RevokeRequest) error {
-	body, err := protojson.Marshal(r) //nolint:forbidigo // it is sent, not printed
-	if err != nil {
-		return errors.New("the request cannot be encoded")
+func callREST(ctx context.Context, t Transport, base string, client *http.Transport, r *quashv1.RevokeRequest) error {
+	path, body := DropInPath, []byte(`{"token":"`+r.GetToken()+`"}`)
+	header := http.Header{"Content-Type": {"application/json"}}
+	switch {
+	case t == Native:
+		var err error
+		if body, err = protojson.Marshal(r); err != nil { //nolint:forbidigo // it is sent, not printed
+			return errors.New("the request cannot be encoded")
+		}
+		path = nativePath
+	case r.GetConsistency() == quashv1.Consistency_CONSISTENCY_ALL_REGIONS:
+		header.Set("Slashid-Required-Consistency", "all_regions")
+		header.Set("Slashid-Required-Consistency-Timeout", strconv.FormatInt(r.GetTimeout().GetSeconds(), 10))
 	}
-	resp, text, err := post(ctx, client, url, body, http.Header{})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+path, bytes.NewReader(body))
 	if err != nil {
 		return err
+	}
+	req.Header = header
+	resp, err := client.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if t == DropIn {
+		if resp.StatusCode == http.StatusNoContent {
+			return nil
+		}
+		return failure(resp.Header.Get("Quash-Error-Reason"), resp.Header.Get("Quash-Revocation-State"), resp.Status)
 	}
 	var answer struct { // a RevokeResponse or a google.rpc.Status
 		Outcome string `json:"outcome"`
@@ -156,38 +177,6 @@ func callNative(ctx context.Context, client *http.Transport, url string, r *quas
 		reason, state = cmp.Or(reason, detail.Reason), cmp.Or(state, detail.State)
 	}
 	return failure(reason, state, resp.Status)
-}
-
-func callDropIn(ctx context.Context, client *http.Transport, url string, r *quashv1.RevokeRequest) error {
-	header := http.Header{}
-	if r.GetConsistency() == quashv1.Consistency_CONSISTENCY_ALL_REGIONS {
-		header.Set("Slashid-Required-Consistency", "all_regions")
-	}
-	if r.GetTimeout() != nil {
-		header.Set("Slashid-Required-Consistency-Timeout", strconv.FormatInt(r.GetTimeout().GetSeconds(), 10))
-	}
-	resp, _, err := post(ctx, client, url, []byte(`{"token":"`+r.GetToken()+`"}`), header)
-	if err != nil || resp.StatusCode == http.StatusNoContent {
-		return err
-	}
-	return failure(resp.Header.Get("Quash-Error-Reason"), resp.Header.Get("Quash-Revocation-State"), resp.Status)
-}
-
-// post sends JSON, and returns the answer with what was read of its body.
-func post(ctx context.Context, client *http.Transport, url string, body []byte, header http.Header) (*http.Response, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		return nil, nil, err
-	}
-	req.Header = header
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := client.RoundTrip(req)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	return resp, text, err
 }
 
 // NewTransport is the transport of a Go program whose author has read the documentation:

@@ -24,9 +24,9 @@ type latency struct{ p50, p99 time.Duration }
 
 // measureAdded compares calls through quash with calls to the upstream itself.
 func measureAdded(ctx context.Context, e *env) (string, error) {
-	var entries []row
-	for _, p := range []protocol{http1, http2} {
-		entries = append(entries, row{direct, calls.DropIn, p}, row{quash, calls.GRPC, p})
+	entries := []row{
+		{direct, calls.DropIn, http1}, {quash, calls.GRPC, http1},
+		{direct, calls.DropIn, http2}, {quash, calls.GRPC, http2},
 	}
 	all, err := rounds(ctx, e.pace.rounds, entries, e.measureLatency)
 	if err != nil {

@@ -52,13 +52,6 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-func TestVerdictWithoutTarget(t *testing.T) {
-	t.Parallel()
-	if got := verdict(int64(1), 0); got != "" {
-		t.Errorf("got %q", got)
-	}
-}
-
 // The failures of all rounds count, of the figures the medians.
 func TestSummary(t *testing.T) {
 	t.Parallel()

@@ -32,22 +32,24 @@ const (
 
 var scenarios = []scenario{
 	{"stock nginx, 40 ms round trip", 500, 20 * time.Second, 0, nil},
-	{"first connection stops answering after 20 requests", 5, 40 * time.Second, mostOutage,
-		func(w http.ResponseWriter, r *http.Request, request, connection int64) {
-			if connection == 1 && request > 20 {
-				<-r.Context().Done()
-				return
-			}
-			w.WriteHeader(http.StatusNoContent)
-		}},
-	{"first connection answers only 503", 5, 40 * time.Second, mostOutage,
-		func(w http.ResponseWriter, _ *http.Request, _, connection int64) {
-			if connection == 1 {
-				w.WriteHeader(http.StatusServiceUnavailable)
-				return
-			}
-			w.WriteHeader(http.StatusNoContent)
-		}},
+	{"first connection stops answering after 20 requests", 5, 40 * time.Second, mostOutage, stopsAnswering},
+	{"first connection answers only 503", 5, 40 * time.Second, mostOutage, answers503},
+}
+
+func stopsAnswering(w http.ResponseWriter, r *http.Request, request, connection int64) {
+	if connection == 1 && request > 20 {
+		<-r.Context().Done()
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func answers503(w http.ResponseWriter, _ *http.Request, _, connection int64) {
+	if connection == 1 {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // start starts the upstream of a scenario.

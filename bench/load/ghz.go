@@ -26,7 +26,7 @@ import (
 //go:embed ghz.json
 var ghzJSON []byte
 
-// connections are what ghz's calls share; it refuses more than calls at a time.
+// connections are what ghz's calls share.
 const connections = 4
 
 // callWithGHZ has ghz make the calls of the plan, each with a fresh token. The error says
@@ -67,12 +67,10 @@ func (s *session) callWithGHZ(ctx context.Context) (*report, error) {
 // JSON, has none.
 func encode(tokens []string, consistency string) ([]byte, error) {
 	const longest = 120 // seconds that a call may wait
-	req := &quashv1.RevokeRequest{
-		Consistency: quashv1.Consistency(quashv1.Consistency_value["CONSISTENCY_"+strings.ToUpper(consistency)]),
-		Timeout:     &durationpb.Duration{Seconds: longest},
-	}
+	asks := quashv1.Consistency(quashv1.Consistency_value["CONSISTENCY_"+strings.ToUpper(consistency)])
 	var requests bytes.Buffer
-	for _, req.Token = range tokens {
+	for _, t := range tokens {
+		req := &quashv1.RevokeRequest{Token: t, Consistency: asks, Timeout: &durationpb.Duration{Seconds: longest}}
 		if _, err := protodelim.MarshalTo(&requests, req); err != nil {
 			return nil, fmt.Errorf("encode a request: %w", err)
 		}

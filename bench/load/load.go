@@ -34,8 +34,6 @@ func (p plan) check() error {
 	switch {
 	case p.calls < 1 || p.calls > maxCalls:
 		return fmt.Errorf("-calls must be from 1 to %d, and is %d", maxCalls, p.calls)
-	case p.concurrency < 1 || p.concurrency > p.calls:
-		return fmt.Errorf("-concurrency must be from 1 to the %d calls, and is %d", p.calls, p.concurrency)
 	case p.consistency != localRegion && p.consistency != allRegions:
 		return fmt.Errorf("-consistency must be %s or %s, and is %q", localRegion, allRegions, p.consistency)
 	}
@@ -71,6 +69,7 @@ func Command(ctx context.Context, args []string) (err error) {
 	if err := s.plan.check(); err != nil {
 		return err
 	}
+	s.plan.concurrency = min(s.plan.concurrency, s.plan.calls) // ghz refuses more
 	if s.Testbed, err = testbed.Start(ctx, sandbox.Config{ReplicationLag: replicationLag}, *logPath); err != nil {
 		return err
 	}

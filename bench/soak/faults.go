@@ -41,7 +41,7 @@ var faults = []sandbox.Fault{
 // misbehave has all faults happen in turn: answers first, then a partition, an outage, and
 // time to recover from it.
 func misbehave(ctx context.Context, t *testbed.Testbed, lasts time.Duration) error {
-	var script []sandbox.Fault
+	script := make([]sandbox.Fault, 0, 2*len(faults))
 	for _, f := range faults {
 		script = append(script, f, sandbox.Fault{Count: 2})
 	}

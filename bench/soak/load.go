@@ -71,7 +71,7 @@ func call(ctx context.Context, client calls.Client, i int, token string) error {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	err := client.Call(ctx, i, r)
-	if failure := new(calls.Failure); leaves && err != nil && !errors.As(err, &failure) {
+	if failure := new(calls.FailureError); leaves && err != nil && !errors.As(err, &failure) {
 		return errLeft
 	}
 	return err
@@ -90,7 +90,7 @@ var reasons = []string{
 // wrong says what is wrong with the result of a call, if anything. Whether its token is
 // dead is known after the cycle, when every revocation has reached all regions.
 func wrong(result error, anywhere, everywhere bool) string {
-	failure := new(calls.Failure)
+	failure := new(calls.FailureError)
 	switch {
 	case result == nil && !everywhere:
 		return "success, but the token is alive"

@@ -67,7 +67,7 @@ func TestPlan(t *testing.T) {
 func TestWrong(t *testing.T) {
 	t.Parallel()
 	const alive, local, dead = 0, 1, 2 // the regions of two in which the token is dead
-	failed := func(reason, state string) error { return &calls.Failure{Reason: reason, State: state} }
+	failed := func(reason, state string) error { return &calls.FailureError{Reason: reason, State: state} }
 	for name, tt := range map[string]struct {
 		result error
 		dead   int
