@@ -25,8 +25,10 @@ type latency struct{ p50, p99 time.Duration }
 // measureAdded compares calls through quash with calls to the upstream itself.
 func measureAdded(ctx context.Context, e *env) (string, error) {
 	entries := []row{
-		{direct, calls.DropIn, http1}, {quash, calls.GRPC, http1},
-		{direct, calls.DropIn, http2}, {quash, calls.GRPC, http2},
+		{direct, calls.DropIn, http1},
+		{quash, calls.GRPC, http1},
+		{direct, calls.DropIn, http2},
+		{quash, calls.GRPC, http2},
 	}
 	all, err := rounds(ctx, e.pace.rounds, entries, e.measureLatency)
 	if err != nil {

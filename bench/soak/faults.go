@@ -21,7 +21,7 @@ const (
 	proxyPage   = "<html>a proxy's page</html>"
 )
 
-// faults happen one after another. Twice as many calls go well in between, or the circuit
+// faults happen one after another. Three times as many calls go well in between, or the circuit
 // breaker would keep the calls away.
 var faults = []sandbox.Fault{
 	{Status: http.StatusInternalServerError},
@@ -43,7 +43,7 @@ var faults = []sandbox.Fault{
 func misbehave(ctx context.Context, t *testbed.Testbed, lasts time.Duration) error {
 	script := make([]sandbox.Fault, 0, 2*len(faults))
 	for _, f := range faults {
-		script = append(script, f, sandbox.Fault{Count: 2})
+		script = append(script, f, sandbox.Fault{Count: 3})
 	}
 	if err := t.Script(slices.Repeat(script, rate*int(lasts.Seconds())/len(script)+1)...); err != nil {
 		return err

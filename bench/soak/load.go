@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// rate is calls a second: what the sandbox, which verifies signatures, and a shared
-	// machine bear easily.
+	callers = 128
+	// rate is the most calls a second of them all: what the sandbox, which verifies
+	// signatures, and a shared machine bear easily.
 	rate     = 300
 	channels = 4 // connections over gRPC
 	// patience is far beyond the longest time that a call may take.
@@ -29,19 +30,29 @@ var transports = []calls.Transport{calls.GRPC, calls.Native, calls.DropIn}
 // errLeft is the result of a call whose caller had no time to wait for the answer.
 var errLeft = errors.New("(the caller left)")
 
-// load makes calls for a while, each with a token of its own, and returns their tokens and
-// their results when the last one has its answer. It leaves no connection open.
-func (s *soak) load(ctx context.Context) (tokens []string, results []calls.Result, err error) {
+// answered is a call that has ended.
+type answered struct {
+	token  string
+	result error
+}
+
+// load makes calls for a while, each with a token of its own, and returns when the last
+// one has its answer. It leaves no connection open. The number of calls at a time is
+// bounded, for the runtime keeps something of the most goroutines there ever were.
+func (s *soak) load(ctx context.Context) ([]answered, error) {
 	clients := make([]calls.Client, len(transports))
 	for i, t := range transports {
+		var err error
 		if clients[i], err = calls.Dial(t, s.Addrs, channels); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		defer clients[i].Close()
 	}
-	tokens = make([]string, int(s.plan.load.Seconds()*rate))
-	results = calls.OpenLoop(ctx, len(tokens), rate, func(ctx context.Context, i int) (err error) {
-		if tokens[i], err = s.Mint(sandbox.MintOptions{}); err != nil {
+	answers := make([][]answered, callers)
+	_, err := calls.ClosedLoop(ctx, callers, s.plan.load, func(ctx context.Context, caller int) error {
+		next := time.Now().Add(callers * time.Second / rate)
+		token, err := s.Mint(sandbox.MintOptions{})
+		if err != nil {
 			return fmt.Errorf("mint a token: %w", err)
 		}
 		t := rand.IntN(len(transports)) //nolint:gosec // not a secret
@@ -52,9 +63,11 @@ func (s *soak) load(ctx context.Context) (tokens []string, results []calls.Resul
 			}
 			defer client.Close()
 		}
-		return call(ctx, client, i, tokens[i])
+		answers[caller] = append(answers[caller], answered{token, call(ctx, client, caller, token)})
+		pause(ctx, time.Until(next))
+		return ctx.Err()
 	})
-	return tokens[:len(results)], results, nil
+	return slices.Concat(answers...), err
 }
 
 // call makes a call whose properties are drawn.
@@ -109,19 +122,19 @@ func wrong(result error, anywhere, everywhere bool) string {
 }
 
 // judge counts the results of a cycle, and fails if one is wrong.
-func (s *soak) judge(tokens []string, results []calls.Result) error {
+func (s *soak) judge(answers []answered) error {
 	var complaints []error
-	for i, r := range results {
+	for _, a := range answers {
 		label := "dead"
-		if r.Err != nil {
-			label = r.Err.Error()
+		if a.result != nil {
+			label = a.result.Error()
 		}
 		s.counts[label]++
-		anywhere, everywhere, err := s.Dead(tokens[i])
+		anywhere, everywhere, err := s.Dead(a.token)
 		if err != nil {
 			return err
 		}
-		if complaint := wrong(r.Err, anywhere, everywhere); complaint != "" {
+		if complaint := wrong(a.result, anywhere, everywhere); complaint != "" {
 			complaints = append(complaints, errors.New(complaint))
 		}
 	}

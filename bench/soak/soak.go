@@ -101,7 +101,8 @@ func (s *soak) cycles(ctx context.Context) error {
 		if err := s.cycle(ctx); err != nil {
 			return err
 		}
-		fmt.Printf("cycle %d of %d\n", i+1, s.plan.cycles)
+		h := s.samples[len(s.samples)-1]
+		fmt.Printf("cycle %d of %d: %g goroutines, %g descriptors, %.4g MiB of heap\n", i+1, s.plan.cycles, h[0], h[1], h[2])
 	}
 	return s.quiet(ctx) // once more, with no load in between: see growth
 }
@@ -111,14 +112,14 @@ func (s *soak) cycles(ctx context.Context) error {
 func (s *soak) cycle(ctx context.Context) error {
 	faults := make(chan error, 1)
 	go func() { faults <- misbehave(ctx, s.Testbed, s.plan.load) }()
-	tokens, results, err := s.load(ctx)
+	answers, err := s.load(ctx)
 	if err := errors.Join(err, <-faults, ctx.Err()); err != nil {
 		return err
 	}
 	if err := s.quiet(ctx); err != nil {
 		return err
 	}
-	return s.judge(tokens, results)
+	return s.judge(answers)
 }
 
 // quiet measures once nothing moves any more. The callers have ended already, and the
