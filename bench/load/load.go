@@ -57,7 +57,7 @@ type session struct {
 func Command(ctx context.Context, args []string) (err error) {
 	var s session
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
-	flags.StringVar(&s.ghz, "ghz", ".build/ghz", "the ghz to run; make load installs it")
+	flags.StringVar(&s.ghz, "ghz", ".build/ghz", "the ghz to run; make load builds it")
 	flags.IntVar(&s.plan.calls, "calls", 20_000, "how many calls, 1 to 1000000")
 	flags.IntVar(&s.plan.concurrency, "concurrency", 64, "how many calls at a time")
 	flags.StringVar(&s.plan.consistency, "consistency", localRegion, "what each call asks for, local_region or all_regions")

@@ -86,7 +86,7 @@ func Command(ctx context.Context, args []string) (err error) {
 	table, grown := growth(s.plan.warmUp, s.samples)
 	fmt.Printf("\n%s\n%s\n", s.table(), table)
 	if err != nil {
-		return err
+		return errors.Join(err, checkLog(s.Log)) // which says if quash crashed
 	}
 	s.probe.client.CloseIdleConnections()
 	return errors.Join(grown, s.missing(), s.StopQuash(), checkLog(s.Log))
