@@ -9,9 +9,6 @@ GOVULNCHECK   := $(TOOL)/govulncheck/go.mod govulncheck
 # The SBOM names its tool by checksum: built like this, that is the same everywhere.
 CYCLONEDX     := CGO_ENABLED=0 GOFLAGS=-trimpath $(TOOL)/cyclonedx-gomod/go.mod cyclonedx-gomod
 
-# A package for go install. The latest that its module has is an old one.
-GHZ           := github.com/bojand/ghz/cmd/ghz@v0.121.0
-
 VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 # What `make breaking` compares with: any git revision.
 AGAINST ?= main
@@ -78,14 +75,18 @@ bench: build .build/quash-bench ## Compare quash with others that do its work; w
 bench-test: ## Test what decides whether soak, load and bench pass, with the race detector.
 	cd bench && go test -race -shuffle=on ./...
 
+.PHONY: .build/ghz
+.build/ghz:
+	@go build -modfile=$(CURDIR)/tools/ghz/go.mod -o $@ github.com/bojand/ghz/cmd/ghz
+
 .PHONY: load
-load: .build/quash-bench ## Have ghz make CALLS (20000) calls, CONCURRENCY (64) at a time, and fail unless all tokens are dead.
-	.build/quash-bench load -ghz $(GHZ) $(if $(CALLS),-calls $(CALLS)) $(if $(CONCURRENCY),-concurrency $(CONCURRENCY)) \
+load: .build/quash-bench .build/ghz ## Have ghz make CALLS (20000) calls, CONCURRENCY (64) at a time, and fail unless all tokens are dead.
+	.build/quash-bench load $(if $(CALLS),-calls $(CALLS)) $(if $(CONCURRENCY),-concurrency $(CONCURRENCY)) \
 		$(if $(CONSISTENCY),-consistency $(CONSISTENCY))
 
 .PHONY: bench-bulk
-bench-bulk: .build/quash-bench ## Compare quash revoke with ghz, CALLS (100000) tokens each, ROUNDS (3) times by turns.
-	.build/quash-bench load -ghz $(GHZ) -calls $(or $(CALLS),100000) -bulk $(or $(ROUNDS),3)
+bench-bulk: .build/quash-bench .build/ghz ## Compare quash revoke with ghz, CALLS (100000) tokens each, ROUNDS (3) times by turns.
+	.build/quash-bench load -calls $(or $(CALLS),100000) -bulk $(or $(ROUNDS),3)
 
 .PHONY: build
 build: ## Build bin/quash.

@@ -4,9 +4,9 @@
 //	bench load      with ghz, which must find that every call was OK: docs/load.md
 //	bench soak      for growth and wrong answers, under load and faults
 //
-// Each subcommand is a package. They share testbed, which runs quash in front of a sandbox,
-// and measure: statistics, /proc, tables. It runs on Linux; the Makefile says how each
-// subcommand is used.
+// Each subcommand is a package. They share calls, which makes calls to quash; testbed, which
+// runs quash in front of a sandbox; and measure: statistics, /proc, tables. It runs on Linux;
+// the Makefile says how each subcommand is used.
 package main
 
 import (

@@ -22,7 +22,7 @@ import (
 type pace struct {
 	rounds   int           // of measurements that take seconds
 	lasts    time.Duration // each of those
-	long     int           // rounds of measurements that take longer
+	long     int           // rounds of calls in flight, which take longer
 	fraction int           // the share of the calls in flight, and of the time to recover: 1 for all
 	starts   int           // how often quash is started
 }
@@ -61,37 +61,36 @@ func Command(ctx context.Context, args []string) (err error) {
 	if *page != "" && (*quick || *only != "") {
 		return errors.New("-page: a page holds complete runs only")
 	}
-	e, err := newEnv(*quash, p)
+	tmp, err := os.MkdirTemp("", "quash-bench-")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, e.close()) }()
-	var tables strings.Builder
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	e, err := newEnv(*quash, tmp, p)
+	if err != nil {
+		return err
+	}
 	machine, err := e.describeMachine(ctx)
 	if err != nil {
 		return err
 	}
-	tables.WriteString(machine)
-	known := false
+	sections := []string{machine}
 	for _, part := range parts {
 		if *only != "" && *only != part.name {
 			continue
 		}
-		known = true
 		section, err := part.measure(ctx, e)
 		if err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
-		tables.WriteString("\n" + section)
+		sections = append(sections, section)
 	}
-	if !known {
-		return fmt.Errorf("-only: there is no part %q", *only)
-	}
-	fmt.Println(tables.String())
+	tables := strings.Join(sections, "\n")
+	fmt.Println(tables)
 	if *page == "" {
 		return nil
 	}
-	return writePage(*page, tables.String())
+	return writePage(*page, tables)
 }
 
 // describeMachine says where and when the figures were taken.
@@ -104,22 +103,21 @@ func (e *env) describeMachine(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	version, err := exec.CommandContext(ctx, e.quash, "version").Output() //nolint:gosec // the binary to measure
-	if err != nil {
-		return "", fmt.Errorf("ask quash for its version: %w", err)
-	}
-	nginx := "not installed"
-	if e.nginx != "" {
-		version, err := exec.CommandContext(ctx, e.nginx, "-v").CombinedOutput() //nolint:gosec // found in PATH
-		if err != nil {
-			return "", fmt.Errorf("ask nginx for its version: %w", err)
+	versions := []string{"harness " + runtime.Version()}
+	for _, command := range [][]string{{e.quash, "version"}, {e.nginx, "-v"}} {
+		if command[0] == "" {
+			continue // there is no nginx
 		}
-		nginx = string(bytes.TrimSpace(version))
+		version, err := exec.CommandContext(ctx, command[0], command[1]).CombinedOutput() //nolint:gosec // measured programs
+		if err != nil {
+			return "", fmt.Errorf("ask for a version: %w", err)
+		}
+		versions = append(versions, string(bytes.TrimSpace(version)))
 	}
 	t := measure.NewTable("run", "")
 	t.Add("date", time.Now().UTC().Format("2006-01-02 15:04 UTC"))
 	t.Add("machine", fmt.Sprintf("%s, %d cores, which callers, contender and upstream share", cpus[0].ModelName, len(cpus)))
-	t.Add("versions", fmt.Sprintf("%s; %s; harness %s", bytes.TrimSpace(version), nginx, runtime.Version()))
+	t.Add("versions", strings.Join(versions, "; "))
 	t.Add("rounds", fmt.Sprintf("%d of %s; in flight %d", e.pace.rounds, e.pace.lasts, e.pace.long))
 	return t.String(), nil
 }

@@ -2,25 +2,23 @@ package compare
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"flag"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"slices"
 
+	"github.com/quashdev/quash/bench/calls"
 	"github.com/quashdev/quash/internal/proctest"
 )
 
 // contender does quash's work, or a part of it.
 type contender struct {
 	name       string
-	transports []transport
+	transports []calls.Transport
 	alone      bool // it calls no upstream
+	targets    []costTarget
 
 	// serve serves the contender until ctx ends, in a process of its own, so that what it
 	// uses can be told from the rest. It serves on one of the listeners or on both.
@@ -30,37 +28,55 @@ type contender struct {
 }
 
 // contenders are all that are compared.
-var contenders = []contender{nothing, textbook, reverseProxy, nginx, quash}
+var contenders = []*contender{nothing, textbook, reverseProxy, nginx, quash}
 
-// server is a contender that runs.
+// costTarget is how much CPU time a call of quash may take, as a ratio to a call of the
+// contender that it is a target of.
+type costTarget struct {
+	quash, contender calls.Transport
+	upstream         protocol
+	most, wanted     float64 // the target, and what would be better still
+}
+
+// server is a contender that runs. stop must be called.
 type server struct {
 	*proctest.Process
 	proctest.Addrs
 
-	stop func()
+	client calls.Client // after open
+	stop   func()
 }
 
 // run starts a contender in front of an upstream.
-func (c contender) run(ctx context.Context, e *env, upstreamURL string) (*server, error) {
+func (c *contender) run(ctx context.Context, e *env, upstreamURL string) (*server, error) {
 	if c.start != nil {
 		return c.start(ctx, e, upstreamURL)
 	}
-	return startServer(exec.Command(e.self, "contender", //nolint:gosec,noctx // this program; stop ends it
-		"-name", c.name, "-upstream", upstreamURL, "-ca", e.certFile))
+	return startServer(e.self, nil, "contender", c.name, upstreamURL, e.certFile)
 }
 
-// startServer starts a process that says in its log where it serves, as quash does.
-func startServer(cmd *exec.Cmd) (*server, error) {
-	p, err := proctest.Start(cmd)
+// startServer starts a program that says in its log where it serves, as quash does.
+func startServer(binary string, environment []string, args ...string) (*server, error) {
+	p, addrs, err := proctest.Serve(binary, environment, args...)
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := p.Addrs()
+	return &server{Process: p, Addrs: addrs, stop: p.Kill}, nil // there is nothing that a drain would save
+}
+
+// open starts a contender and dials it.
+func (e *env) open(ctx context.Context, c *contender, t calls.Transport, connections int, upstreamURL string) (*server, error) {
+	s, err := c.run(ctx, e, upstreamURL)
 	if err != nil {
-		p.Kill()
 		return nil, err
 	}
-	return &server{p, addrs, p.Kill}, nil // there is nothing that a drain would save
+	stop := s.stop
+	if s.client, err = calls.Dial(t, s.Addrs, connections); err != nil {
+		stop()
+		return nil, err
+	}
+	s.stop = func() { s.client.Close(); stop() }
+	return s, nil
 }
 
 // target is the upstream as a contender in Go calls it.
@@ -69,20 +85,18 @@ type target struct {
 	transport *http.Transport
 }
 
-// Serve runs the subcommand contender: the process of one that this program serves.
+// Serve runs the subcommand contender, the process of one that this program serves. Its
+// arguments are the contender, the URL of its upstream, and the file with the upstream's
+// certificate authority.
 func Serve(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("contender", flag.ContinueOnError)
-	name := flags.String("name", "", "the contender")
-	url := flags.String("upstream", "", "the URL of its upstream")
-	ca := flags.String("ca", "", "the file with the upstream's certificate authority")
-	if err := flags.Parse(args); err != nil {
-		return err
+	if len(args) != 3 {
+		return errors.New("contender is for bench itself")
 	}
-	i := slices.IndexFunc(contenders, func(c contender) bool { return c.name == *name && c.serve != nil })
+	i := slices.IndexFunc(contenders, func(c *contender) bool { return c.name == args[0] && c.serve != nil })
 	if i < 0 {
-		return fmt.Errorf("there is no contender %q to serve", *name)
+		return fmt.Errorf("there is no contender %q to serve", args[0])
 	}
-	authorities, err := os.ReadFile(*ca)
+	authorities, err := os.ReadFile(args[2])
 	if err != nil {
 		return err
 	}
@@ -90,28 +104,10 @@ func Serve(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer grpcListener.Close()
 	httpListener, err := listen()
 	if err != nil {
 		return err
 	}
-	defer httpListener.Close()
 	fmt.Fprintf(os.Stderr, "serving grpc=%s http=%s admin=none\n", grpcListener.Addr(), httpListener.Addr())
-	to := target{*url, newTransport(authorities)}
-	if err := contenders[i].serve(ctx, to, grpcListener, httpListener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
-
-// newTransport is the transport of a Go program whose author has read the documentation:
-// it keeps connections, and speaks HTTP/2 where the upstream does.
-func newTransport(authorities []byte) *http.Transport {
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // as documented
-	transport.MaxIdleConns = 0
-	transport.MaxIdleConnsPerHost = 1024
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(authorities)
-	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
-	return transport
+	return contenders[i].serve(ctx, target{args[1], calls.NewTransport(authorities)}, grpcListener, httpListener)
 }

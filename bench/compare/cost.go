@@ -6,19 +6,41 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quashdev/quash/bench/calls"
 	"github.com/quashdev/quash/bench/measure"
 )
 
 const (
 	workers  = 64 // calls at a time
 	channels = 4  // gRPC connections that they share
+	// patience is the deadline of calls: far longer than any takes that the upstream
+	// answers at once, and one that services have to reckon with.
+	patience = 30 * time.Second
 )
 
 // row is a contender, called over a transport, in front of an upstream.
 type row struct {
-	contender string
-	transport transport
+	contender *contender
+	transport calls.Transport
 	upstream  protocol // empty for a contender that calls none
+}
+
+func (r row) String() string {
+	return strings.Join([]string{r.contender.name, string(r.transport), string(r.upstream)}, ", ")
+}
+
+// rows are all that a list of contenders has.
+func rows(contenders []*contender) (all []row) {
+	for _, c := range contenders {
+		for _, t := range c.transports {
+			if c.alone {
+				all = append(all, row{c, t, ""})
+				continue
+			}
+			all = append(all, row{c, t, http1}, row{c, t, http2})
+		}
+	}
+	return all
 }
 
 // cost is what a call costs in one round.
@@ -29,76 +51,37 @@ type cost struct {
 	peak     int64 // bytes
 }
 
-func (c cost) String() string { return fmt.Sprintf("%.1f µs CPU, %.0f calls/s", c.micros(), c.rate) }
-
 func (c cost) micros() float64 { return c.cpu.Seconds() * 1e6 }
-
-// costTarget is how a row must compare with another, in CPU time for each call. The rows have
-// the same upstream.
-type costTarget struct {
-	of, to       row
-	most, wanted float64 // the target, and what would be better still
-}
-
-// costTargets are those of quash. A new contender that quash is to beat gets lines here.
-var costTargets = []costTarget{
-	{row{quash.name, overGRPC, http1}, row{textbook.name, overGRPC, http1}, 1.35, 1.1},
-	{row{quash.name, overGRPC, http2}, row{textbook.name, overGRPC, http2}, 1.2, 1.1},
-	{row{quash.name, native, http1}, row{reverseProxy.name, dropIn, http1}, 1.05, 0.9},
-	{row{quash.name, native, http2}, row{reverseProxy.name, dropIn, http2}, 1.05, 0.9},
-	{row{quash.name, dropIn, http1}, row{reverseProxy.name, dropIn, http1}, 1.05, 0.9},
-	{row{quash.name, dropIn, http2}, row{reverseProxy.name, dropIn, http2}, 1.05, 0.9},
-}
 
 // measureCost measures calls that the upstream answers at once.
 func measureCost(ctx context.Context, e *env) (string, error) {
-	upstreams, stop, err := e.startUpstreams()
-	if err != nil {
-		return "", err
-	}
-	defer stop()
-	byName := map[string]contender{}
-	var rows []row
+	var take []*contender
 	for _, c := range contenders {
-		if c.name == nginx.name && e.nginx == "" {
-			continue
-		}
-		byName[c.name] = c
-		speaks := []protocol{http1, http2}
-		if c.alone {
-			speaks = []protocol{""}
-		}
-		for _, t := range c.transports {
-			for _, p := range speaks {
-				rows = append(rows, row{c.name, t, p})
-			}
+		if c != nginx || e.nginx != "" {
+			take = append(take, c)
 		}
 	}
-	costs, err := rounds(ctx, e.pace.rounds, rows, func(r row) (cost, error) {
-		url := ""
-		if u := upstreams[r.upstream]; u != nil {
-			url = u.url
-		}
-		return e.measureCost(ctx, byName[r.contender], r.transport, url)
-	})
+	costs, err := rounds(ctx, e.pace.rounds, rows(take), e.measureCost)
 	if err != nil {
 		return "", err
 	}
-	return costSection(rows, costs), nil
+	return costSection(take, costs), nil
 }
 
-func (e *env) measureCost(ctx context.Context, con contender, t transport, upstreamURL string) (c cost, err error) {
-	s, err := con.run(ctx, e, upstreamURL)
+func (e *env) measureCost(ctx context.Context, r row) (c cost, err error) {
+	s, err := e.open(ctx, r.contender, r.transport, channels, e.upstreams[r.upstream].url)
 	if err != nil {
 		return c, err
 	}
 	defer s.stop()
-	client, err := t.dial(s.Addrs, channels)
-	if err != nil {
-		return c, err
+	loop := func(lasts time.Duration) ([]time.Duration, error) {
+		ctx, cancel := context.WithTimeout(ctx, lasts+patience)
+		defer cancel()
+		return calls.ClosedLoop(ctx, workers, lasts, func(ctx context.Context, worker int) error {
+			return s.client.Call(ctx, worker, e.request())
+		})
 	}
-	defer client.close()
-	if _, err := closedLoop(ctx, client, e.tokens, workers, e.pace.lasts/3); err != nil { // the warm-up
+	if _, err := loop(e.pace.lasts / 3); err != nil { // the warm-up
 		return c, err
 	}
 	before, err := measure.Process(s.PID())
@@ -106,7 +89,7 @@ func (e *env) measureCost(ctx context.Context, con contender, t transport, upstr
 		return c, err
 	}
 	begun := time.Now()
-	latencies, err := closedLoop(ctx, client, e.tokens, workers, e.pace.lasts)
+	latencies, err := loop(e.pace.lasts)
 	if err != nil {
 		return c, err
 	}
@@ -124,30 +107,27 @@ func (e *env) measureCost(ctx context.Context, con contender, t transport, upstr
 	}, nil
 }
 
-func costSection(rows []row, costs map[row][]cost) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "### Cost of a call\n%d workers, each making one call after another with a token of %d bytes. Over gRPC they share %d\n"+
-		"connections; over REST each has one of HTTP/1.1. The upstream answers at once. Medians.\n\n", workers, tokenSize, channels)
-	t := measure.NewTable("contender", "called over", "upstream", "CPU µs/call", "calls/s", "p50 ms", "p99 ms", "peak MB")
-	for _, r := range rows {
+func costSection(take []*contender, costs map[row][]cost) string {
+	all := measure.NewTable("contender", "called over", "upstream", "CPU µs/call", "calls/s", "p50 ms", "p99 ms", "peak MB")
+	for _, r := range rows(take) {
 		c := costs[r]
-		t.Add(r.contender, string(r.transport), string(r.upstream),
+		all.Add(r.contender.name, string(r.transport), string(r.upstream),
 			fmt.Sprintf("%.1f", measure.Median(c, cost.micros)),
 			fmt.Sprintf("%.0f", measure.Median(c, func(c cost) float64 { return c.rate })),
 			millis(measure.Median(c, func(c cost) time.Duration { return c.p50 })),
 			millis(measure.Median(c, func(c cost) time.Duration { return c.p99 })),
 			megabytes(measure.Median(c, func(c cost) int64 { return c.peak })))
 	}
-	b.WriteString(t.String())
-	b.WriteString("\nRatios of CPU time for each call: the median of the ratios in each round, and their range.\n\n")
-	t = measure.NewTable("ratio", "called over", "upstream", "median", "range", "target", "", "better still", "")
-	for _, target := range costTargets {
-		r := measure.Compare(costs[target.of], costs[target.to], cost.micros)
-		t.Add(target.of.contender+" / "+target.to.contender, string(target.of.transport), string(target.of.upstream),
-			fmt.Sprintf("%.2f", r.Median), r.Range(),
-			fmt.Sprint(target.most), measure.Verdict(r.Median, target.most),
-			fmt.Sprint(target.wanted), measure.Verdict(r.Median, target.wanted))
+	ratios := measure.NewTable("ratio", "called over", "upstream", "median", "range", "target", "", "better still", "")
+	for _, c := range take {
+		for _, t := range c.targets {
+			r := measure.Compare(costs[row{quash, t.quash, t.upstream}], costs[row{c, t.contender, t.upstream}], cost.micros)
+			ratios.Add("quash / "+c.name, string(t.quash), string(t.upstream), fmt.Sprintf("%.2f", r.Median), r.Range(),
+				fmt.Sprint(t.most), measure.Verdict(r.Median, t.most), fmt.Sprint(t.wanted), measure.Verdict(r.Median, t.wanted))
+		}
 	}
-	b.WriteString(t.String())
-	return b.String()
+	return fmt.Sprintf("### Cost of a call\n%d workers, each making one call after another with a token of %d bytes. Over gRPC they share %d\n"+
+		"connections; over REST each has one of HTTP/1.1. The upstream answers at once. Medians.\n\n%s\n"+
+		"Ratios of CPU time for each call: the median of the ratios in each round, and their range.\n\n%s",
+		workers, tokenSize, channels, all, ratios)
 }

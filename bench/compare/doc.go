@@ -9,10 +9,9 @@
 //	ready.go      part ready: time until ready, size of the binary
 //	env.go        what all measurements share; rounds
 //	upstream.go   the stub of SlashID
-//	callers.go    calls over gRPC and REST
-//	loops.go      closed loop and open loop
 //	contender.go  who is compared, and how one is started
 //	quash.go nothing.go textbook.go proxy.go nginx.go   a contender each
 //
-// To add a contender, write its file and name it in the list in contender.go.
+// To add a contender, write its file, with quash's targets next to it, and name it in the
+// list in contender.go.
 package compare

@@ -2,13 +2,10 @@ package compare
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -17,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/quashdev/quash/bench/calls"
+	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 	"github.com/quashdev/quash/internal/pkitest"
 )
 
@@ -27,22 +26,23 @@ type env struct {
 	quash  string
 	nginx  string // empty where it is not installed
 	tmp    string
-	tokens *tokens
+	tokens atomic.Uint64 // made so far
 
 	// The certificate of the upstream, which is its own authority, and files with it, its
 	// key, and the API key that quash sends.
 	certificate                   tls.Certificate
 	certFile, keyFile, apiKeyFile string
 
-	collectorURL  string
-	stopCollector func()
+	upstreams map[protocol]*upstream // those that answer at once, and "" for none
+	collector *upstream              // of quash's telemetry, which it exports as in production
 }
 
 // apiKey is the key of SlashID's customer. The stub does not look at it.
 const apiKey = "key"
 
-func newEnv(quash string, p pace) (e *env, err error) {
-	e = &env{pace: p, tokens: newTokens()}
+// newEnv returns what a run needs. The folder tmp must be removed afterwards.
+func newEnv(quash, tmp string, p pace) (e *env, err error) {
+	e = &env{pace: p, tmp: tmp, upstreams: map[protocol]*upstream{"": {}}}
 	if e.self, err = os.Executable(); err != nil {
 		return nil, err
 	}
@@ -53,37 +53,26 @@ func newEnv(quash string, p pace) (e *env, err error) {
 		return nil, fmt.Errorf("%w (make build builds it)", err)
 	}
 	e.nginx, _ = exec.LookPath("nginx")
-	if e.tmp, err = os.MkdirTemp("", "quash-bench-"); err != nil {
-		return nil, err
-	}
 	e.certificate = pkitest.SelfSigned(&x509.Certificate{
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
 		IsCA: true, BasicConstraintsValid: true,
 	})
 	certPEM, keyPEM := pkitest.PEM(e.certificate)
-	for _, f := range []struct {
-		path    *string
-		name    string
-		content []byte
-	}{{&e.certFile, "cert.pem", certPEM}, {&e.keyFile, "key.pem", keyPEM}, {&e.apiKeyFile, "api-key", []byte(apiKey)}} {
-		*f.path = filepath.Join(e.tmp, f.name)
-		if err := os.WriteFile(*f.path, f.content, 0o600); err != nil {
-			return nil, errors.Join(err, os.RemoveAll(e.tmp))
+	e.certFile, e.keyFile, e.apiKeyFile = filepath.Join(tmp, "cert.pem"), filepath.Join(tmp, "key.pem"), filepath.Join(tmp, "api-key")
+	if err := errors.Join(
+		os.WriteFile(e.certFile, certPEM, 0o600),
+		os.WriteFile(e.keyFile, keyPEM, 0o600),
+		os.WriteFile(e.apiKeyFile, []byte(apiKey), 0o600),
+	); err != nil {
+		return nil, err
+	}
+	for _, p := range []protocol{http1, http2} {
+		if e.upstreams[p], err = e.startUpstream(p, revoked); err != nil {
+			return nil, err
 		}
 	}
-	// quash exports its telemetry as it does in production; nothing reads it.
-	discard := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
-	addr, stop, err := serveHTTP(&http.Server{Handler: discard, ReadHeaderTimeout: time.Minute})
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(e.tmp))
-	}
-	e.collectorURL, e.stopCollector = "http://"+addr, stop
-	return e, nil
-}
-
-func (e *env) close() error {
-	e.stopCollector()
-	return os.RemoveAll(e.tmp)
+	e.collector, err = e.startUpstream(http1, func(http.ResponseWriter, *http.Request, int64, int64) {})
+	return e, err
 }
 
 // progressf tells of a measurement that is done.
@@ -91,12 +80,12 @@ func progressf(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n",
 
 // rounds measures every entry once a round. Each round begins with another entry, so that
 // no entry always has the same neighbour.
-func rounds[E comparable, F any](ctx context.Context, n int, entries []E, measure func(E) (F, error)) (map[E][]F, error) {
+func rounds[E comparable, F any](ctx context.Context, n int, entries []E, measure func(context.Context, E) (F, error)) (map[E][]F, error) {
 	all := map[E][]F{}
 	for round := range n {
 		for i := range entries {
 			entry := entries[(i+round)%len(entries)]
-			figures, err := measure(entry)
+			figures, err := measure(ctx, entry)
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
@@ -104,31 +93,24 @@ func rounds[E comparable, F any](ctx context.Context, n int, entries []E, measur
 				return nil, fmt.Errorf("%v: %w", entry, err)
 			}
 			all[entry] = append(all[entry], figures)
-			progressf("round %d of %d: %v: %v", round+1, n, entry, figures)
+			progressf("round %d of %d: %v: %+v", round+1, n, entry, figures)
 		}
 	}
 	return all, nil
 }
 
-// tokens makes strings of the shape and size of SlashID's tokens, all different. They
-// differ in a few characters only, so that making one costs next to nothing.
-type tokens struct {
-	made  atomic.Uint64
-	after string // the number
+// openLoop is calls.OpenLoop with a deadline for each call.
+func (e *env) openLoop(ctx context.Context, c calls.Client, n, rate int, deadline time.Duration) []calls.Result {
+	return calls.OpenLoop(ctx, n, rate, func(ctx context.Context, i int) error {
+		ctx, cancel := context.WithTimeout(ctx, deadline)
+		defer cancel()
+		return c.Call(ctx, i, e.request())
+	})
 }
 
 const tokenSize = 1024
 
-func newTokens() *tokens {
-	random := make([]byte, tokenSize)
-	_, _ = rand.Read(random)
-	text := base64.RawURLEncoding.EncodeToString(random)
-	const claims, signature = tokenSize - len(tokenHeader) - len("00000000000") - len("..") - 342, 342
-	return &tokens{after: text[:claims] + "." + text[claims:claims+signature]}
-}
-
-const tokenHeader = "eyJhbGciOiJSUzI1NiJ9"
-
-func (t *tokens) next() string {
-	return fmt.Sprintf("%s.%011d%s", tokenHeader, t.made.Add(1), t.after)
+// request is that to revoke a token of the shape and size of SlashID's, another each time.
+func (e *env) request() *quashv1.RevokeRequest {
+	return &quashv1.RevokeRequest{Token: fmt.Sprintf("eyJhbGciOiJSUzI1NiJ9.%0660d.%0342d", e.tokens.Add(1), 1)}
 }

@@ -2,7 +2,6 @@ package compare
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -11,14 +10,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quashdev/quash/bench/calls"
 	"github.com/quashdev/quash/internal/proctest"
 )
 
 // nginx is a plain proxy that keeps its connections, with a worker for each core. To an
 // upstream Debian's nginx does not speak HTTP/2: over TLS it speaks HTTP/1.1.
-var nginx = contender{
+var nginx = &contender{
 	name:       "nginx",
-	transports: []transport{dropIn},
+	transports: []calls.Transport{calls.DropIn},
 	start: func(ctx context.Context, e *env, upstreamURL string) (*server, error) {
 		scheme, addr, _ := strings.Cut(upstreamURL, "://")
 		return startNginx(ctx, e, fmt.Sprintf(`
@@ -85,28 +85,21 @@ func startNginx(ctx context.Context, e *env, config string) (*server, error) {
 		return nil, err
 	}
 	stop := func() { _ = p.Stop() } // a kill would leave its workers behind
-	if err := awaitAccept(ctx, p, addr); err != nil {
-		stop()
-		return nil, err
-	}
-	return &server{p, proctest.Addrs{HTTP: addr}, stop}, nil
-}
-
-// awaitAccept waits until a process accepts connections.
-func awaitAccept(ctx context.Context, p *proctest.Process, addr string) error {
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
-	for {
+	for { // until it accepts connections
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 		if err == nil {
-			return conn.Close()
+			_ = conn.Close()
+			return &server{Process: p, Addrs: proctest.Addrs{HTTP: addr}, stop: stop}, nil
 		}
 		select {
 		case <-look.C:
 		case <-p.Done():
-			return errors.New("nginx ended: " + p.String())
+			return nil, fmt.Errorf("nginx ended: %s", p)
 		case <-ctx.Done():
-			return ctx.Err()
+			stop()
+			return nil, ctx.Err()
 		}
 	}
 }

@@ -6,13 +6,14 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/quashdev/quash/bench/calls"
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
 // nothing is a service with an empty handler: what grpc-go itself costs.
-var nothing = contender{
+var nothing = &contender{
 	name:       "grpc-go doing nothing",
-	transports: []transport{overGRPC},
+	transports: []calls.Transport{calls.GRPC},
 	alone:      true,
 	serve: func(ctx context.Context, _ target, listener, _ net.Listener) error {
 		return serveGRPC(ctx, emptyService{}, listener)

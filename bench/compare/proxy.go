@@ -9,12 +9,20 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"time"
+
+	"github.com/quashdev/quash/bench/calls"
 )
 
 // reverseProxy is httputil.ReverseProxy.
-var reverseProxy = contender{
+var reverseProxy = &contender{
 	name:       "httputil.ReverseProxy",
-	transports: []transport{dropIn},
+	transports: []calls.Transport{calls.DropIn},
+	targets: []costTarget{
+		{calls.Native, calls.DropIn, http1, 1.05, 0.9},
+		{calls.Native, calls.DropIn, http2, 1.05, 0.9},
+		{calls.DropIn, calls.DropIn, http1, 1.05, 0.9},
+		{calls.DropIn, calls.DropIn, http2, 1.05, 0.9},
+	},
 	serve: func(ctx context.Context, to target, _, listener net.Listener) error {
 		upstream, err := url.Parse(to.url)
 		if err != nil {

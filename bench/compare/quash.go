@@ -3,27 +3,27 @@ package compare
 import (
 	"context"
 	"os"
-	"os/exec"
+
+	"github.com/quashdev/quash/bench/calls"
 )
 
 // quash runs as it does in production: an API key of its own, and telemetry exported.
-var quash = contender{
+var quash = &contender{
 	name:       "quash",
-	transports: []transport{overGRPC, native, dropIn},
+	transports: []calls.Transport{calls.GRPC, calls.Native, calls.DropIn},
 	start: func(_ context.Context, e *env, upstreamURL string) (*server, error) {
-		cmd := exec.Command(e.quash, "serve", //nolint:gosec // the binary to measure; stop ends it
-			"--upstream-url", upstreamURL, "--upstream-ca-file", e.certFile, "--upstream-api-key-file", e.apiKeyFile,
-			"--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
-		cmd.Env = []string{
-			"OTEL_EXPORTER_OTLP_ENDPOINT=" + e.collectorURL,
+		environment := []string{
+			"OTEL_EXPORTER_OTLP_ENDPOINT=" + e.collector.url,
 			"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.01",
 			"OTEL_BSP_SCHEDULE_DELAY=1000", // or spans would be sent after the measurement
 		}
 		for _, name := range []string{"GOGC", "GOMEMLIMIT", "GODEBUG", "GOMAXPROCS"} {
 			if value, set := os.LookupEnv(name); set { // to try what they change
-				cmd.Env = append(cmd.Env, name+"="+value)
+				environment = append(environment, name+"="+value)
 			}
 		}
-		return startServer(cmd)
+		return startServer(e.quash, environment, "serve",
+			"--upstream-url", upstreamURL, "--upstream-ca-file", e.certFile, "--upstream-api-key-file", e.apiKeyFile,
+			"--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
 	},
 }

@@ -39,7 +39,7 @@ func measureReady(ctx context.Context, e *env) (string, error) {
 
 func (e *env) timeReady(ctx context.Context) (time.Duration, error) {
 	begun := time.Now()
-	s, err := quash.run(ctx, e, "http://127.0.0.1:1") // readiness does not depend on the upstream
+	s, err := quash.run(ctx, e, e.upstreams[http1].url)
 	if err != nil {
 		return 0, err
 	}
@@ -48,8 +48,7 @@ func (e *env) timeReady(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	client := &http.Transport{DisableKeepAlives: true}
-	resp, err := client.RoundTrip(req)
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return 0, err
 	}

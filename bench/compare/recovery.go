@@ -3,35 +3,24 @@ package compare
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/quashdev/quash/bench/calls"
 	"github.com/quashdev/quash/bench/measure"
 )
 
 // scenario is an upstream that misbehaves.
 type scenario struct {
-	name string
-	rate int // calls a second
-	// lasts is how long calls are made.
-	lasts time.Duration
-	start func(ctx context.Context, e *env) (url string, stop func(), err error)
-	// mostOutage is the target: how soon all calls succeed again; 0 is that none fails.
-	mostOutage time.Duration
-}
-
-func (s scenario) verdict(failed int, outage time.Duration, ended bool) string {
-	if s.mostOutage == 0 {
-		return measure.Verdict(failed, 0)
-	}
-	if !ended {
-		return measure.Verdict(s.lasts, 0)
-	}
-	return measure.Verdict(outage, s.mostOutage)
+	name   string
+	rate   int           // calls a second
+	lasts  time.Duration // how long calls are made
+	most   time.Duration // the target: how soon all calls succeed again
+	answer answer        // nil for that of stock nginx, far away
 }
 
 const (
@@ -42,67 +31,47 @@ const (
 )
 
 var scenarios = []scenario{
-	{
-		name: "stock nginx, 40 ms round trip", rate: 500, lasts: 20 * time.Second,
-		start: startDistantNginx,
-	},
-	{
-		name: "first connection stops answering after 20 requests", rate: 5, lasts: 40 * time.Second, mostOutage: mostOutage,
-		start: func(_ context.Context, e *env) (string, func(), error) {
-			var requests atomic.Int64
-			return startFirst(e, func(n int64, w http.ResponseWriter, r *http.Request) {
-				if requests.Add(1) <= 20 {
-					revoked(n, w, r)
-					return
-				}
-				<-r.Context().Done()
-			})
-		},
-	},
-	{
-		name: "first connection answers only 503", rate: 5, lasts: 40 * time.Second, mostOutage: mostOutage,
-		start: func(_ context.Context, e *env) (string, func(), error) {
-			return startFirst(e, func(_ int64, w http.ResponseWriter, _ *http.Request) {
-				w.WriteHeader(http.StatusServiceUnavailable)
-			})
-		},
-	},
+	{"stock nginx, 40 ms round trip", 500, 20 * time.Second, 0, nil},
+	{"first connection stops answering after 20 requests", 5, 40 * time.Second, mostOutage, stopsAnswering},
+	{"first connection answers only 503", 5, 40 * time.Second, mostOutage, answers503},
 }
 
-// startFirst starts an upstream whose first connection behaves differently.
-func startFirst(e *env, first answer) (url string, stop func(), err error) {
-	u, err := e.startUpstream(http2, func(n int64, w http.ResponseWriter, r *http.Request) {
-		if n == 1 {
-			first(n, w, r)
-			return
+func stopsAnswering(w http.ResponseWriter, r *http.Request, request, connection int64) {
+	if connection == 1 && request > 20 {
+		<-r.Context().Done()
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func answers503(w http.ResponseWriter, _ *http.Request, _, connection int64) {
+	if connection == 1 {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// start starts the upstream of a scenario.
+func (s scenario) start(ctx context.Context, e *env) (url string, stop func(), err error) {
+	if s.answer != nil {
+		u, err := e.startUpstream(http2, s.answer)
+		if err != nil {
+			return "", nil, err
 		}
-		revoked(n, w, r)
-	})
-	if err != nil {
-		return "", nil, err
+		return u.url, u.stop, nil
 	}
-	return u.url, u.stop, nil
-}
-
-// startDistantNginx starts nginx in front of an upstream, and what makes it distant.
-func startDistantNginx(ctx context.Context, e *env) (url string, stop func(), err error) {
-	u, err := e.startUpstream(http1, revoked)
+	front, err := startStockNginx(ctx, e, e.upstreams[http1].addr)
 	if err != nil {
-		return "", nil, err
-	}
-	front, err := startStockNginx(ctx, e, u.addr)
-	if err != nil {
-		u.stop()
 		return "", nil, err
 	}
 	listener, err := listen()
 	if err != nil {
 		front.stop()
-		u.stop()
 		return "", nil, err
 	}
 	go delay(ctx, listener, front.HTTP)
-	return "https://" + listener.Addr().String(), func() { _ = listener.Close(); front.stop(); u.stop() }, nil
+	return "https://" + listener.Addr().String(), func() { _ = listener.Close(); front.stop() }, nil
 }
 
 // delay passes connections on, and everything that they carry later, in both directions.
@@ -155,30 +124,52 @@ func copyLater(to, from net.Conn) {
 	}
 }
 
+// never is the outage of calls that still fail at the end.
+const never = time.Duration(math.MaxInt64)
+
+// outage is from when the first call began that failed, until all succeed again.
+func outage(results []calls.Result) time.Duration {
+	first, after := -1, 0
+	for i, r := range results {
+		if r.Err == nil {
+			continue
+		}
+		if first < 0 {
+			first = i
+		}
+		after = i + 1
+	}
+	switch {
+	case first < 0:
+		return 0
+	case after == len(results):
+		return never
+	}
+	return results[after].Due - results[first].Due
+}
+
 // measureRecovery measures each scenario once.
 func measureRecovery(ctx context.Context, e *env) (string, error) {
 	t := measure.NewTable("upstream", "contender", "calls", "failed", "until all succeed again, s", "")
 	for _, s := range scenarios {
-		if s.mostOutage == 0 && e.nginx == "" {
+		if s.answer == nil && e.nginx == "" {
 			continue
 		}
-		for _, con := range []contender{quash, textbook} {
-			results, err := e.runScenario(ctx, s, con)
+		for _, c := range []*contender{quash, textbook} {
+			results, err := e.runScenario(ctx, s, c)
 			if err != nil {
-				return "", fmt.Errorf("%s, %s: %w", s.name, con.name, err)
+				return "", fmt.Errorf("%s, %s: %w", s.name, c.name, err)
 			}
-			failed, first := failures(results)
-			lasted, ended := outage(results)
-			progressf("%s, %s: %d failed (%v), outage %s, ended %t", s.name, con.name, failed, first, lasted, ended)
-			until := seconds(lasted)
-			if !ended {
-				until = "never"
+			failed, first := calls.Failures(results)
+			lasted, until, verdict := outage(results), "never", ""
+			progressf("%s, %s: %d failed (%v), outage %s", s.name, c.name, failed, first, lasted)
+			if lasted != never {
+				until = seconds(lasted)
 			}
-			verdict := ""
-			if con.name == quash.name {
-				verdict = s.verdict(failed, lasted, ended)
+			if c == quash {
+				verdict = measure.Verdict(lasted, s.most)
 			}
-			t.Add(s.name, con.name, strconv.Itoa(len(results)), strconv.Itoa(failed), until, verdict)
+			t.Add(s.name, c.name, strconv.Itoa(len(results)), strconv.Itoa(failed), until, verdict)
 		}
 	}
 	return fmt.Sprintf("### Recovery\nCalls over gRPC with a deadline of %s s, %d or %d a second, to an upstream with HTTP/2 and TLS that takes %d\n"+
@@ -187,23 +178,16 @@ func measureRecovery(ctx context.Context, e *env) (string, error) {
 		seconds(recoveryDeadline), scenarios[0].rate, scenarios[1].rate, goStreams, t, seconds(mostOutage)), nil
 }
 
-func (e *env) runScenario(ctx context.Context, s scenario, con contender) ([]result, error) {
+func (e *env) runScenario(ctx context.Context, s scenario, c *contender) ([]calls.Result, error) {
 	url, stop, err := s.start(ctx, e)
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
-	server, err := con.run(ctx, e, url)
+	server, err := e.open(ctx, c, calls.GRPC, channels, url)
 	if err != nil {
 		return nil, err
 	}
 	defer server.stop()
-	client, err := overGRPC.dial(server.Addrs, channels)
-	if err != nil {
-		return nil, err
-	}
-	defer client.close()
-	calls := int(s.lasts.Seconds()) * s.rate / e.pace.fraction
-	results := openLoop(ctx, client, e.tokens, calls, s.rate, recoveryDeadline)
-	return results, ctx.Err()
+	return e.openLoop(ctx, server.client, int(s.lasts.Seconds())*s.rate/e.pace.fraction, s.rate, recoveryDeadline), ctx.Err()
 }

@@ -12,16 +12,21 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/quashdev/quash/bench/calls"
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
 // textbook is the façade that one writes in half an hour: grpc-go, net/http and
 // encoding/json, the right codes, and no feature.
-var textbook = contender{
+var textbook = &contender{
 	name:       "textbook façade",
-	transports: []transport{overGRPC},
+	transports: []calls.Transport{calls.GRPC},
+	targets: []costTarget{
+		{calls.GRPC, calls.GRPC, http1, 1.35, 1.1},
+		{calls.GRPC, calls.GRPC, http2, 1.2, 1.1},
+	},
 	serve: func(ctx context.Context, to target, listener, _ net.Listener) error {
-		return serveGRPC(ctx, &textbookService{url: to.url + dropInPath, client: &http.Client{Transport: to.transport}}, listener)
+		return serveGRPC(ctx, &textbookService{url: to.url + calls.DropInPath, client: &http.Client{Transport: to.transport}}, listener)
 	},
 }
 

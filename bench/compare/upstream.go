@@ -3,13 +3,12 @@ package compare
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"sync/atomic"
-	"time"
+
+	"github.com/quashdev/quash/bench/testbed"
 )
 
 // protocol is what the upstream speaks.
@@ -20,20 +19,20 @@ const (
 	http2 protocol = "HTTP/2, TLS"
 )
 
-// answer answers a request of the n-th connection, from 1.
-type answer func(n int64, w http.ResponseWriter, r *http.Request)
+// answer answers a request. Requests and connections are numbered from 1.
+type answer func(w http.ResponseWriter, r *http.Request, request, connection int64)
 
 // revoked is SlashID's answer: the token is dead.
-func revoked(_ int64, w http.ResponseWriter, _ *http.Request) {
+func revoked(w http.ResponseWriter, _ *http.Request, _, _ int64) {
 	w.Header().Set("Slashid-Correlation-Id", "0f6f2f1c-5c0f-4e3f-8f3a-0e9a4c1c2d11")
 	w.WriteHeader(http.StatusNoContent)
 }
 
 // upstream is the stub of SlashID, in this process.
 type upstream struct {
-	addr, url   string
-	connections atomic.Int64
-	stop        func()
+	addr, url             string
+	connections, requests atomic.Int64
+	stop                  func()
 }
 
 // goStreams is how many requests a Go server takes at once on an HTTP/2 connection.
@@ -43,71 +42,29 @@ const goStreams = 250
 func (e *env) startUpstream(speaks protocol, answer answer) (*upstream, error) {
 	u := new(upstream)
 	type connection struct{}
-	server := &http.Server{
-		ReadHeaderTimeout: time.Minute,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: goStreams},
+	server := &http.Server{ //nolint:gosec // testbed.Serve sets the timeout
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: goStreams},
 		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
 			return context.WithValue(ctx, connection{}, u.connections.Add(1))
 		},
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			n, _ := r.Context().Value(connection{}).(int64)
-			answer(n, w, r)
+			answer(w, r, u.requests.Add(1), n)
 		}),
 	}
-	scheme := "http://"
-	if speaks == http2 {
-		scheme = "https://"
-		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{e.certificate}}
-	}
-	var err error
-	if u.addr, u.stop, err = serveHTTP(server); err != nil {
-		return nil, err
-	}
-	u.url = scheme + u.addr
-	return u, nil
-}
-
-// startUpstreams starts an upstream of each protocol that answers at once.
-func (e *env) startUpstreams() (all map[protocol]*upstream, stop func(), err error) {
-	all = map[protocol]*upstream{}
-	stop = func() {
-		for _, u := range all {
-			u.stop()
-		}
-	}
-	for _, p := range []protocol{http1, http2} {
-		u, err := e.startUpstream(p, revoked)
-		if err != nil {
-			stop()
-			return nil, nil, err
-		}
-		all[p] = u
-	}
-	return all, stop, nil
-}
-
-// serveHTTP serves on a free port, over TLS if the server has a certificate.
-func serveHTTP(server *http.Server) (addr string, stop func(), err error) {
-	server.ErrorLog = log.New(io.Discard, "", 0) // of connections that the peer gives up
 	listener, err := listen()
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	served := make(chan error, 1)
-	go func() {
-		if server.TLSConfig != nil {
-			served <- server.ServeTLS(listener, "", "")
-			return
-		}
-		served <- server.Serve(listener)
-	}()
-	return listener.Addr().String(), func() {
-		_ = server.Close()
-		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-			progressf("serve: %v", err)
-		}
-	}, nil
+	scheme, certificate := "http://", (*tls.Certificate)(nil)
+	if speaks == http2 {
+		scheme, certificate = "https://", &e.certificate
+	}
+	u.addr = listener.Addr().String()
+	u.url = scheme + u.addr
+	u.stop = testbed.Serve(listener, server, certificate)
+	return u, nil
 }
 
 // listen listens on loopback.

@@ -1,10 +1,7 @@
 package measure
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/procfs"
@@ -23,40 +20,23 @@ func Process(pid int) (sum Usage, err error) {
 	if err != nil {
 		return sum, err
 	}
-	found := false
 	for _, p := range all {
 		stat, err := p.Stat()
-		if ended(err) {
-			continue
-		}
-		if err != nil {
-			return sum, err
-		}
-		if stat.PID != pid && stat.PPID != pid {
-			continue
+		if err != nil || stat.PID != pid && stat.PPID != pid {
+			continue // one that cannot be read has just ended
 		}
 		status, err := p.NewStatus()
-		if ended(err) {
+		if err != nil {
 			continue
 		}
-		if err != nil {
-			return sum, err
-		}
-		descriptors, err := p.FileDescriptorsLen()
-		if err != nil && !errors.Is(err, fs.ErrPermission) { // nginx' workers have another user
-			return sum, err
-		}
-		found = found || stat.PID == pid
+		descriptors, _ := p.FileDescriptorsLen() // those of nginx' workers, which have another user, are not counted
 		sum.CPU += time.Duration(stat.CPUTime() * float64(time.Second))
 		sum.Resident += int64(status.VmRSS) //nolint:gosec // sizes fit
 		sum.Peak += int64(status.VmHWM)     //nolint:gosec // sizes fit
 		sum.Descriptors += descriptors
 	}
-	if !found {
+	if sum.Peak == 0 {
 		return sum, fmt.Errorf("process %d has ended", pid)
 	}
 	return sum, nil
 }
-
-// ended reports whether a process was gone when it was looked at.
-func ended(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) }

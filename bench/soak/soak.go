@@ -1,13 +1,17 @@
 package soak
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
-	"sync"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/quashdev/quash/bench/measure"
@@ -44,63 +48,48 @@ func newPlan(duration time.Duration) (plan, error) {
 
 // soak is a run.
 type soak struct {
-	plan     plan
-	out      string // the folder for the log and the profiles
-	upstream *testbed.Upstream
-	quash    *testbed.Quash
-	probe    *probe
-	load     *load
-	samples  []sample // of quiet phases
+	*testbed.Testbed
+
+	plan    plan
+	probe   *probe
+	samples []held         // of quiet phases
+	counts  map[string]int // of answers
 }
 
 // Command runs the subcommand.
 func Command(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	duration := flags.Duration("duration", 30*time.Minute, "how long the run takes, about; at least 1m")
-	out := flags.String("out", ".build/soak", "the folder for quash's log and, when quash grows, its profiles")
+	out := flags.String("out", ".build/soak", "the folder for quash's log and its last profiles")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	s := &soak{out: *out}
+	s := &soak{counts: map[string]int{}}
 	if s.plan, err = newPlan(*duration); err != nil {
 		return err
 	}
-	tmp, err := os.MkdirTemp("", "quash-soak-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-	s.upstream, err = testbed.NewUpstream(ctx, sandbox.Config{
-		Regions:        []string{localRegion, "eu-west", remoteRegion},
+	s.Testbed, err = testbed.Start(ctx, sandbox.Config{
+		Regions:        []string{"us-east", "eu-west", remoteRegion},
 		ReplicationLag: replicationLag,
 		// Tokens outlive their cycle, after which the sandbox is asked about them, but not
 		// by much: it remembers a revocation as long as its token lives.
 		TokenLifetime: s.plan.load + 2*time.Minute,
-	})
+	}, filepath.Join(*out, "quash.log"), "GODEBUG=memprofilerate=4096") // so that profiles show small leaks
 	if err != nil {
 		return err
 	}
-	defer s.upstream.Close()
-	// The variable makes profiles show small leaks.
-	s.quash, err = testbed.Start(ctx, tmp, filepath.Join(s.out, "quash.log"), s.upstream, "GODEBUG=memprofilerate=4096")
-	if err != nil {
-		return err
-	}
-	defer s.quash.Kill()
-	s.probe = newProbe(s.quash.PID(), s.quash.Admin)
-	if s.load, err = newLoad(s.quash.Addrs, s.upstream); err != nil {
-		return err
-	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	s.probe = newProbe(s.Quash.PID(), s.Admin, *out)
 	fmt.Printf("soaking quash, pid %d: %d cycles of %s under load; its log is %s\n",
-		s.quash.PID(), s.plan.cycles, s.plan.load.Round(time.Second), s.quash.LogPath)
+		s.Quash.PID(), s.plan.cycles, s.plan.load.Round(time.Second), s.Log)
 	err = s.cycles(ctx)
-	s.load.close()
-	s.probe.close()
-	fmt.Printf("\n%s\n%s\n", s.load.tally.table(), growthTable(s.plan.warmUp, s.samples))
+	table, grown := growth(s.plan.warmUp, s.samples)
+	fmt.Printf("\n%s\n%s\n", s.table(), table)
 	if err != nil {
-		return err
+		return errors.Join(err, checkLog(s.Log)) // which says if quash crashed
 	}
-	return s.verdict(ctx)
+	s.probe.client.CloseIdleConnections()
+	return errors.Join(grown, s.missing(), s.StopQuash(), checkLog(s.Log))
 }
 
 // cycles goes through the plan. It ends early when an answer was wrong.
@@ -112,68 +101,87 @@ func (s *soak) cycles(ctx context.Context) error {
 		if err := s.cycle(ctx); err != nil {
 			return err
 		}
-		select {
-		case <-s.quash.Done():
-			return fmt.Errorf("quash ended by itself, with %s; %s may say why", s.quash.State(), s.quash.LogPath)
-		default:
-		}
-		fmt.Printf("cycle %d of %d: %d calls\n", i+1, s.plan.cycles, s.load.tally.calls())
-		if s.load.tally.wrong() {
-			break
-		}
+		h := s.samples[len(s.samples)-1]
+		fmt.Printf("cycle %d of %d: %g goroutines, %g descriptors, %.4g MiB of heap\n", i+1, s.plan.cycles, h[0], h[1], h[2])
 	}
 	return s.quiet(ctx) // once more, with no load in between: see growth
 }
 
-// cycle has all faults happen under load, and measures in the quiet phase after it.
+// cycle has all faults happen under load, measures in the quiet phase after it, and then
+// judges the answers: nothing is in progress any more.
 func (s *soak) cycle(ctx context.Context) error {
-	loading, stopLoad := context.WithCancel(ctx)
-	defer stopLoad()
-	var running sync.WaitGroup
-	running.Go(func() { s.load.run(loading, s.plan.load) })
-	err := misbehave(ctx, s.upstream, s.plan.load)
-	if err != nil {
-		stopLoad()
-	}
-	running.Wait()
-	if err != nil {
+	faults := make(chan error, 1)
+	go func() { faults <- misbehave(ctx, s.Testbed, s.plan.load) }()
+	answers, err := s.load(ctx)
+	if err := errors.Join(err, <-faults, ctx.Err()); err != nil {
 		return err
 	}
-	return s.quiet(ctx)
+	if err := s.quiet(ctx); err != nil {
+		return err
+	}
+	return s.judge(answers)
 }
 
 // quiet measures once nothing moves any more. The callers have ended already, and the
 // revocations of those that left end, too. The upstream closes its connections, and speaks
-// the other version of HTTP from now on; what callers were told is checked once more.
+// the other version of HTTP from now on.
 func (s *soak) quiet(ctx context.Context) error {
 	if err := s.probe.settle(ctx); err != nil {
 		return err
 	}
-	if err := s.upstream.Swap(ctx); err != nil {
-		return err
-	}
-	if err := s.load.connect(ctx); err != nil {
+	s.Down()
+	s.HTTP2 = !s.HTTP2
+	if err := s.Up(ctx); err != nil {
 		return err
 	}
 	if err := s.probe.settle(ctx); err != nil {
 		return err
-	}
-	for _, untrue := range s.load.judge.check() {
-		s.load.tally.complain(untrue)
 	}
 	sample, err := s.probe.sample(ctx)
 	s.samples = append(s.samples, sample)
 	return err
 }
 
-// verdict stops quash, and returns why the soak failed.
-func (s *soak) verdict(ctx context.Context) error {
-	failures := []error{s.load.tally.verdict()}
-	if grown := grown(s.plan.warmUp, s.samples); grown != nil {
-		failures = append(failures, grown, s.probe.saveProfiles(ctx, s.out))
+// table counts the answers of the run.
+func (s *soak) table() string {
+	t := measure.NewTable("answer", "calls")
+	for _, label := range slices.Sorted(maps.Keys(s.counts)) {
+		t.Add(label, strconv.Itoa(s.counts[label]))
 	}
-	if usage, err := measure.Process(s.quash.PID()); err == nil {
-		fmt.Printf("peak memory %.0f MB\n", float64(usage.Peak)/1e6)
+	return t.String()
+}
+
+// missing is an error if no call failed for one of the reasons.
+func (s *soak) missing() error {
+	left := slices.Clone(reasons)
+	for label := range s.counts {
+		reason, _, _ := strings.Cut(label, " ")
+		left = slices.DeleteFunc(left, func(r string) bool { return r == reason })
 	}
-	return errors.Join(append(failures, s.quash.Stop(), checkLog(s.quash.LogPath))...)
+	if len(left) > 0 {
+		return fmt.Errorf("the faults are not what they should be: no call failed for %s", strings.Join(left, ", "))
+	}
+	return nil
+}
+
+// checkLog fails if quash's log has an error, a token, or a line that is not JSON, as
+// after a crash.
+func checkLog(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for line := range bytes.Lines(text) {
+		n++
+		switch {
+		case !bytes.HasPrefix(line, []byte("{")):
+			return fmt.Errorf("%s:%d is not a log line", path, n)
+		case bytes.Contains(line, []byte(`"level":"ERROR"`)):
+			return fmt.Errorf("%s:%d is an error", path, n)
+		case bytes.Contains(line, []byte("eyJ")): // how every JWT begins
+			return fmt.Errorf("%s:%d holds a token", path, n)
+		}
+	}
+	return nil
 }

@@ -2,23 +2,27 @@ package soak
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/quashdev/quash/bench/calls"
 )
 
-func TestGrown(t *testing.T) {
+func TestGrowth(t *testing.T) {
 	t.Parallel()
-	goroutines := func(counts ...float64) (all []sample) {
+	goroutines := func(counts ...float64) (all []held) {
 		for _, n := range counts {
-			all = append(all, sample{goroutines: n})
+			all = append(all, held{n})
 		}
 		return all
 	}
 	// The sample at the start and that of the warm-up are left out: the one after the
 	// first of warmUp cycles is samples[warmUp].
 	for name, tt := range map[string]struct {
-		samples []sample
+		samples []held
 		grown   bool
 	}{
 		"steady":                         {goroutines(10, 30, 30, 31, 30, 30), false},
@@ -28,16 +32,18 @@ func TestGrown(t *testing.T) {
 		"one bad moment at the end":      {goroutines(10, 30, 30, 30, 90, 30), false},
 		"one bad moment at the start":    {goroutines(10, 90, 30, 36, 36, 36), true},
 		"a leak that one moment hides":   {goroutines(10, 30, 30, 90, 40, 40), true},
-		"too few samples to compare":     {goroutines(10, 90), false},
+		"too few samples to compare":     {goroutines(10, 30), true},
 		"as few as there can be, steady": {goroutines(10, 30, 30), false},
 	} {
-		if err := grown(1, tt.samples); (err != nil) != tt.grown {
+		if _, err := growth(1, tt.samples); (err != nil) != tt.grown {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	for _, s := range []sample{{heap: 1}, {descriptors: 10}} {
-		if grown(1, []sample{{}, {}, {}, s, s}) == nil {
-			t.Errorf("growth of %+v goes unseen", s)
+	for i, limit := range limits {
+		var grown held
+		grown[i] = limit.allowed + 1
+		if _, err := growth(1, []held{{}, {}, {}, grown, grown}); err == nil {
+			t.Errorf("growth of %s goes unseen", limit.name)
 		}
 	}
 }
@@ -58,93 +64,49 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// Where a token has been revoked.
-var (
-	inNone  = map[string]bool{localRegion: false, remoteRegion: false}
-	inLocal = map[string]bool{localRegion: true, remoteRegion: false}
-	inAll   = map[string]bool{localRegion: true, remoteRegion: true}
-)
-
-func TestJudge(t *testing.T) {
+func TestWrong(t *testing.T) {
 	t.Parallel()
-	unreached := answer{reason: "UPSTREAM_UNREACHABLE", state: notApplied}
-	pending := answer{reason: "CONSISTENCY_TIMEOUT", state: inProgress}
-	rejected := answer{reason: tokenRejected, state: notApplied}
+	const alive, local, dead = 0, 1, 2 // the regions of two in which the token is dead
+	failed := func(reason, state string) error { return &calls.FailureError{Reason: reason, State: state} }
 	for name, tt := range map[string]struct {
-		call    call
-		answer  answer
-		revoked map[string]bool
-		want    string // part of the complaint; empty for an answer that is right
+		result error
+		dead   int
+		want   string // part of the complaint; empty for an answer that is right
 	}{
-		"revoked":                      {call{}, answer{outcome: "REVOKED"}, inLocal, ""},
-		"revoked nowhere":              {call{}, answer{outcome: "REVOKED"}, inNone, "alive"},
-		"revoked everywhere":           {call{allRegions: true}, answer{outcome: "REVOKED"}, inAll, ""},
-		"not revoked everywhere":       {call{allRegions: true}, answer{outcome: "REVOKED"}, inLocal, "alive in some region"},
-		"invalid after an own attempt": {call{allRegions: true}, answer{outcome: "ALREADY_INVALID"}, inLocal, ""},
-		"invalid, but alive":           {call{}, answer{outcome: "ALREADY_INVALID"}, inNone, "alive"},
-		"204, but alive":               {call{transport: dropIn}, answer{outcome: "204"}, inNone, "alive"},
-		"revoked twice":                {call{repeated: true}, answer{outcome: "REVOKED"}, inLocal, "dead before"},
-		"repeated":                     {call{repeated: true}, answer{outcome: "ALREADY_INVALID"}, inLocal, ""},
-		"repeated and rejected":        {call{repeated: true}, rejected, inLocal, ""},
-		"fresh, but rejected":          {call{}, rejected, inNone, "no cause"},
-		"not applied":                  {call{}, unreached, inNone, ""},
-		"not applied, but dead":        {call{}, unreached, inLocal, "dead"},
-		"repeated and not applied":     {call{repeated: true}, unreached, inLocal, ""},
-		"in progress":                  {call{}, pending, inLocal, ""},
-		"in progress nowhere":          {call{}, pending, inNone, "nothing is in progress"},
-		"deadline too short":           {call{deadline: 1}, answer{reason: tooShort, state: notApplied}, inNone, ""},
-		"too short without a deadline": {call{}, answer{reason: tooShort, state: notApplied}, inNone, "no cause"},
-		"cancelled":                    {call{leaves: 1}, answer{reason: callerCancelled, state: unknown}, inNone, ""},
-		"cancelled by no caller":       {call{}, answer{reason: callerCancelled, state: unknown}, inNone, "no cause"},
-		"malformed":                    {call{malformed: true}, answer{reason: invalidRequest, state: notApplied}, nil, ""},
-		"malformed, but revoked":       {call{malformed: true}, answer{outcome: "REVOKED"}, nil, "INVALID_REQUEST"},
-		"invalid request without any":  {call{}, answer{reason: invalidRequest, state: notApplied}, inNone, "no cause"},
-		"a defect":                     {call{}, answer{reason: "INTERNAL", state: unknown}, inNone, "no cause"},
-		"no answer":                    {call{}, answer{err: errNoAnswer}, inNone, "no answer"},
-		"the caller left":              {call{leaves: 1}, answer{left: true}, inNone, ""},
+		"success":                  {nil, dead, ""},
+		"success, but alive":       {nil, alive, "alive"},
+		"success, but alive there": {nil, local, "alive"},
+		"not applied":              {failed("UPSTREAM_UNREACHABLE", "NOT_APPLIED"), alive, ""},
+		"not applied, but dead":    {failed("UPSTREAM_UNREACHABLE", "NOT_APPLIED"), local, "dead"},
+		"in progress":              {failed("CONSISTENCY_TIMEOUT", "IN_PROGRESS"), dead, ""},
+		"in progress, but alive":   {failed("CONSISTENCY_TIMEOUT", "IN_PROGRESS"), local, "alive"},
+		"unknown":                  {failed("UPSTREAM_TIMEOUT", "UNKNOWN"), local, ""},
+		"fresh, but rejected":      {failed("TOKEN_REJECTED", "NOT_APPLIED"), alive, "no cause"},
+		"a defect":                 {failed("INTERNAL", "UNKNOWN"), alive, "no cause"},
+		"no answer":                {errors.New("503 without reason and state"), alive, "without reason"},
+		"the caller left":          {errLeft, local, ""},
 	} {
-		j := &judge{revoked: func(string) (map[string]bool, error) { return tt.revoked, nil }}
-		if got := j.wrong(&tt.call, tt.answer); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+		if got := wrong(tt.result, tt.dead > 0, tt.dead == 2); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}
 }
 
-// What an answer says of later is checked later, once.
-func TestJudgeChecksClaims(t *testing.T) {
+func TestMissing(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct {
-		answer   answer
-		at, then map[string]bool
-		want     string
-	}{
-		"stays alive":        {answer{reason: "UPSTREAM_UNREACHABLE", state: notApplied}, inNone, inNone, ""},
-		"dies after all":     {answer{reason: "UPSTREAM_UNREACHABLE", state: notApplied}, inNone, inLocal, "afterwards"},
-		"gets there":         {answer{reason: "CONSISTENCY_TIMEOUT", state: inProgress}, inLocal, inAll, ""},
-		"does not get there": {answer{reason: "CONSISTENCY_TIMEOUT", state: inProgress}, inLocal, inLocal, "still alive"},
-		"unknown":            {answer{reason: "UPSTREAM_TIMEOUT", state: unknown}, inNone, inLocal, ""},
-	} {
-		regions := tt.at
-		j := &judge{revoked: func(string) (map[string]bool, error) { return regions, nil }}
-		if wrong := j.wrong(&call{token: "a.secret.token"}, tt.answer); wrong != "" {
-			t.Fatalf("%s: %s", name, wrong)
-		}
-		regions = tt.then
-		got := strings.Join(j.check(), "\n")
-		if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) || strings.Contains(got, "secret") {
-			t.Errorf("%s: %q, want %q and no token", name, got, tt.want)
-		}
-		if len(j.check()) > 0 {
-			t.Errorf("%s: reported twice", name)
-		}
+	s := &soak{counts: map[string]int{"dead": 1}}
+	if err := s.missing(); err == nil || !strings.Contains(err.Error(), reasons[0]) {
+		t.Errorf("no call failed: got %v", err)
 	}
-	j := &judge{revoked: func(string) (map[string]bool, error) { return nil, errors.New("expired") }}
-	if got := j.wrong(&call{}, answer{outcome: "REVOKED"}); !strings.Contains(got, "cannot tell") {
-		t.Errorf("a sandbox that cannot tell: %q", got)
+	for _, reason := range reasons {
+		s.counts[reason+" UNKNOWN"] = 1
+	}
+	if err := s.missing(); err != nil {
+		t.Errorf("calls failed for all reasons: got %v", err)
 	}
 }
 
-func TestCheckLogLine(t *testing.T) {
+func TestCheckLog(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]string{
 		`{"level":"INFO","msg":"serving"}`:             "",
@@ -153,7 +115,15 @@ func TestCheckLogLine(t *testing.T) {
 		`{"level":"INFO","msg":"eyJhbGciOi.eyJzdWIi"}`: "holds a token",
 		`panic: runtime error`:                         "is not a log line",
 	} {
-		if got := checkLogLine([]byte(line)); got != want {
+		path := filepath.Join(t.TempDir(), "quash.log")
+		if err := os.WriteFile(path, []byte("{\"level\":\"INFO\"}\n"+line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if err := checkLog(path); err != nil {
+			got = err.Error()
+		}
+		if (got == "") != (want == "") || !strings.Contains(got, want) || strings.Contains(got, "eyJ") {
 			t.Errorf("%s: got %q, want %q", line, got, want)
 		}
 	}

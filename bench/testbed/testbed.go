@@ -3,68 +3,170 @@ package testbed
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"time"
 
+	"github.com/quashdev/quash/internal/pkitest"
 	"github.com/quashdev/quash/internal/proctest"
 	"github.com/quashdev/quash/sandbox"
 )
 
-// Quash is a quash serve that runs. Kill, or Stop, must be called.
-type Quash struct {
-	*proctest.Process
+// Testbed is a quash serve that runs, and its upstream: a sandbox behind a TLS listener
+// that can go away, and come back at the same address.
+type Testbed struct {
+	*sandbox.Sandbox
+
+	Quash *proctest.Process
 	proctest.Addrs
 
-	Binary  string
-	LogPath string
+	Binary string // quash
+	Log    string // the file that quash logs to
+	Tmp    string // a folder that Close removes: what has tokens in it goes here
+
+	// HTTP2 is what the upstream speaks after the next Up, or else HTTP/1.1.
+	HTTP2 bool
+
+	upstream    string // host:port
+	certificate tls.Certificate
+	down        func()
 }
 
-// Start builds quash into the folder tmp and starts it in front of an upstream, with an
-// environment of variables as NAME=VALUE. Its log goes to the file logPath.
-func Start(ctx context.Context, tmp, logPath string, u *Upstream, environment ...string) (*Quash, error) {
-	binary, err := proctest.Build(ctx, tmp)
-	if err != nil {
+// Start starts a sandbox, builds quash and starts it, with an environment of variables as
+// NAME=VALUE. Close must be called.
+func Start(ctx context.Context, config sandbox.Config, logPath string, environment ...string) (_ *Testbed, err error) {
+	t := &Testbed{Log: logPath, down: func() {}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, t.Close())
+		}
+	}()
+	if t.Tmp, err = os.MkdirTemp("", "quash-bench-"); err != nil {
 		return nil, err
 	}
-	ca, key := filepath.Join(tmp, "ca.pem"), filepath.Join(tmp, "api-key")
-	err = errors.Join(
-		os.WriteFile(ca, u.authority, 0o600),
+	if t.Sandbox, err = sandbox.New(config); err != nil {
+		return nil, err
+	}
+	// An address that no other program uses: while the upstream is down, nothing else may
+	// take its port.
+	ip := net.IP{127, 1, 0, 0}
+	_, _ = rand.Read(ip[2:])
+	ca := pkitest.NewCA("upstream")
+	t.certificate = ca.Issue(&x509.Certificate{IPAddresses: []net.IP{ip}, NotAfter: time.Now().AddDate(1, 0, 0)})
+	t.upstream = net.JoinHostPort(ip.String(), "0")
+	if err := t.Up(ctx); err != nil {
+		return nil, err
+	}
+	return t, t.startQuash(ctx, ca.PEM(), environment)
+}
+
+func (t *Testbed) startQuash(ctx context.Context, authority []byte, environment []string) (err error) {
+	if t.Binary, err = proctest.Build(ctx, t.Tmp); err != nil {
+		return err
+	}
+	ca, key := filepath.Join(t.Tmp, "ca.pem"), filepath.Join(t.Tmp, "api-key")
+	if err := errors.Join(
+		os.WriteFile(ca, authority, 0o600),
 		os.WriteFile(key, []byte(sandbox.DefaultAPIKey), 0o600),
-		os.MkdirAll(filepath.Dir(logPath), 0o755), //nolint:gosec // holds no secret
-	)
-	if err != nil {
-		return nil, err
+		os.MkdirAll(filepath.Dir(t.Log), 0o755), //nolint:gosec // holds no secret
+	); err != nil {
+		return err
 	}
-	log, err := os.Create(logPath)
+	log, err := os.Create(t.Log)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// Not bound to ctx: an interrupted run ends its load first.
-	cmd := exec.Command(binary, "serve", //nolint:gosec,noctx // the program that was just built
-		"--upstream-url", u.URL(), "--upstream-ca-file", ca, "--upstream-api-key-file", key,
+	cmd := exec.Command(t.Binary, "serve", //nolint:gosec,noctx // the program that was just built
+		"--upstream-url", t.URL(), "--upstream-ca-file", ca, "--upstream-api-key-file", key,
 		"--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0",
 		"--reflection", "--drain-delay", "0s")
-	cmd.Env = environment
-	cmd.Stderr = log
-	p, err := proctest.Start(cmd)
-	if err != nil {
-		return nil, err
+	cmd.Env, cmd.Stderr = environment, log
+	if t.Quash, err = proctest.Start(cmd); err != nil {
+		return err
 	}
-	addrs, err := p.Addrs()
-	if err != nil {
-		p.Kill()
-		return nil, err
-	}
-	return &Quash{Process: p, Addrs: addrs, Binary: binary, LogPath: logPath}, nil
+	t.Addrs, err = t.Quash.Addrs()
+	return err
 }
 
-// Stop ends quash in order.
-func (q *Quash) Stop() error {
-	if q.Process.Stop() != nil { // the text of the error would be the whole log
-		return fmt.Errorf("quash was idle, but did not stop in order; see %s", q.LogPath)
+// StopQuash ends quash in order.
+func (t *Testbed) StopQuash() error {
+	if t.Quash.Stop() != nil { // the text of the error would be the whole log
+		return fmt.Errorf("quash was idle, but did not stop in order; see %s", t.Log)
 	}
 	return nil
+}
+
+// Close ends everything.
+func (t *Testbed) Close() error {
+	if t.Quash != nil {
+		t.Quash.Kill()
+	}
+	if t.Sandbox != nil {
+		t.Sandbox.Close() // and what it delays
+	}
+	t.down()
+	return os.RemoveAll(t.Tmp)
+}
+
+// URL is the base URL of the upstream.
+func (t *Testbed) URL() string { return "https://" + t.upstream }
+
+// Up has the upstream serve.
+func (t *Testbed) Up(ctx context.Context) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", t.upstream)
+	if err != nil {
+		return fmt.Errorf("listen for the upstream: %w", err)
+	}
+	t.upstream = listener.Addr().String()
+	server := &http.Server{Handler: t.Sandbox, Protocols: new(http.Protocols)} //nolint:gosec // Serve sets the timeout
+	server.Protocols.SetHTTP1(!t.HTTP2)
+	server.Protocols.SetHTTP2(t.HTTP2)
+	t.down = Serve(listener, server, &t.certificate)
+	return nil
+}
+
+// Down closes the upstream's listener and every connection.
+func (t *Testbed) Down() { t.down() }
+
+// Dead reports whether a token is dead in any region, and whether it is in all.
+func (t *Testbed) Dead(token string) (anywhere, everywhere bool, err error) {
+	regions, err := t.Revoked(token)
+	if err != nil {
+		return false, false, fmt.Errorf("ask the sandbox whether a token is dead: %w", err)
+	}
+	dead := slices.Collect(maps.Values(regions))
+	return slices.Contains(dead, true), !slices.Contains(dead, false), nil
+}
+
+// Serve serves, over TLS if there is a certificate, until stop is called.
+func Serve(listener net.Listener, server *http.Server, certificate *tls.Certificate) (stop func()) {
+	server.ReadHeaderTimeout = time.Minute
+	server.ErrorLog = log.New(io.Discard, "", 0) // of connections that the peer gives up
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if certificate != nil {
+			server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*certificate}}
+			_ = server.ServeTLS(listener, "", "")
+			return
+		}
+		_ = server.Serve(listener) // always an error: that it is closed
+	}()
+	return func() {
+		_ = server.Close()
+		<-ended
+	}
 }
