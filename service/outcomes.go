@@ -219,7 +219,7 @@ var outcomes = [...]row{
 		result: "Cancelled",
 	},
 	overloaded: {
-		when:       "too many calls in flight",
+		when:       "too many calls in flight, or too many requests that are not read yet",
 		do:         "Repeat after the delay.",
 		code:       codes.ResourceExhausted,
 		reason:     quashv1.ErrorReason_ERROR_REASON_OVERLOADED,

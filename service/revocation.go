@@ -80,6 +80,9 @@ func (r *revocation) run(ctx context.Context) (a answer) {
 			a = answer{err: Internal(nil)}
 		}
 	}()
+	if ctx.Err() != nil { // the caller has left: do not use up a probe of the breaker
+		return answer{err: r.error(callerCancelled)}
+	}
 	if !r.svc.breaker.TryAcquirePermit() {
 		return answer{err: r.circuitOpen()}
 	}

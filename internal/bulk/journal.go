@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -162,11 +164,24 @@ func (j *Journal) create(h header) (err error) {
 	text = append(text, '\n')
 	j.header, j.size = h, int64(len(text))
 	_, writeErr := j.file.WriteAt(text, 0)
-	if err := errors.Join(writeErr, j.file.Truncate(j.size), j.file.Chmod(0o600), j.file.Sync()); err != nil {
+	if err := errors.Join(writeErr, j.file.Truncate(j.size), j.file.Chmod(0o600), j.file.Sync(), syncDir(filepath.Dir(j.path))); err != nil {
 		_ = j.file.Truncate(0)
 		return fmt.Errorf("the journal %s cannot be written: %w", j.path, err)
 	}
 	return nil
+}
+
+// syncDir makes the names of new files reach the disk. Windows has no such thing.
+func syncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
 }
 
 // Resumed reports whether the journal has records of an earlier run.
@@ -225,7 +240,7 @@ func (r record) valid() bool {
 func (j *Journal) restore(lines []Line, r record) bool {
 	i, found := slices.BinarySearchFunc(lines, r.Line, func(l Line, number int64) int { return cmp.Compare(l.Number, number) })
 	switch {
-	case !found:
+	case !found || lines[i].First != nil: // nothing is sent for such a line
 		return false
 	case r.Sent == "":
 		lines[i].Result = r.Result

@@ -287,15 +287,17 @@ func TestListsOfAJournal(t *testing.T) {
 		list []string
 		want string
 	}{
-		"as it was":            {[]string{a, "", b, c, "no token"}, ""},
-		"other white space":    {[]string{" " + a, "\t", b + "\r", c, "no token"}, ""},
-		"more at its end":      {[]string{a, "", b, c, "no token", d, a}, ""},
-		"less at its end":      {[]string{a, "", b}, "the list ends at line 3, and went on to line 5 in an earlier run"},
-		"nothing":              {nil, "the list ends at line 0, and went on to line 5 in an earlier run"},
-		"another order":        {[]string{a, "", c, b, "no token"}, strings.Replace(other, "LINE", "3", 1)},
-		"another token":        {[]string{a, "", b, d, "no token"}, strings.Replace(other, "LINE", "4", 1)},
-		"no token any more":    {[]string{a, "", "no token", c, "no token"}, strings.Replace(other, "LINE", "3", 1)},
-		"one line less before": {[]string{a, b, c, "no token", d}, strings.Replace(other, "LINE", "3", 1)},
+		"as it was":             {[]string{a, "", b, c, "no token"}, ""},
+		"other white space":     {[]string{" " + a, "\t", b + "\r", c, "no token"}, ""},
+		"more at its end":       {[]string{a, "", b, c, "no token", d, a}, ""},
+		"less at its end":       {[]string{a, "", b}, "the list ends at line 3, and went on to line 5 in an earlier run"},
+		"nothing":               {nil, "the list ends at line 0, and went on to line 5 in an earlier run"},
+		"another order":         {[]string{a, "", c, b, "no token"}, strings.Replace(other, "LINE", "3", 1)},
+		"another token":         {[]string{a, "", b, d, "no token"}, strings.Replace(other, "LINE", "4", 1)},
+		"a token that is empty": {[]string{a, "", "", c, "no token"}, strings.Replace(other, "LINE", "3", 1)},
+		"the first token twice": {[]string{a, "", a, c, "no token"}, strings.Replace(other, "LINE", "3", 1)},
+		"no token any more":     {[]string{a, "", "no token", c, "no token"}, strings.Replace(other, "LINE", "3", 1)},
+		"one line less before":  {[]string{a, b, c, "no token", d}, strings.Replace(other, "LINE", "3", 1)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -344,7 +346,15 @@ func TestNewJournals(t *testing.T) {
 		t.Error("the key was replaced")
 	}
 	write(t, bulk.KeyPath(path), nil)
+	if err := os.Chmod(bulk.KeyPath(path), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	oneRun(t, path, nil)
+	for _, name := range []string{path, bulk.KeyPath(path)} {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+		}
+	}
 	if n := len(read(t, bulk.KeyPath(path))); n != 32 {
 		t.Errorf("an empty key has %d bytes now", n)
 	}

@@ -39,7 +39,11 @@ func createKey(path string) (key, error) {
 	}
 	k := make(key, keySize)
 	_, _ = rand.Read(k) // never fails
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	// An empty file may be readable by others, so another one takes its place.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the journal's key cannot be created: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("the journal's key cannot be created: %w", err)
 	}

@@ -88,7 +88,7 @@ func explain(body []byte, message proto.Message) error {
 			return err
 		}
 	}
-	return errors.New(bodyField + ": has a member twice, or text that is not UTF-8")
+	return errors.New(bodyField + ": is JSON that quash does not read: a member twice, a number out of range, or text that is not Unicode")
 }
 
 func explainMembers(members map[string]json.RawMessage, message protoreflect.Message) error {

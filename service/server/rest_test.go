@@ -84,7 +84,7 @@ func TestBodies(t *testing.T) {
 		unknownMembers = "body: has unknown members; the known ones are token, consistency, timeout, allowInvalid"
 		empty          = "body: is empty; it must be a JSON object"
 		notAnObject    = "body: must be a JSON object"
-		twice          = "body: has a member twice, or text that is not UTF-8"
+		twice          = "body: is JSON that quash does not read: a member twice, a number out of range, or text that is not Unicode"
 		notAString     = "token: does not have the JSON form of string"
 	)
 	for _, tt := range []struct{ name, path, body, want string }{

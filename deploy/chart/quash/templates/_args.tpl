@@ -67,6 +67,9 @@ what counts against the limit. It finds out about a limit of CPU by itself.
 {{- $bytes := include "quash.bytes" $limit | int64 -}}
 {{- $env = prepend $env (dict "name" "GOMEMLIMIT" "value" (div (mul $bytes 9) 10 | toString)) -}}
 {{- end -}}
+{{- if not (has "GRPC_GO_EXPERIMENTAL_CONTROL_BUFFER_THROTTLE_LIMIT" $names) -}}
+{{- $env = prepend $env (dict "name" "GRPC_GO_EXPERIMENTAL_CONTROL_BUFFER_THROTTLE_LIMIT" "value" "100") -}}
+{{- end -}}
 {{- toYaml $env -}}
 {{- end -}}
 
