@@ -12,11 +12,10 @@ import (
 // What an empty [Config] stands for.
 const (
 	DefaultAPIKey        = "sandbox"
+	DefaultIssuer        = "quash-sandbox"
+	DefaultOrgID         = "5a4db0c5-0000-4000-8000-000000000000"
 	DefaultTokenLifetime = 24 * time.Hour
 )
-
-// DefaultOrgID is the organisation that all tokens belong to.
-const DefaultOrgID = "5a4db0c5-0000-4000-8000-000000000000"
 
 // Config says how a [Sandbox] begins. The zero value is useful: three regions
 // that replicate without delay, and the defaults named above.
@@ -39,6 +38,13 @@ type Config struct {
 	// TokenLifetime is the validity of minted tokens: at least one second, and 0
 	// means [DefaultTokenLifetime].
 	TokenLifetime time.Duration
+
+	// Issuer is the iss claim of minted tokens. Empty means [DefaultIssuer].
+	Issuer string
+
+	// OrgID is the organisation that tokens belong to, and what the SlashID-OrgID
+	// header must hold where it is required. Empty means [DefaultOrgID].
+	OrgID string
 }
 
 // Region names become path segments of the control endpoints.
@@ -51,6 +57,8 @@ func (c Config) withDefaults() Config {
 	}
 	c.APIKey = cmp.Or(c.APIKey, DefaultAPIKey)
 	c.TokenLifetime = cmp.Or(c.TokenLifetime, DefaultTokenLifetime)
+	c.Issuer = cmp.Or(c.Issuer, DefaultIssuer)
+	c.OrgID = cmp.Or(c.OrgID, DefaultOrgID)
 	return c
 }
 

@@ -75,9 +75,13 @@ func (s *Sandbox) handleSetRegion(w http.ResponseWriter, r *http.Request) error 
 
 // faultJSON is a [Fault] on the wire.
 type faultJSON struct {
-	Fault
-
-	Delay duration `json:"delay,omitzero"`
+	Count   int               `json:"count,omitempty"`
+	Delay   duration          `json:"delay,omitzero"`
+	Apply   bool              `json:"apply,omitempty"`
+	Reset   bool              `json:"reset,omitempty"`
+	Status  int               `json:"status,omitempty"`
+	Headers map[string]string `json:"headers,omitempty"`
+	Body    string            `json:"body,omitempty"`
 }
 
 // handleScript serves POST /_sandbox/faults: one fault, or an array of them that
@@ -96,8 +100,7 @@ func (s *Sandbox) handleScript(w http.ResponseWriter, r *http.Request) error {
 	}
 	var faults []Fault
 	for _, f := range requests {
-		f.Fault.Delay = time.Duration(f.Delay)
-		faults = append(faults, f.Fault)
+		faults = append(faults, Fault{f.Count, time.Duration(f.Delay), f.Apply, f.Reset, f.Status, f.Headers, f.Body})
 	}
 	if err := s.Script(faults...); err != nil {
 		return badRequest(err.Error())
@@ -111,7 +114,7 @@ func (s *Sandbox) handleFaults(w http.ResponseWriter, _ *http.Request) error {
 	all := s.Faults()
 	left := make([]faultJSON, len(all))
 	for i, f := range all {
-		left[i] = faultJSON{f, duration(f.Delay)}
+		left[i] = faultJSON{f.Count, duration(f.Delay), f.Apply, f.Reset, f.Status, f.Headers, f.Body}
 	}
 	return writeJSON(w, http.StatusOK, left)
 }

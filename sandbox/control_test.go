@@ -49,7 +49,7 @@ func TestFaultsOverHTTP(t *testing.T) {
 	if w := revoke(t.Context(), s, mint(t, s, MintOptions{})); w.Code != 503 || w.Header().Get("Retry-After") != "1" || w.Body.String() != "…" {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
-	want := `[{"count":1,"apply":true,"status":503,"headers":{"Retry-After":"1"},"body":"…","delay":"1ms"},` +
+	want := `[{"count":1,"delay":"1ms","apply":true,"status":503,"headers":{"Retry-After":"1"},"body":"…"},` +
 		`{"count":1,"reset":true},{"count":1,"status":429}]` + "\n"
 	if got := call(t, s, http.MethodGet, path, "").Body.String(); got != want {
 		t.Errorf("got %s, want %s", got, want)

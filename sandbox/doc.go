@@ -13,7 +13,7 @@
 //	fault.go    scripted answers to POST /token/revoke
 //	http.go     the routes, bodies, the error envelope
 //	revoke.go   POST /token/revoke and its headers
-//	slashid.go  credentials, POST /token/validate, the keys
+//	slashid.go  credentials, and the other SlashID endpoints
 //	control.go  the endpoints under /_sandbox/, for people and tests
 //
 // A Sandbox keeps no state outside itself: keys, revocations and faults end with

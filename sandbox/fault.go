@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -25,26 +26,26 @@ import (
 // Fault still happens.
 type Fault struct {
 	// Count is the number of calls, 0 meaning 1.
-	Count int `json:"count,omitempty"`
+	Count int
 
 	// Delay is not negative. The consistency timeout begins after it.
-	Delay time.Duration `json:"-"` // control.go writes it as text
+	Delay time.Duration
 
 	// Apply accepts the revocation for real, at no consistency level. It does not
 	// happen if the call would be refused. Apply needs Reset or Status.
-	Apply bool `json:"apply,omitempty"`
+	Apply bool
 
 	// Reset breaks the connection off without an answer, once the body has been
 	// read: by a TCP reset in HTTP/1, by a stream reset in HTTP/2.
-	Reset bool `json:"reset,omitempty"`
+	Reset bool
 
 	// Status is that of the answer, 200 to 599; informational ones are not
 	// answers. Headers and Body go with it. A header with an empty value is left
 	// out of the answer, slashid-correlation-id for instance. Without a
 	// Content-Type, a Body of JSON is application/json and any other is guessed.
-	Status  int               `json:"status,omitempty"`
-	Headers map[string]string `json:"headers,omitempty"`
-	Body    string            `json:"body,omitempty"`
+	Status  int
+	Headers map[string]string
+	Body    string
 }
 
 // Script lets faults happen after those already scripted, in order. It takes all
@@ -59,44 +60,15 @@ func (s *Sandbox) Script(faults ...Fault) error {
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("sandbox: invalid script: %w", err)
 	}
-	s.faultsMu.Lock()
-	defer s.faultsMu.Unlock()
-	for _, f := range faults {
-		f.Count = max(f.Count, 1)
-		f.Headers = maps.Clone(f.Headers)
-		s.faults = append(s.faults, f)
-	}
+	s.faults.add(faults)
 	return nil
 }
 
 // Faults returns what is left of the script, Count being the calls still to come.
-func (s *Sandbox) Faults() []Fault {
-	s.faultsMu.Lock()
-	defer s.faultsMu.Unlock()
-	return slices.Clone(s.faults)
-}
+func (s *Sandbox) Faults() []Fault { return s.faults.remaining() }
 
 // ClearFaults drops what is left of the script.
-func (s *Sandbox) ClearFaults() {
-	s.faultsMu.Lock()
-	defer s.faultsMu.Unlock()
-	s.faults = nil
-}
-
-// nextFault uses up one call of the first fault. The zero Fault changes nothing.
-func (s *Sandbox) nextFault() Fault {
-	s.faultsMu.Lock()
-	defer s.faultsMu.Unlock()
-	if len(s.faults) == 0 {
-		return Fault{}
-	}
-	f := s.faults[0]
-	s.faults[0].Count--
-	if s.faults[0].Count == 0 {
-		s.faults = s.faults[1:]
-	}
-	return f
-}
+func (s *Sandbox) ClearFaults() { s.faults.clear() }
 
 func (f Fault) validate() error {
 	var problems []error
@@ -159,4 +131,47 @@ func reset(w http.ResponseWriter) {
 		_ = tcp.SetLinger(0) // close with RST, not FIN
 	}
 	_ = conn.Close()
+}
+
+// faultQueue is the faults still to come. Its zero value is empty.
+type faultQueue struct {
+	mu    sync.Mutex
+	queue []Fault
+}
+
+func (q *faultQueue) add(faults []Fault) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, f := range faults {
+		f.Count = max(f.Count, 1)
+		f.Headers = maps.Clone(f.Headers)
+		q.queue = append(q.queue, f)
+	}
+}
+
+// next uses up one call of the first fault. The zero Fault changes nothing.
+func (q *faultQueue) next() Fault {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.queue) == 0 {
+		return Fault{}
+	}
+	f := q.queue[0]
+	q.queue[0].Count--
+	if q.queue[0].Count == 0 {
+		q.queue = slices.Delete(q.queue, 0, 1)
+	}
+	return f
+}
+
+func (q *faultQueue) remaining() []Fault {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.queue)
+}
+
+func (q *faultQueue) clear() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.queue = nil
 }

@@ -47,9 +47,10 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Sandbox) newRoutes() *http.ServeMux {
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]handler{
-		"POST /token/revoke":         s.handleRevoke,
-		"POST /token/validate":       s.handleValidate,
-		"GET /.well-known/jwks.json": s.handleJWKS,
+		"POST /token/revoke":                   s.handleRevoke,
+		"POST /token/validate":                 s.handleValidate,
+		"POST /persons/{person_id}/mint-token": s.handleMint,
+		"GET /.well-known/jwks.json":           s.handleJWKS,
 
 		"GET /_sandbox/regions":        s.handleRegions,
 		"PUT /_sandbox/regions/{name}": s.handleSetRegion,
@@ -168,6 +169,11 @@ func writeError(w http.ResponseWriter, err error) {
 		e = &refusal{http.StatusInternalServerError, "internal error"}
 	}
 	_ = writeJSON(w, e.status, envelope{Errors: []envelopeError{{HTTPCode: e.status, Message: e.message}}})
+}
+
+// writeResult answers with v as SlashID wraps it.
+func writeResult(w http.ResponseWriter, status int, v any) error {
+	return writeJSON(w, status, map[string]any{"result": v})
 }
 
 // writeJSON returns nil: a failure to write means that the caller has gone.

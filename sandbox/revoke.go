@@ -37,7 +37,7 @@ var (
 func (s *Sandbox) handleRevoke(w http.ResponseWriter, r *http.Request) error {
 	// The body comes first of all: a client that is reset must have written it.
 	body, bodyErr := readBody(r)
-	fault := s.nextFault()
+	fault := s.faults.next()
 	s.pause(r.Context(), fault.Delay)
 	if fault.Apply && bodyErr == nil {
 		_, _, _ = s.beginRevocation(r.Header, body) // what cannot be revoked is not

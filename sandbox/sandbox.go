@@ -20,10 +20,8 @@ type Sandbox struct {
 	config    Config
 	authority *authority
 	ledger    *ledger
-
-	faultsMu sync.Mutex
-	faults   []Fault // still to come
-	routes   *http.ServeMux
+	faults    faultQueue
+	routes    *http.ServeMux
 
 	closed    chan struct{}
 	closeOnce sync.Once
@@ -38,7 +36,7 @@ func New(cfg Config) (*Sandbox, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("sandbox: invalid configuration: %w", err)
 	}
-	a, err := newAuthority()
+	a, err := newAuthority(cfg.Issuer, cfg.OrgID)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: making the signing key: %w", err)
 	}

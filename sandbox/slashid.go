@@ -10,14 +10,20 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-const apiKeyHeader = "SlashID-API-Key"
+const (
+	apiKeyHeader = "SlashID-API-Key"
+	orgIDHeader  = "SlashID-OrgID"
+)
 
-var errUnauthenticated = &refusal{http.StatusUnauthorized, "missing or invalid credentials"}
+var (
+	errUnauthenticated = &refusal{http.StatusUnauthorized, "missing or invalid credentials"}
+	errUnknownPerson   = &refusal{http.StatusNotFound, "no such person"}
+)
 
 // authenticate accepts the API key, or a live user token of the sandbox as bearer
 // token; a container is no user token.
 func (s *Sandbox) authenticate(h http.Header) error {
-	if subtle.ConstantTimeCompare([]byte(h.Get(apiKeyHeader)), []byte(s.config.APIKey)) == 1 {
+	if s.hasAPIKey(h) {
 		return nil
 	}
 	scheme, token, _ := strings.Cut(h.Get("Authorization"), " ")
@@ -29,6 +35,10 @@ func (s *Sandbox) authenticate(h http.Header) error {
 		return errUnauthenticated
 	}
 	return nil
+}
+
+func (s *Sandbox) hasAPIKey(h http.Header) bool {
+	return subtle.ConstantTimeCompare([]byte(h.Get(apiKeyHeader)), []byte(s.config.APIKey)) == 1
 }
 
 // validity is the result of POST /token/validate. A token that is not valid has
@@ -51,7 +61,7 @@ func (s *Sandbox) handleValidate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, map[string]any{"result": s.validate(token, time.Now())})
+	return writeResult(w, http.StatusOK, s.validate(token, time.Now()))
 }
 
 func (s *Sandbox) validate(token string, now time.Time) validity {
@@ -67,6 +77,39 @@ func (s *Sandbox) validate(token string, now time.Time) validity {
 	left := int64(id.expiresAt.Sub(now) / time.Second)
 	at := id.expiresAt.UTC()
 	return validity{Valid: true, ExpiresInSeconds: &left, ExpiresAt: &at}
+}
+
+// handleMint serves POST /persons/{person_id}/mint-token, for the API key together
+// with the organisation's id. Every UUID is a known person; the body may be empty,
+// or add custom claims.
+func (s *Sandbox) handleMint(w http.ResponseWriter, r *http.Request) error {
+	if !s.hasAPIKey(r.Header) || r.Header.Get(orgIDHeader) != s.config.OrgID {
+		return errUnauthenticated
+	}
+	person := r.PathValue("person_id")
+	if !isUUID(person) {
+		return errUnknownPerson
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	var request struct {
+		CustomClaims map[string]any `json:"custom_claims"`
+	}
+	if len(body) > 0 {
+		if err := decodeJSON(body, &request); err != nil {
+			return err
+		}
+	}
+	if err := checkCustomClaims(request.CustomClaims); err != nil {
+		return badRequest(err.Error())
+	}
+	token, err := s.Mint(MintOptions{PersonID: person, CustomClaims: request.CustomClaims})
+	if err != nil {
+		return err
+	}
+	return writeResult(w, http.StatusCreated, token)
 }
 
 // handleJWKS serves GET /.well-known/jwks.json: the public key, with which

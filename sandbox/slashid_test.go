@@ -13,12 +13,14 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
+const person = "01234567-89ab-cdef-0123-456789abcdef"
+
 func TestUnknownEndpoints(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, Config{})
 	for _, endpoint := range []string{
 		"POST /", "POST /token", "POST /token/revoke/", "POST /token//revoke", "POST /token/../token/revoke", "POST //token/revoke",
-		"POST /_sandbox/", "PUT /_sandbox/regions/", "PUT /_sandbox/regions/a/b",
+		"POST /persons//mint-token", "POST /_sandbox/", "PUT /_sandbox/regions/", "PUT /_sandbox/regions/a/b",
 		"GET /token/revoke", "POST /.well-known/jwks.json", "PATCH /_sandbox/faults",
 	} {
 		method, path, _ := strings.Cut(endpoint, " ")
@@ -38,17 +40,20 @@ func TestCredentials(t *testing.T) {
 		header []string
 		status int
 	}{
-		"none":                    {nil, no},
-		"the API key":             {[]string{key, "key"}, yes},
-		"another API key":         {[]string{key, "Key"}, no},
-		"a user token":            {[]string{bearer, "Bearer " + user}, yes},
-		"a bad key, a user token": {[]string{key, "?", bearer, "Bearer " + user}, yes},
-		"the API key as bearer":   {[]string{bearer, "Bearer key"}, no},
-		"another scheme":          {[]string{bearer, "Basic " + user}, no},
-		"a revoked token":         {[]string{bearer, "Bearer " + revoked}, no},
-		"an expired token":        {[]string{bearer, "Bearer " + mint(t, s, MintOptions{Lifetime: -time.Hour})}, no},
-		"a container":             {[]string{bearer, "Bearer " + mint(t, s, MintOptions{Container: true})}, no},
-		"a foreign token":         {[]string{bearer, "Bearer " + mint(t, newSandbox(t, Config{}), MintOptions{})}, no},
+		"none":                     {nil, no},
+		"the API key":              {[]string{key, "key"}, yes},
+		"another API key":          {[]string{key, "Key"}, no},
+		"an empty API key":         {[]string{key, ""}, no},
+		"a user token":             {[]string{bearer, "Bearer " + user}, yes},
+		"a user token, lower case": {[]string{bearer, "bearer " + user}, yes},
+		"a bad key, a user token":  {[]string{key, "?", bearer, "Bearer " + user}, yes},
+		"an empty bearer token":    {[]string{bearer, "Bearer"}, no},
+		"the API key as bearer":    {[]string{bearer, "Bearer key"}, no},
+		"another scheme":           {[]string{bearer, "Basic " + user}, no},
+		"a revoked token":          {[]string{bearer, "Bearer " + revoked}, no},
+		"an expired token":         {[]string{bearer, "Bearer " + mint(t, s, MintOptions{Lifetime: -time.Hour})}, no},
+		"a container":              {[]string{bearer, "Bearer " + mint(t, s, MintOptions{Container: true})}, no},
+		"a foreign token":          {[]string{bearer, "Bearer " + mint(t, newSandbox(t, Config{}), MintOptions{})}, no},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -56,6 +61,14 @@ func TestCredentials(t *testing.T) {
 			wantStatus(t, serve(s, r), tt.status)
 		})
 	}
+}
+
+func TestATokenMayRevokeItself(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, Config{})
+	token := mint(t, s, MintOptions{})
+	r := newRequest(t.Context(), http.MethodPost, "/token/revoke", tokenBody(token), "Authorization", "Bearer "+token)
+	wantStatus(t, serve(s, r), http.StatusNoContent)
 }
 
 func TestValidate(t *testing.T) {
@@ -98,6 +111,49 @@ func TestValidate(t *testing.T) {
 	})
 }
 
+func TestMintForAPerson(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, Config{})
+	both := []string{apiKeyHeader, DefaultAPIKey, orgIDHeader, DefaultOrgID}
+	for _, tt := range []struct {
+		name, person, body string
+		header             []string
+		status             int
+		role               string
+	}{
+		{"no body", person, "", both, http.StatusCreated, "<nil>"},
+		{"no claims", person, `{"custom_claims":null}`, both, http.StatusCreated, "<nil>"},
+		{"a claim", person, `{"custom_claims":{"role":"admin"}}`, both, http.StatusCreated, "admin"},
+		{"no API key", person, "", both[2:], http.StatusUnauthorized, ""},
+		{"no organisation", person, "", both[:2], http.StatusUnauthorized, ""},
+		{"another organisation", person, "", append(both[:2:2], orgIDHeader, "other"), http.StatusUnauthorized, ""},
+		{"no UUID", "me", "", both, http.StatusNotFound, ""},
+		{"a slash in the id", "a%2Fb", "", both, http.StatusNotFound, ""},
+		{"malformed JSON", person, "{", both, http.StatusBadRequest, ""},
+		{"a registered claim", person, `{"custom_claims":{"exp":1}}`, both, http.StatusBadRequest, ""},
+		{"a body over 64 KiB", person, strings.Repeat(" ", maxBody+1), both, http.StatusBadRequest, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := serve(s, newRequest(t.Context(), http.MethodPost, "/persons/"+tt.person+"/mint-token", tt.body, tt.header...))
+			wantStatus(t, w, tt.status)
+			if tt.status != http.StatusCreated {
+				return
+			}
+			var answer struct {
+				Result string `json:"result"`
+			}
+			if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+				t.Fatal(err)
+			}
+			claims := payload(t, answer.Result)
+			if claims["person_id"] != person || fmt.Sprint(claims["role"]) != tt.role {
+				t.Errorf("person_id %v, role %v", claims["person_id"], claims["role"])
+			}
+		})
+	}
+}
+
 func TestJWKSVerifiesAMintedToken(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, Config{})
@@ -117,7 +173,7 @@ func TestJWKSVerifiesAMintedToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	var claims jwt.Claims
-	if err := parsed.Claims(keys, &claims); err != nil || claims.Issuer != "quash-sandbox" { // finds the key by its kid
+	if err := parsed.Claims(keys, &claims); err != nil || claims.Issuer != DefaultIssuer { // finds the key by its kid
 		t.Errorf("%v, issuer %q", err, claims.Issuer)
 	}
 }

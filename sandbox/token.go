@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -28,6 +29,9 @@ var (
 // MintOptions says what a token holds. The zero value is a user token of a new
 // person, valid for [Config.TokenLifetime].
 type MintOptions struct {
+	// PersonID is a UUID; every UUID is a known person. Empty means a random one.
+	PersonID string
+
 	// Lifetime is the validity from now on, rounded up to a whole second, and 0
 	// means [Config.TokenLifetime]. A negative lifetime makes a token that
 	// expired that long ago.
@@ -37,6 +41,10 @@ type MintOptions struct {
 	// user_token claim. The container has its own jti, but is revoked under that
 	// of the user token.
 	Container bool
+
+	// CustomClaims are added to the user token. None may have the name of a
+	// registered claim or of one of SlashID's.
+	CustomClaims map[string]any
 }
 
 // Mint returns a signed token: a JWT of some 900 bytes in compact form, or of
@@ -50,6 +58,14 @@ func (s *Sandbox) Mint(opts MintOptions) (string, error) {
 		return "", fmt.Errorf("sandbox: minting a token: %w", err)
 	}
 	return token, nil
+}
+
+// reservedClaims are the names that no custom claim may have: those of claims, and
+// one that SlashID reserves.
+var reservedClaims = []string{
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti",
+	"oid", "org_id", "person_id", "user_id", "authenticated_methods",
+	"first_token", "prev_token_id", "groups", "user_token", "oidc_tokens",
 }
 
 // claims is the payload of the sandbox's tokens.
@@ -74,13 +90,27 @@ type claims struct {
 	UserToken string `json:"user_token,omitempty"`
 }
 
+func checkCustomClaims(custom map[string]any) error {
+	for name := range custom {
+		if slices.Contains(reservedClaims, name) {
+			return fmt.Errorf("custom claim %q is reserved", name)
+		}
+	}
+	return nil
+}
+
+// isUUID takes the usual form of a UUID, the only one SlashID writes.
+func isUUID(s string) bool { return len(s) == len(uuid.Nil.String()) && uuid.Validate(s) == nil }
+
 // authority signs tokens and recognises them again.
 type authority struct {
+	issuer string
+	orgID  string
 	signer jose.Signer
 	public jose.JSONWebKey
 }
 
-func newAuthority() (*authority, error) {
+func newAuthority(issuer, orgID string) (*authority, error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -97,21 +127,30 @@ func newAuthority() (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &authority{signer: signer, public: public}, nil
+	return &authority{issuer: issuer, orgID: orgID, signer: signer, public: public}, nil
 }
 
 func (a *authority) mint(opts MintOptions, now time.Time) (string, error) {
-	c := newClaims(opts.Lifetime, now)
-	token, err := a.sign(c)
+	if opts.PersonID == "" {
+		opts.PersonID = uuid.NewString()
+	}
+	if !isUUID(opts.PersonID) {
+		return "", errors.New("the person id is not a UUID")
+	}
+	if err := checkCustomClaims(opts.CustomClaims); err != nil {
+		return "", err
+	}
+	c := a.newClaims(opts.PersonID, opts.Lifetime, now)
+	token, err := a.sign(c, opts.CustomClaims)
 	if err != nil || !opts.Container {
 		return token, err
 	}
 	c.ID = uuid.NewString()
 	c.UserToken = token
-	return a.sign(c)
+	return a.sign(c, nil)
 }
 
-func newClaims(lifetime time.Duration, now time.Time) claims {
+func (a *authority) newClaims(personID string, lifetime time.Duration, now time.Time) claims {
 	issued, expiry := now, now.Add(lifetime)
 	if lifetime < 0 {
 		issued = expiry.Add(-DefaultTokenLifetime)
@@ -119,18 +158,17 @@ func newClaims(lifetime time.Duration, now time.Time) claims {
 		// Claims count whole seconds, and a token must not die before its time.
 		expiry = expiry.Add(time.Second - time.Nanosecond)
 	}
-	personID := uuid.NewString()
 	return claims{
-		Issuer:    "quash-sandbox",
+		Issuer:    a.issuer,
 		Subject:   personID,
-		Audience:  []string{DefaultOrgID},
+		Audience:  []string{a.orgID},
 		Expiry:    expiry.Unix(),
 		NotBefore: issued.Unix(),
 		IssuedAt:  issued.Unix(),
 		ID:        uuid.NewString(),
 
-		OID:                  DefaultOrgID,
-		OrgID:                DefaultOrgID,
+		OID:                  a.orgID,
+		OrgID:                a.orgID,
 		PersonID:             personID,
 		UserID:               personID,
 		AuthenticatedMethods: []string{"api"},
@@ -138,10 +176,18 @@ func newClaims(lifetime time.Duration, now time.Time) claims {
 	}
 }
 
-func (a *authority) sign(c claims) (string, error) {
+// sign signs c, and custom claims, whose names are not those of c.
+func (a *authority) sign(c claims, custom map[string]any) (string, error) {
 	payload, err := json.Marshal(c)
 	if err != nil {
 		return "", err
+	}
+	if len(custom) > 0 {
+		more, err := json.Marshal(custom)
+		if err != nil {
+			return "", err
+		}
+		payload = slices.Concat(payload[:len(payload)-1], []byte(","), more[1:]) // {…} and {…} to {…,…}
 	}
 	jws, err := a.signer.Sign(payload)
 	if err != nil {
@@ -184,6 +230,9 @@ func (a *authority) live(token string, now time.Time) (identity, error) {
 
 // verify trusts nothing in the token's header: ES256 and our own key, or
 // [ErrForeign]. The parser's errors are dropped because they can quote the token.
+//
+// Claim names are compared exactly, as package jwt does and encoding/json does
+// not: a custom claim USER_TOKEN must not make a container.
 func (a *authority) verify(token string) (claims, error) {
 	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {

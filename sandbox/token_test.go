@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 )
 
 // payload reads a token's claims without verifying it.
@@ -31,28 +34,44 @@ func payload(t *testing.T, token string) map[string]any {
 func TestMintedClaims(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newSandbox(t, Config{TokenLifetime: time.Minute})
-		container := payload(t, mint(t, s, MintOptions{Container: true}))
-		token, _ := container["user_token"].(string)
-		user := payload(t, token)
-		if container["jti"] == user["jti"] || container["sub"] != user["sub"] {
-			t.Errorf("of person %v and %v, with jti %v and %v", container["sub"], user["sub"], container["jti"], user["jti"])
+		s := newSandbox(t, Config{Issuer: "someone", OrgID: "org", TokenLifetime: time.Minute})
+		person := uuid.NewString()
+		got := payload(t, mint(t, s, MintOptions{PersonID: person, CustomClaims: map[string]any{"role": "admin"}}))
+		if id, _ := got["jti"].(string); !isUUID(id) {
+			t.Errorf("jti is %v", got["jti"])
 		}
-		now, person := float64(time.Now().Unix()), user["sub"]
+		delete(got, "jti")
+		now := float64(time.Now().Unix())
 		want := map[string]any{
-			"iss": "quash-sandbox", "sub": person, "aud": []any{DefaultOrgID}, "jti": user["jti"],
+			"iss": "someone", "sub": person, "aud": []any{"org"},
 			"exp": now + 60, "nbf": now, "iat": now,
-			"oid": DefaultOrgID, "org_id": DefaultOrgID, "person_id": person, "user_id": person,
+			"oid": "org", "org_id": "org", "person_id": person, "user_id": person,
 			"authenticated_methods": []any{"api"}, "first_token": false, "prev_token_id": "", "groups": []any{},
+			"role": "admin",
 		}
-		if diff := cmp.Diff(want, user); diff != "" {
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
-		want["user_token"], want["jti"] = token, container["jti"]
-		if diff := cmp.Diff(want, container); diff != "" {
-			t.Errorf("in the container: %s", diff)
-		}
 	})
+}
+
+func TestContainerHoldsAUserToken(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, Config{})
+	container := payload(t, mint(t, s, MintOptions{Container: true, CustomClaims: map[string]any{"role": "admin"}}))
+	token, _ := container["user_token"].(string)
+	user := payload(t, token)
+	for _, name := range []string{"exp", "sub", "org_id"} {
+		if container[name] != user[name] {
+			t.Errorf("%s: %v in the container, %v in the user token", name, container[name], user[name])
+		}
+	}
+	if container["jti"] == user["jti"] {
+		t.Error("the container has the user token's jti")
+	}
+	if container["role"] != nil || user["role"] != "admin" {
+		t.Errorf("role: %v in the container, %v in the user token", container["role"], user["role"])
+	}
 }
 
 func TestLifetimesAreRoundedUp(t *testing.T) {
@@ -66,13 +85,47 @@ func TestLifetimesAreRoundedUp(t *testing.T) {
 			t.Errorf("before the second is full: %v", err)
 		}
 		<-time.After(time.Millisecond)
-		negative := mint(t, s, MintOptions{Lifetime: -1, Container: true})
-		for _, token := range []string{token, negative} {
-			if _, err := s.Revoked(token); !errors.Is(err, ErrExpired) {
-				t.Errorf("when the second is full: %v, want ErrExpired", err)
-			}
+		if _, err := s.Revoked(token); !errors.Is(err, ErrExpired) {
+			t.Errorf("when the second is full: %v, want ErrExpired", err)
 		}
 	})
+}
+
+func TestNegativeLifetimeMintsExpiredTokens(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, Config{})
+	for _, container := range []bool{false, true} {
+		for _, lifetime := range []time.Duration{-1, -time.Hour} {
+			token := mint(t, s, MintOptions{Lifetime: lifetime, Container: container})
+			if _, err := s.Revoked(token); !errors.Is(err, ErrExpired) {
+				t.Errorf("lifetime %v: %v, want ErrExpired", lifetime, err)
+			}
+		}
+	}
+}
+
+func TestMintRefuses(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, Config{})
+	for name, opts := range map[string]MintOptions{
+		"a person id that is no UUID":   {PersonID: "me"},
+		"a reserved claim":              {CustomClaims: map[string]any{"exp": 1}},
+		"a claim that JSON cannot hold": {CustomClaims: map[string]any{"f": func() {}}},
+	} {
+		if _, err := s.Mint(opts); err == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}
+
+func TestEveryClaimIsReserved(t *testing.T) {
+	t.Parallel()
+	for field := range reflect.TypeFor[claims]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if !slices.Contains(reservedClaims, name) {
+			t.Errorf("%s is not reserved", name)
+		}
+	}
 }
 
 func TestForeignTokens(t *testing.T) {
@@ -118,4 +171,16 @@ func TestForeignTokens(t *testing.T) {
 			t.Errorf("%s: %v, want ErrForeign", name, err)
 		}
 	}
+}
+
+func TestCustomClaimMakesNoContainer(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, Config{})
+	victim := mint(t, s, MintOptions{})
+	token := mint(t, s, MintOptions{CustomClaims: map[string]any{"USER_TOKEN": victim, "JTI": "other"}})
+	if got := revoke(t.Context(), s, token); got.Code != 204 {
+		t.Fatalf("status %d", got.Code)
+	}
+	wantRevoked(t, s, token, "us-east", "eu-west", "ap-south")
+	wantRevoked(t, s, victim)
 }
