@@ -35,7 +35,7 @@ const (
 	modelGrace   = 500 * time.Millisecond
 	// modelSlack is far beyond what a busy machine adds to a call; a call that is
 	// later than that has no limit at all.
-	modelSlack = 5 * time.Second
+	modelSlack = 30 * time.Second
 )
 
 // modelFaults are what can happen to an attempt. None of them lies: what says that
