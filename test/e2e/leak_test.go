@@ -516,7 +516,7 @@ func (panicking) Wait(context.Context) error { return nil }
 func (panicking) Revoke(ctx context.Context, req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
 	scene, _, _ := strings.Cut(strings.Join(metadata.ValueFromIncomingContext(ctx, "slashid-sdkversion"), ""), "/")
 	panics[scene](req)
-	return nil, nil
+	return &quashv1.RevokeResponse{}, nil
 }
 
 // leakPanics is quash with a service that panics with what it is sent. It runs in this
