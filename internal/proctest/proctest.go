@@ -22,7 +22,10 @@ const patience = time.Minute
 // Build builds quash into the folder dir, with flags of go build, and returns the path of
 // the binary. It fails with the compiler's output.
 func Build(ctx context.Context, dir string, flags ...string) (string, error) {
-	_, self, _, _ := runtime.Caller(0)
+	_, self, _, ok := runtime.Caller(0)
+	if !ok {
+		return "", errors.New("build quash: the source is not known")
+	}
 	root := filepath.Join(filepath.Dir(self), "..", "..")
 	binary := filepath.Join(dir, "quash")
 	args := append([]string{"build", "-o", binary}, flags...)
