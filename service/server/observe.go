@@ -23,7 +23,7 @@ import (
 // meterName is the scope of this package's metrics.
 const meterName = "github.com/quashdev/quash/service/server"
 
-const attrEndpoint = attribute.Key("quash.door")
+const attrEndpoint = attribute.Key("quash.endpoint")
 
 // observer reports to the log, the metrics and the trace what callers were answered.
 type observer struct {
@@ -133,7 +133,7 @@ func (o *observer) count(ctx context.Context, labels service.Labels) {
 
 // callerAttrs are the endpoint of a call, and who called.
 func callerAttrs(ctx context.Context) []slog.Attr {
-	attrs := []slog.Attr{slog.String("door", endpointOf(ctx))}
+	attrs := []slog.Attr{slog.String("endpoint", endpointOf(ctx))}
 	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
 		attrs = append(attrs, slog.String("peer", p.Addr.String()))
 	}

@@ -190,7 +190,7 @@ func TestCallersAreLogged(t *testing.T) {
 	for _, q := range []*quashtest.Quash{c.http1, c.http2} {
 		for _, endpoint := range quashtest.Endpoints {
 			_, _ = q.Ask(t.Context(), endpoint, &quashv1.RevokeRequest{Token: "a.b.c"})
-			r.log.await(t, ` door=`+endpoint+` peer=127\.0\.0\.1:\d+ caller="\[\\"`+billing+`\\" \\"billing.example.org\\"\]" code=Internal`)
+			r.log.await(t, ` endpoint=`+endpoint+` peer=127\.0\.0\.1:\d+ caller="\[\\"`+billing+`\\" \\"billing.example.org\\"\]" code=Internal`)
 		}
 	}
 }

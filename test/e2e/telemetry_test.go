@@ -169,7 +169,7 @@ func TestTraces(t *testing.T) {
 		}
 		call, got := calls[0], attributes(calls[0])
 		if call.GetName() != "quash.v1.TokenService/Revoke" || call.GetKind() != tracev1.Span_SPAN_KIND_SERVER || call.GetTraceState() != "" ||
-			got["quash.door"] != label || got["quash.outcome"] != "REVOKED" || got["quash.consistency"] != "LOCAL_REGION" ||
+			got["quash.endpoint"] != label || got["quash.outcome"] != "REVOKED" || got["quash.consistency"] != "LOCAL_REGION" ||
 			got["rpc.response.status_code"] != "OK" {
 			t.Errorf("%s: the call's span is %q with %v", transport, call.GetName(), got)
 		}
@@ -205,7 +205,7 @@ func TestMetricsAreExported(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, want := range map[string]any{
-			"level": "INFO", "door": "drop_in", "code": "InvalidArgument", "reason": "TOKEN_REJECTED", "state": "NOT_APPLIED",
+			"level": "INFO", "endpoint": "drop_in", "code": "InvalidArgument", "reason": "TOKEN_REJECTED", "state": "NOT_APPLIED",
 			"consistency": "LOCAL_REGION", "attempts": 1.0, "upstream_status": 400.0, "timeout": 30e9, "trace_id": trace,
 		} {
 			if got[name] != want {
