@@ -71,12 +71,12 @@ type ledger struct {
 type region struct {
 	Region
 
-	queue []arrival // by age, the oldest first
+	queue []replication // by age, the oldest first
 	timer *time.Timer
 }
 
-// arrival is a revocation on its way to a region.
-type arrival struct {
+// replication is a revocation on its way to a region.
+type replication struct {
 	entry *entry
 	since time.Time // when it set out
 }
@@ -264,13 +264,13 @@ func (l *ledger) sweep(now time.Time) {
 		}
 	}
 	for _, r := range l.regions {
-		r.queue = slices.DeleteFunc(r.queue, func(a arrival) bool { return expired(a.entry) })
+		r.queue = slices.DeleteFunc(r.queue, func(a replication) bool { return expired(a.entry) })
 	}
 	l.sweepAt = max(minSweep, 2*len(l.entries))
 }
 
 // send puts e on its way to the region. advance applies it.
-func (r *region) send(e *entry, now time.Time) { r.queue = append(r.queue, arrival{e, now}) }
+func (r *region) send(e *entry, now time.Time) { r.queue = append(r.queue, replication{e, now}) }
 
 // advance applies what is due in region i, and sets the region's timer for the
 // rest. What the local region applies sets out for the remote ones.

@@ -58,7 +58,7 @@ func CallerNotAllowed(cause error) *Error {
 // Overloaded is the error for a call that there is no room for.
 func Overloaded() *Error { return newError(overloaded) }
 
-// CallerGone is the error for a call that was given up before it had arrived whole.
+// CallerGone is the error for a call that was cancelled before it was read.
 func CallerGone() *Error {
 	e := newError(callerCancelled)
 	e.state = stateNotApplied

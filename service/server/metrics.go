@@ -21,10 +21,10 @@ func (s *Server) observeListeners(meters metric.MeterProvider, pending *pending)
 	limit, limitErr := meter.Int64ObservableUpDownCounter("quash.server.connections.limit",
 		metric.WithUnit("{connection}"),
 		metric.WithDescription("How many may be open; more wait to be accepted."))
-	givenUp, givenUpErr := meter.Int64ObservableCounter("quash.arrivals.given_up",
+	rejected, rejectedErr := meter.Int64ObservableCounter("quash.pending_requests.rejected",
 		metric.WithUnit("{request}"),
-		metric.WithDescription("Requests that were given up before they were read: too slow, or beyond --max-arriving."))
-	if err := errors.Join(openErr, limitErr, givenUpErr); err != nil {
+		metric.WithDescription("Requests rejected before they were read: too slow, or beyond --max-arriving."))
+	if err := errors.Join(openErr, limitErr, rejectedErr); err != nil {
 		return fmt.Errorf("declare the metrics: %w", err)
 	}
 	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -33,9 +33,9 @@ func (s *Server) observeListeners(meters metric.MeterProvider, pending *pending)
 			o.ObserveInt64(open, l.open.Load(), listener)
 			o.ObserveInt64(limit, int64(cap(l.places)), listener)
 		}
-		o.ObserveInt64(givenUp, pending.givenUp.Load())
+		o.ObserveInt64(rejected, pending.rejected.Load())
 		return nil
-	}, open, limit, givenUp)
+	}, open, limit, rejected)
 	if err != nil {
 		return fmt.Errorf("observe the metrics: %w", err)
 	}

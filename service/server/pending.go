@@ -20,8 +20,8 @@ type pending struct {
 	limit   int64
 	timeout time.Duration
 	count   atomic.Int64
-	// givenUp counts the requests that came beyond the limit or took too long.
-	givenUp atomic.Int64
+	// rejected counts the requests that came beyond the limit or took too long.
+	rejected atomic.Int64
 }
 
 func newPending(limits Limits) *pending {
@@ -33,7 +33,7 @@ func newPending(limits Limits) *pending {
 func (p *pending) acquire() bool {
 	if p.count.Add(1) > p.limit {
 		p.count.Add(-1)
-		p.givenUp.Add(1)
+		p.rejected.Add(1)
 		return false
 	}
 	return true
@@ -65,7 +65,7 @@ func (p *pending) tap(o *observer) tap.ServerInHandle {
 		}
 		ctx, cancel := context.WithCancel(ctx)
 		timeout := time.AfterFunc(p.timeout, func() {
-			p.givenUp.Add(1)
+			p.rejected.Add(1)
 			cancel()
 		})
 		call := &pendingCall{method: info.FullMethodName, done: sync.OnceFunc(func() {

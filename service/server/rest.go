@@ -245,7 +245,7 @@ func (e *endpoint) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *re
 			Description: fmt.Sprintf("must be at most %d bytes", e.limits.RequestBytes),
 		})}
 	}
-	e.pending.givenUp.Add(1)
+	e.pending.rejected.Add(1)
 	return nil, &refusal{http.StatusBadRequest, service.InvalidRequest(service.Violation{
 		Field:       bodyField,
 		Description: fmt.Sprintf("did not arrive whole within %s", e.limits.TransferTimeout),

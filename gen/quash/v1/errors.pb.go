@@ -623,7 +623,7 @@ type RevokeFailure struct {
 	// The timeout given to SlashID, whole seconds from 1 s to 120 s: that of the
 	// last attempt, whether or not it got through. Unset when none was made.
 	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	// How long quash worked on the call, from its arrival to this answer. Unset
+	// How long quash worked on the call, from its first byte to this answer. Unset
 	// where that is not known, with ERROR_REASON_INTERNAL, or nothing was done, with
 	// ERROR_REASON_CALLER_NOT_ALLOWED.
 	Elapsed *durationpb.Duration `protobuf:"bytes,4,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
