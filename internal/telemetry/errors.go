@@ -16,11 +16,11 @@ var (
 // shown, since services put credentials into the rest; a collector may answer with those
 // that it was sent.
 func ErrorText(err error) string {
-	text := collectorsWords.ReplaceAllString(err.Error(), "$1[withheld]")
+	text := collectorsWords.ReplaceAllString(err.Error(), "$1[redacted]")
 	return addresses.ReplaceAllStringFunc(text, func(address string) string {
 		u, err := url.Parse(address)
 		if err != nil {
-			return "[withheld]"
+			return "[redacted]"
 		}
 		return u.Scheme + "://" + u.Host
 	})

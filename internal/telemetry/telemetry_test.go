@@ -120,7 +120,7 @@ func TestExportErrorsShowNoCredential(t *testing.T) {
 			}
 		})
 	}
-	const want = "rpc error: code = Unauthenticated desc = [withheld]"
+	const want = "rpc error: code = Unauthenticated desc = [redacted]"
 	if got := telemetry.ErrorText(status.Error(codes.Unauthenticated, "s3cret\nagain")); got != want {
 		t.Errorf("of gRPC: %q", got)
 	}
