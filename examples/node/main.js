@@ -59,7 +59,7 @@ function whenToRepeat({ state, retryable, retryDelayMs }) {
   if (state === "IN_PROGRESS") return "never: SlashID goes on by itself";
   const how = state === "UNKNOWN" ? " with --allow-invalid, which succeeds either way" : "";
   if (retryable) return `in ${retryDelayMs / 1e3} s${how}`;
-  return state === "UNKNOWN" ? `now${how}` : "when what is wrong is mended";
+  return state === "UNKNOWN" ? `now${how}` : "after the cause is fixed";
 }
 
 function report({ code, message, reason, state, correlationId, violations, ...when }) {

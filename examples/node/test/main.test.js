@@ -42,7 +42,7 @@ test("success, and what SlashID says the second time", async (t) => {
     new RegExp(
       "^dead\\? +this call did nothing to it \\(NOT_APPLIED\\)\n" +
         "reason +TOKEN_REJECTED: SlashID rejected the token.*\n" +
-        "repeat +when what is wrong is mended\n" +
+        "repeat +after the cause is fixed\n" +
         `correlation id +${id}\n$`,
     ),
   );
