@@ -92,14 +92,14 @@ func scrapeOfEverything(t *testing.T) map[string]*dto.MetricFamily {
 		{slashid.LocalRegion, http.StatusServiceUnavailable},
 		{slashid.LocalRegion, http.StatusServiceUnavailable},
 	} {
-		got, text, err := exchange(secure, []string{
+		got, text, err := request(secure, []string{
 			"-H", slashid.HeaderConsistency + ": " + string(call.consistency), "POST", "https://" + addrs.HTTP + "/token/revoke", `{"token":"a"}`,
 		})
 		if must(t, err); got != call.status {
 			t.Errorf("%s, want %d", text, call.status)
 		}
 	}
-	_, scrape, err := exchange(nil, []string{"GET", "http://" + addrs.Admin + "/metrics"})
+	_, scrape, err := request(nil, []string{"GET", "http://" + addrs.Admin + "/metrics"})
 	must(t, err)
 	_, body, _ := strings.Cut(scrape, "\n\n")
 	parser := expfmt.NewTextParser(model.LegacyValidation)

@@ -37,7 +37,7 @@ func callHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: [!] http [TLS OPTION]… [-H 'KEY: VALUE']… METHOD URL [BODY]")
 	}
-	_, text, err := exchange(secure, args)
+	_, text, err := request(secure, args)
 	if neg {
 		if err == nil {
 			ts.Fatalf("it was answered:\n%s", text)
@@ -60,7 +60,7 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for ctx.Err() == nil {
-		got, text, err := exchange(secure, []string{http.MethodGet, args[1]})
+		got, text, err := request(secure, []string{http.MethodGet, args[1]})
 		ts.Check(err)
 		if got == want && re.MatchString(text) {
 			return
@@ -69,10 +69,10 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%s has not answered %d with %#q", args[1], want, args[2])
 }
 
-// exchange makes the call that the arguments of http describe, and returns the
+// request makes the call that the arguments of http describe, and returns the
 // status and the whole answer as text. It follows no redirect, and ends its
 // connection, but leaves it to the server to ask for that. secure is for https.
-func exchange(secure *tls.Config, args []string) (code int, text string, err error) {
+func request(secure *tls.Config, args []string) (code int, text string, err error) {
 	header := http.Header{"Content-Type": {"application/json"}}
 	for len(args) > 2 && args[0] == "-H" {
 		key, value, _ := strings.Cut(args[1], ": ")

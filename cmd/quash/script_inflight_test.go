@@ -69,7 +69,7 @@ func begin(ts *testscript.TestScript, neg bool, args []string) {
 	sceneOf(ts).calls[args[0]] = call
 	go func() {
 		defer close(call.done)
-		_, call.text, call.err = exchange(secure, rest)
+		_, call.text, call.err = request(secure, rest)
 	}()
 }
 
@@ -78,7 +78,7 @@ func answered(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: [!] answered NAME")
 	}
 	call := sceneOf(ts).calls[args[0]]
-	<-call.done // exchange has a limit of its own
+	<-call.done // request has a limit of its own
 	switch {
 	case neg && call.err == nil:
 		ts.Fatalf("it was answered:\n%s", call.text)

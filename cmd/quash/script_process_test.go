@@ -92,7 +92,7 @@ func ends(ts *testscript.TestScript, neg bool, args []string) {
 	fmt.Fprint(ts.Stdout(), p.Stdout)
 	fmt.Fprint(ts.Stderr(), p.Stderr)
 	ts.Check(s.verdict(p))
-	if got := ending(p.State()); got != args[1] {
+	if got := exitStatus(p.State()); got != args[1] {
 		ts.Fatalf("%s ended with %s, want %s", args[0], got, args[1])
 	}
 }
@@ -131,8 +131,8 @@ func (s *scene) verdict(p *proctest.Process) error {
 // anyToken matches the tokens that the sandbox mints, and any JWT like them.
 var anyToken = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]*`)
 
-// ending is the exit code of an ended process, or the signal that ended it.
-func ending(state *os.ProcessState) string {
+// exitStatus is the exit code of an ended process, or the signal that ended it.
+func exitStatus(state *os.ProcessState) string {
 	status, ok := state.Sys().(syscall.WaitStatus)
 	if !ok || !status.Signaled() {
 		return strconv.Itoa(state.ExitCode())

@@ -28,7 +28,7 @@ import (
 //	ends-with N quash …    exit code N, whatever is written
 //	capture VAR FILE RE    sets VAR to what the group of RE matches in FILE, stdout or stderr
 //	taken VAR              sets VAR to an address that something else listens on
-//	unused VAR             sets VAR to an address that refuses connections
+//	refusing VAR           sets VAR to an address that refuses connections
 //
 //	start NAME quash …     starts a server; waits until it serves; sets NAME_GRPC, NAME_HTTP, NAME_ADMIN, NAME_SANDBOX
 //	launch NAME quash …    starts it without waiting; no variable that the script sets gets there but through env(1)
@@ -78,7 +78,7 @@ func TestScripts(t *testing.T) {
 			"ends-with": endsWith,
 
 			"taken":    taken,
-			"unused":   unused,
+			"refusing": refusing,
 			"start":    start,
 			"launch":   launch,
 			"await":    await,
@@ -229,11 +229,11 @@ func taken(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], l.Addr().String())
 }
 
-// unused finds an address that refuses connections and stays so: the near end of
+// refusing finds an address that refuses connections and stays so: the near end of
 // a connection, which is neither listened on nor given to any other process.
-func unused(ts *testscript.TestScript, neg bool, args []string) {
+func refusing(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: unused VAR")
+		ts.Fatalf("usage: refusing VAR")
 	}
 	conn, err := net.Dial("tcp", occupy(ts).Addr().String())
 	ts.Check(err)

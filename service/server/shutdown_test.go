@@ -155,15 +155,15 @@ func TestShutdownClosesUnusedConnections(t *testing.T) {
 	upstream := newHeldUpstream()
 	// Less than the five seconds that net/http would wait: the call is cut off then.
 	f := startFacade(t, upstream, func(_ *service.Config, cfg *server.Config) { cfg.DrainTimeout = 4 * time.Second })
-	unused, err := net.Dial("tcp", f.httpAddr())
+	idle, err := net.Dial("tcp", f.httpAddr())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unused.Close()
+	defer idle.Close()
 	overREST := f.begin(t.Context(), quashtest.DropIn)
 	<-upstream.asked
 	stopped := begin(f.Shutdown)
-	_, _ = io.ReadAll(unused) // until it is closed
+	_, _ = io.ReadAll(idle) // until it is closed
 	close(upstream.free)
 	if got := <-overREST; got != "204" {
 		t.Errorf("the call in progress got %s, want 204", got)
