@@ -1,11 +1,12 @@
-FROM golang:1.26 AS build
+# The build platform cross-compiles, so that no emulator is needed.
+FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
-ARG VERSION=unknown
+ARG VERSION=unknown TARGETOS TARGETARCH
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /quash ./cmd/quash
+    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /quash ./cmd/quash
 
 # Nothing but the binary, which is static, and the authorities that vouch for
 # SlashID. No shell, no package manager, no root. Serving writes no file and needs no

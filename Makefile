@@ -6,10 +6,12 @@ TOOL          := go tool -modfile=$(CURDIR)/tools
 BUF           := $(TOOL)/buf/go.mod buf
 GOLANGCI_LINT := $(TOOL)/golangci-lint/go.mod golangci-lint
 GOVULNCHECK   := $(TOOL)/govulncheck/go.mod govulncheck
+ACTIONLINT    := $(TOOL)/actionlint/go.mod actionlint
 # The SBOM names its tool by checksum: built like this, that is the same everywhere.
 CYCLONEDX     := CGO_ENABLED=0 GOFLAGS=-trimpath $(TOOL)/cyclonedx-gomod/go.mod cyclonedx-gomod
 
 VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+BINARY  ?= bin/quash
 # What `make breaking` compares with: any git revision.
 AGAINST ?= main
 # Where `make vulncheck` looks. A copy that is named here, file:///… say, must be there.
@@ -90,7 +92,21 @@ bench-bulk: .build/quash-bench .build/ghz ## Compare quash revoke with ghz, CALL
 
 .PHONY: build
 build: ## Build bin/quash.
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/quash ./cmd/quash
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BINARY) ./cmd/quash
+
+# The platforms that a release has binaries for.
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/arm64 windows/amd64
+
+.PHONY: dist
+dist: ## Build the binaries of a release, their SBOM and their checksums into dist/.
+	@rm -rf dist && mkdir dist
+	@set -e; for platform in $(PLATFORMS); do \
+		os=$${platform%/*} arch=$${platform#*/}; \
+		case $$os in windows) exe=.exe;; *) exe=;; esac; \
+		GOOS=$$os GOARCH=$$arch $(MAKE) --no-print-directory build BINARY=dist/quash-$$os-$$arch$$exe; \
+	done
+	@$(MAKE) --no-print-directory sbom && cp bin/quash.cdx.json dist/
+	@cd dist && sha256sum * >SHA256SUMS
 
 .PHONY: sbom
 sbom: build ## Write bin/quash.cdx.json, which lists what is linked into bin/quash.
@@ -101,7 +117,7 @@ image: ## Build the container image quash:latest.
 	docker build --build-arg VERSION=$(VERSION) -t quash .
 
 .PHONY: lint
-lint: ## Check the Go code and the protos.
+lint: ## Check the Go code, the protos and the workflows.
 	$(GOLANGCI_LINT) run --allow-parallel-runners
 	@set -ex; for module in $(NESTED); do (cd $$module && $(GOLANGCI_LINT) run --allow-parallel-runners); done
 	go mod tidy -diff
@@ -109,6 +125,7 @@ lint: ## Check the Go code and the protos.
 	@$(MAKE) --no-print-directory $(IMPORTS)
 	$(BUF) lint
 	$(BUF) format --diff --exit-code proto
+	$(ACTIONLINT) -shellcheck= -pyflakes= # whether or not the machine has them
 
 .PHONY: generate
 generate: $(IMPORTS) ## Generate gen/ from proto/, and the descriptors of the Node example.
