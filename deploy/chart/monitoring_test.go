@@ -180,7 +180,7 @@ func TestEachReasonIsSomeonesFault(t *testing.T) {
 	t.Parallel()
 	panels := readPanels(t)
 	faults := panels[slices.IndexFunc(panels, func(p panel) bool { return p.Title == "Failures by fault" })]
-	runbook := runbookSections(t)["Whose fault"]
+	runbook := runbookSections(t)["Who is at fault"]
 	for _, reason := range readMetrics(t)["quash_revocations_total"]["quash_reason"] {
 		parties := 0
 		for _, target := range faults.Targets {
@@ -193,7 +193,7 @@ func TestEachReasonIsSomeonesFault(t *testing.T) {
 			t.Errorf("%s is the fault of %d parties on the dashboard", reason, parties)
 		}
 		if !strings.Contains(runbook, "`"+reason+"`") {
-			t.Errorf("%s does not say whose fault %s is", runbookFile, reason)
+			t.Errorf("%s does not say who is at fault for %s", runbookFile, reason)
 		}
 	}
 }
