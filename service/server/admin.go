@@ -39,7 +39,7 @@ func (room atOnce) serve(h http.HandlerFunc) http.HandlerFunc {
 			defer func() { <-room }()
 			h(w, r)
 		default:
-			http.Error(w, "enough of these are being made; ask again when one is done", http.StatusTooManyRequests)
+			http.Error(w, "too many profiles are being taken; retry when one has finished", http.StatusTooManyRequests)
 		}
 	}
 }
@@ -52,26 +52,26 @@ func (room atOnce) serve(h http.HandlerFunc) http.HandlerFunc {
 func newAdmin(ready *atomic.Bool, build BuildInfo, metrics http.Handler, configz http.HandlerFunc, level *logLevel) http.Handler {
 	profiling := make(atOnce, profilesAtOnce)
 	pages := []adminPage{
-		{"/livez", "200 while the process serves at all", func(w http.ResponseWriter, _ *http.Request) {
+		{"/livez", "200 while the process runs", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "ok\n")
 		}},
-		{"/readyz", "200 while calls should come here, 503 from the moment of shutdown", func(w http.ResponseWriter, _ *http.Request) {
+		{"/readyz", "200 while quash accepts calls, 503 as soon as it shuts down", func(w http.ResponseWriter, _ *http.Request) {
 			if !ready.Load() {
 				http.Error(w, "not serving", http.StatusServiceUnavailable)
 				return
 			}
 			_, _ = io.WriteString(w, "ok\n")
 		}},
-		{"/version", "which quash this is, as JSON", build.serve},
-		{"/configz", "how it runs and was told to, without secrets, as JSON", configz},
-		{"/loglevel", "the minimum level that is logged; PUT debug, info, warn or error there to change it", level.serve},
-		{"/debug/pprof/", "the profiles of package runtime, but not the command line", profiling.serve(pprof.Index)},
-		{"/debug/pprof/profile", "a CPU profile, of ?seconds=30", profiling.serve(pprof.Profile)},
-		{"/debug/pprof/trace", "an execution trace, of ?seconds=1", profiling.serve(pprof.Trace)},
-		{"/debug/pprof/symbol", "names of functions, for go tool pprof", profiling.serve(pprof.Symbol)},
+		{"/version", "version and build information, as JSON", build.serve},
+		{"/configz", "the running configuration without secrets, as JSON", configz},
+		{"/loglevel", "the minimum log level; PUT debug, info, warn or error to change it", level.serve},
+		{"/debug/pprof/", "profiles of the Go runtime, without the command line", profiling.serve(pprof.Index)},
+		{"/debug/pprof/profile", "a CPU profile; ?seconds=30 sets its length", profiling.serve(pprof.Profile)},
+		{"/debug/pprof/trace", "an execution trace; ?seconds=1 sets its length", profiling.serve(pprof.Trace)},
+		{"/debug/pprof/symbol", "function names, for go tool pprof", profiling.serve(pprof.Symbol)},
 	}
 	if metrics != nil {
-		pages = append(pages, adminPage{"/metrics", "the metrics, for Prometheus", metrics.ServeHTTP})
+		pages = append(pages, adminPage{"/metrics", "metrics in the Prometheus format", metrics.ServeHTTP})
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {

@@ -139,8 +139,8 @@ func TestConfigz(t *testing.T) {
 	want := func(cert *tls.Certificate, level string) map[string]any {
 		secure := map[string]any{"min_version": "TLS 1.3", "client_certificates": true, "certificate_expires": cert.Leaf.NotAfter.Format(time.RFC3339)}
 		return map[string]any{"build": "/version", "log_level": level, "listeners": map[string]any{
-			"grpc":  facts(r.Addr, "those on the list", secure),
-			"http":  facts(r.httpAddr(), "those on the list", secure),
+			"grpc":  facts(r.Addr, "clients on the list of allowed callers", secure),
+			"http":  facts(r.httpAddr(), "clients on the list of allowed callers", secure),
 			"admin": facts(strings.TrimPrefix(r.AdminURL, "http://"), "everyone", nil),
 		}}
 	}
@@ -178,7 +178,7 @@ func TestConfigzSettings(t *testing.T) {
 		t.Error(text)
 	}
 	f = startFacade(t, revokesAll, func(_ *service.Config, cfg *server.Config) { cfg.Settings = func() {} })
-	if code, body := f.getAdmin(t, "/configz"); code != http.StatusInternalServerError || body != "the configuration cannot be shown\n" {
+	if code, body := f.getAdmin(t, "/configz"); code != http.StatusInternalServerError || body != "configuration dump failed\n" {
 		t.Errorf("settings that are no JSON: %d %q", code, body)
 	}
 }
@@ -207,7 +207,7 @@ func TestLogLevel(t *testing.T) {
 		}
 		expect(to)
 		line := strings.TrimPrefix(log.String(), before)
-		if !strings.Contains(line, `msg="the log level is changed" from=`+from+" to="+to+" peer=127.0.0.1:") {
+		if !strings.Contains(line, `msg="log level changed" from=`+from+" to="+to+" peer=127.0.0.1:") {
 			t.Errorf("%s to %s: the log has %q", from, to, line)
 		}
 		from = to

@@ -52,9 +52,9 @@ func ParseAllowedCallers(content []byte) (AllowedCallers, error) {
 	}
 	switch {
 	case lines.Err() != nil:
-		return AllowedCallers{}, fmt.Errorf("it cannot be read: %w", lines.Err())
+		return AllowedCallers{}, fmt.Errorf("cannot read the list: %w", lines.Err())
 	case len(allowed.exact)+len(allowed.prefixes) == 0:
-		return AllowedCallers{}, errors.New("it names nobody, so nobody could call; give an identity a line, or leave the flag out")
+		return AllowedCallers{}, errors.New("the list has no identity, so every call would be rejected; write one identity per line, or remove the flag")
 	}
 	return allowed, nil
 }
@@ -73,7 +73,7 @@ func withoutComment(line string) string {
 func problemOf(text string, isPrefix bool) string {
 	switch {
 	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return "must hold one identity, in printable ASCII"
+		return "must be one identity in printable ASCII"
 	case strings.Contains(text, "*"):
 		return "has a * that is not its last character"
 	case isPrefix, isDNSName(text):
@@ -141,13 +141,13 @@ func (a AllowedCallers) allow(identity string) bool {
 func (a AllowedCallers) admit(ctx context.Context) error {
 	cert := callerCertificate(ctx)
 	if cert == nil || time.Now().After(cert.NotAfter) {
-		return service.CallerNotAllowed(errors.New("there is no client certificate that is verified and has not expired"))
+		return service.CallerNotAllowed(errors.New("no client certificate that is verified and not expired"))
 	}
 	identities := identitiesOf(cert)
 	if slices.ContainsFunc(identities, a.allow) {
 		return nil
 	}
-	return service.CallerNotAllowed(fmt.Errorf("the client certificate is for %s", abridged(identities)))
+	return service.CallerNotAllowed(fmt.Errorf("client certificate is not on the list: it has %s", abridged(identities)))
 }
 
 // abridged is for the log.
@@ -178,7 +178,7 @@ func onlyAllowed(list func() AllowedCallers) grpc.UnaryServerInterceptor {
 func onlyAllowedStreams(list func() AllowedCallers, logger *slog.Logger) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 		if err := list().admit(stream.Context()); err != nil {
-			logger.Info("stream refused", "cause", errors.Unwrap(err).Error())
+			logger.Info("stream rejected", "cause", errors.Unwrap(err).Error())
 			return err
 		}
 		return handler(srv, stream)

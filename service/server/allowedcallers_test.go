@@ -65,10 +65,10 @@ func TestParseAllowedCallers(t *testing.T) {
 func TestListsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	const (
-		notOne  = " must hold one identity, in printable ASCII"
+		notOne  = " must be one identity in printable ASCII"
 		badStar = " has a * that is not its last character"
 		neither = " is neither a URI such as spiffe://example.org/billing nor a DNS name"
-		empty   = "it names nobody, so nobody could call; give an identity a line, or leave the flag out"
+		empty   = "the list has no identity, so every call would be rejected; write one identity per line, or remove the flag"
 	)
 	for list, want := range map[string]string{
 		"":                                      empty,
@@ -92,7 +92,7 @@ func TestListsThatAreRefused(t *testing.T) {
 		"CN=billing":                            "line 1" + neither,
 		"spiffe://example.org/%zz":              "line 1" + neither,
 		"-----BEGIN PRIVATE KEY-----\nMC4C\n":   "line 1" + notOne,
-		"a\n" + strings.Repeat("b", 1<<20):      "it cannot be read: bufio.Scanner: token too long",
+		"a\n" + strings.Repeat("b", 1<<20):      "cannot read the list: bufio.Scanner: token too long",
 	} {
 		allowed, err := ParseAllowedCallers([]byte(list))
 		if err == nil || err.Error() != want {

@@ -61,8 +61,8 @@ func (s *Server) serveConfigz(w http.ResponseWriter, _ *http.Request) {
 	}
 	text, err := json.MarshalIndent(now, "", "  ")
 	if err != nil {
-		s.cfg.Logger.Error("the configuration cannot be shown", "err", err.Error())
-		http.Error(w, "the configuration cannot be shown", http.StatusInternalServerError)
+		s.cfg.Logger.Error("configuration dump failed", "err", err.Error())
+		http.Error(w, "configuration dump failed", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", jsonType)

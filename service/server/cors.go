@@ -61,17 +61,17 @@ func CheckOrigin(text string) error {
 	u, err := url.Parse(text)
 	switch {
 	case text == "*" || text == "null":
-		return errors.New("it would let in pages that nobody knows")
+		return errors.New("it would allow pages of unknown origin")
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		return errors.New("it needs http:// or https:// and a host")
+		return errors.New("it must have http:// or https:// and a host")
 	case strings.Contains(text, "*"):
 		return errors.New("it must name one host")
 	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || 'A' <= r && r <= 'Z' }):
-		return errors.New("browsers write it in small letters, and in ASCII")
+		return errors.New("browsers send it in lower case and in ASCII")
 	case u.Scheme+"://"+u.Host != text:
-		return errors.New("it is a scheme, a host and perhaps a port, and nothing else")
+		return errors.New("it must be a scheme, a host and an optional port, and nothing else")
 	case u.Scheme == "http" && u.Port() == "80" || u.Scheme == "https" && u.Port() == "443", strings.HasSuffix(u.Host, ":"):
-		return errors.New("browsers leave that port out")
+		return errors.New("browsers omit the default port; remove it")
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func (l httpErrorLog) Write(message []byte) (int, error) {
 		l.logger.Warn(text)
 		return len(message), nil
 	}
-	l.logger.Warn("net/http error; text suppressed: it may repeat what the peer sent", "bytes", len(message))
+	l.logger.Warn("HTTP server error; text suppressed because it may contain what the client sent", "bytes", len(message))
 	return len(message), nil
 }
 
@@ -55,7 +55,7 @@ var handshakeCauses = []string{
 // logHandshake logs a TLS handshake that failed. It is not a warning: any client that can
 // connect can fail one.
 func logHandshake(logger *slog.Logger, peer, text string) {
-	cause := "text suppressed: it may repeat what the peer sent"
+	cause := "text suppressed because it may contain what the client sent"
 	for _, known := range handshakeCauses {
 		if strings.Contains(text, known) {
 			cause = known

@@ -70,5 +70,5 @@ func newGRPC(streams context.Context, cfg Config, pending *pending, observer *ob
 // noSuchMethod answers calls of what there is not. grpc-go's own answer repeats the
 // name, and a name that is none may be anything: a token, for instance.
 func noSuchMethod(any, grpc.ServerStream) error {
-	return status.Error(codes.Unimplemented, "there is no such method; "+quashv1.TokenService_Revoke_FullMethodName+" is one")
+	return status.Error(codes.Unimplemented, "unknown method; call "+quashv1.TokenService_Revoke_FullMethodName)
 }

@@ -96,7 +96,7 @@ func atMostStreams(n int) grpc.StreamServerInterceptor {
 			defer func() { <-places }()
 			return handler(srv, stream)
 		default:
-			return status.Error(codes.ResourceExhausted, "too many streams of health and reflection are open")
+			return status.Error(codes.ResourceExhausted, "too many health and reflection streams are open")
 		}
 	}
 }

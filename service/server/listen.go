@@ -18,12 +18,12 @@ func Listen(ctx context.Context, flag, addr string) (net.Listener, error) {
 	case err == nil:
 		return l, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s %s is taken: stop what serves there, or choose another address (port 0 takes a free one)", flag, addr)
+		return nil, fmt.Errorf("%s %s is already in use: stop the process that listens there, or choose another address (port 0 picks a free port)", flag, addr)
 	default:
 		// The rest of an error of net's repeats the address.
 		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op.Err
 		}
-		return nil, fmt.Errorf("%s %s cannot be served: %w", flag, addr, err)
+		return nil, fmt.Errorf("%s %s: cannot listen: %w", flag, addr, err)
 	}
 }

@@ -42,18 +42,18 @@ func (l *logLevel) serve(w http.ResponseWriter, _ *http.Request) {
 // that has made its own name lead to this machine included.
 func (l *logLevel) change(w http.ResponseWriter, r *http.Request) {
 	if !isLocal(r.RemoteAddr) {
-		http.Error(w, "the log level is changed from the machine itself, or by kubectl port-forward", http.StatusForbidden)
+		http.Error(w, "the log level can be changed from this machine only; in Kubernetes, use kubectl port-forward", http.StatusForbidden)
 		return
 	}
 	if r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
-		http.Error(w, "the log level is not for pages in a browser to change", http.StatusForbidden)
+		http.Error(w, "the log level cannot be changed from a browser", http.StatusForbidden)
 		return
 	}
 	// What else the body may hold is repeated nowhere.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxLogLevel))
 	level, ok := logLevels[strings.TrimSpace(string(body))]
 	if err != nil || !ok {
-		http.Error(w, "the body must be debug, info, warn or error", http.StatusBadRequest)
+		http.Error(w, "the request body must be debug, info, warn or error", http.StatusBadRequest)
 		return
 	}
 	l.set(r.Context(), level, r.RemoteAddr)
@@ -67,7 +67,7 @@ func (l *logLevel) set(ctx context.Context, level slog.Level, peer string) {
 	defer l.mu.Unlock()
 	old := l.level.Level()
 	l.level.Set(min(old, level))
-	l.log.Log(ctx, max(slog.LevelInfo, min(old, level)), "the log level is changed",
+	l.log.Log(ctx, max(slog.LevelInfo, min(old, level)), "log level changed",
 		"from", levelName(old), "to", levelName(level), "peer", peer)
 	l.level.Set(level)
 }

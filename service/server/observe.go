@@ -53,7 +53,7 @@ func (l callLabels) options() []metric.AddOption {
 func newObserver(ctx context.Context, t *telemetry.Telemetry, logger *slog.Logger) (*observer, error) {
 	revocations, err := t.Meters.Meter(meterName).Int64Counter("quash.revocations",
 		metric.WithUnit("{call}"),
-		metric.WithDescription("Calls of Revoke, by what their callers were told: an outcome, or the reason and the state of an error."))
+		metric.WithDescription("Revoke calls, by the result that the caller received: an outcome, or the reason and state of an error."))
 	if err != nil {
 		return nil, fmt.Errorf("declare the metrics: %w", err)
 	}
@@ -77,7 +77,7 @@ func (o *observer) intercept(ctx context.Context, req any, info *grpc.UnaryServe
 	if info.FullMethod != quashv1.TokenService_Revoke_FullMethodName {
 		resp, err := handler(ctx, req)
 		if own, ok := errors.AsType[*service.Error](err); ok {
-			o.log(ctx, own.LogLevel(), "call refused", own.Attrs)
+			o.log(ctx, own.LogLevel(), "call rejected", own.Attrs)
 		}
 		return resp, err
 	}

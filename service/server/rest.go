@@ -248,7 +248,7 @@ func (e *endpoint) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *re
 	e.pending.rejected.Add(1)
 	return nil, &refusal{http.StatusBadRequest, service.InvalidRequest(service.Violation{
 		Field:       bodyField,
-		Description: fmt.Sprintf("did not arrive whole within %s", e.limits.TransferTimeout),
+		Description: fmt.Sprintf("was not received completely within %s", e.limits.TransferTimeout),
 	})}
 }
 

@@ -78,9 +78,9 @@ type Config struct {
 func (c Config) callers() string {
 	switch {
 	case c.AllowedCallers != nil:
-		return "those on the list"
+		return "clients on the list of allowed callers"
 	case c.TLS != nil && c.TLS.ClientCAs != nil:
-		return "whoever has a certificate of the client authorities"
+		return "clients with a certificate from the client CA"
 	default:
 		return "everyone"
 	}
@@ -238,7 +238,7 @@ func (s *Server) shutDown(ctx context.Context) error {
 	defer cancel()
 	stopHTTP(ctx, s.admin)
 	if err == nil {
-		s.cfg.Logger.Info("shut down")
+		s.cfg.Logger.Info("shutdown complete")
 	}
 	return err
 }
