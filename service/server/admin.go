@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/pprof" // it registers itself on a mux that is not served
+	"net/http/pprof" // also registers itself on http.DefaultServeMux, which is not served
 	"sync/atomic"
 )
 
-// BuildInfo says which quash this is.
+// BuildInfo is the version of the running binary.
 type BuildInfo struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
@@ -19,17 +19,18 @@ type BuildInfo struct {
 
 func (b BuildInfo) serve(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", jsonType)
-	_ = json.NewEncoder(w).Encode(b) //nolint:errchkjson // the client has gone then
+	_ = json.NewEncoder(w).Encode(b) //nolint:errchkjson // fails only if the client disconnected
 }
 
-// adminPage is one thing that the admin listener serves.
+// adminPage is a page of the admin listener.
 type adminPage struct {
-	// path is also its pattern: what ends in a slash has more below it.
+	// path is the pattern for http.ServeMux: a path with a final slash includes everything
+	// below it. what is the description on the index page.
 	path, what string
 	serve      http.HandlerFunc
 }
 
-// atOnce is room for some requests, so that others find the listener answering.
+// atOnce limits the number of requests that are served at the same time. More are rejected.
 type atOnce chan struct{}
 
 func (room atOnce) serve(h http.HandlerFunc) http.HandlerFunc {
@@ -44,11 +45,11 @@ func (room atOnce) serve(h http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// newAdmin builds the handler of the admin listener. At / it lists what else there
-// is; the leak scan reads every page of that list.
+// newAdmin builds the handler of the admin listener. The index page at / lists all pages;
+// the leak scan reads every page of that list.
 //
-// Neither probe asks SlashID: its outage must not have our pods restarted or
-// taken out of rotation, for there is nothing better to send callers to.
+// The probes do not depend on SlashID. Restarting quash, or taking it out of rotation, does
+// not help during an outage of SlashID: every instance is affected.
 func newAdmin(ready *atomic.Bool, build BuildInfo, metrics http.Handler, configz http.HandlerFunc, level *logLevel) http.Handler {
 	profiling := make(atOnce, profilesAtOnce)
 	pages := []adminPage{

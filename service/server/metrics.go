@@ -11,8 +11,7 @@ import (
 
 const attrListener = attribute.Key("quash.listener")
 
-// observeListeners makes metrics of the connections of s, and of the requests on them
-// that are not read.
+// observeListeners registers the metrics of connections and pending requests.
 func (s *Server) observeListeners(meters metric.MeterProvider, pending *pending) error {
 	meter := meters.Meter(meterName)
 	open, openErr := meter.Int64ObservableUpDownCounter("quash.server.connections",
