@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Errors of net/http are logged without what a peer sent.
+// Errors of net/http are logged without data that a client sent.
 func TestHTTPErrorLog(t *testing.T) {
 	t.Parallel()
 	for message, want := range map[string]string{
