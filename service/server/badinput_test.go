@@ -142,7 +142,7 @@ const (
 	htmlPage    = "<!DOCTYPE html><title>" + badInputToken + "</title>"
 	jsonHead    = "Content-Type: application/json\n"
 	htmlHead    = "Content-Type: text/html\n"
-	// telltale are headers that contain the token, in every header that quash reads.
+	// telltale has the token in every response header that quash reads.
 	telltale = "Slashid-Correlation-Id: " + badInputToken + "\nRetry-After: " + badInputToken + "\n"
 )
 

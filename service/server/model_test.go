@@ -124,7 +124,7 @@ func TestModel(t *testing.T) {
 		wrong := c.judge(s)
 		// A busy machine is a fault too: it can delay an answer past the time it is due.
 		if i >= certain && c.state == "UNKNOWN" && c.reason != "UPSTREAM_TIMEOUT" {
-			wrong = "UNKNOWN, though nothing but refusals was met"
+			wrong = "UNKNOWN, although every fault was a rejection"
 		}
 		if wrong != "" {
 			violations++
