@@ -69,7 +69,7 @@ func CheckOrigin(text string) error {
 	case u.Scheme+"://"+u.Host != text:
 		return errors.New("it must be a scheme, a host and an optional port, and nothing else")
 	case u.Scheme == "http" && u.Port() == "80" || u.Scheme == "https" && u.Port() == "443", strings.HasSuffix(u.Host, ":"):
-		return errors.New("browsers omit the default port; remove it")
+		return errors.New("browsers send it without the default port")
 	}
 	return nil
 }

@@ -137,12 +137,12 @@ func TestCheckOrigin(t *testing.T) {
 		}
 	}
 	for want, origins := range map[string][]string{
-		"it would allow":        {"*", "null"},
-		"have http:// or":       {"", "app.example.com", "localhost:3000", "https://", "https://:443", "file:///etc", "ftp://a.example", " " + appOrigin, appOrigin + " ", appOrigin + ":x"},
-		"must name one host":    {"https://*.example.com"},
-		"and nothing else":      {appOrigin + "/", appOrigin + "?", appOrigin + "#", "https://me@app.example.com", "https://a.example,https://b.x"},
-		"browsers send it in":   {"HTTPS://app.example.com", "https://App.example.com", "https://b\u00fccher.example"},
-		"omit the default port": {appOrigin + ":443", "http://app.example.com:80", appOrigin + ":"},
+		"it would allow":           {"*", "null"},
+		"have http:// or":          {"", "app.example.com", "localhost:3000", "https://", "https://:443", "file:///etc", "ftp://a.example", " " + appOrigin, appOrigin + " ", appOrigin + ":x"},
+		"must name one host":       {"https://*.example.com"},
+		"and nothing else":         {appOrigin + "/", appOrigin + "?", appOrigin + "#", "https://me@app.example.com", "https://a.example,https://b.x"},
+		"browsers send it in":      {"HTTPS://app.example.com", "https://App.example.com", "https://b\u00fccher.example"},
+		"without the default port": {appOrigin + ":443", "http://app.example.com:80", appOrigin + ":"},
 	} {
 		for _, origin := range origins {
 			if err := server.CheckOrigin(origin); err == nil || !strings.Contains(err.Error(), want) {
