@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/pprof" // it registers itself on a mux that is not served
+	"net/http/pprof" // also registers itself on http.DefaultServeMux, which is not served
 	"sync/atomic"
 )
 
-// BuildInfo says which quash this is.
+// BuildInfo is the version of the running binary.
 type BuildInfo struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
@@ -19,17 +19,18 @@ type BuildInfo struct {
 
 func (b BuildInfo) serve(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", jsonType)
-	_ = json.NewEncoder(w).Encode(b) //nolint:errchkjson // the client has gone then
+	_ = json.NewEncoder(w).Encode(b) //nolint:errchkjson // fails only if the client disconnected
 }
 
-// adminPage is one thing that the admin listener serves.
+// adminPage is a page of the admin listener.
 type adminPage struct {
-	// path is also its pattern: what ends in a slash has more below it.
+	// path is the pattern for http.ServeMux: a path with a final slash includes everything
+	// below it. what is the description on the index page.
 	path, what string
 	serve      http.HandlerFunc
 }
 
-// atOnce is room for some requests, so that others find the listener answering.
+// atOnce limits the number of requests that are served at the same time. More are rejected.
 type atOnce chan struct{}
 
 func (room atOnce) serve(h http.HandlerFunc) http.HandlerFunc {
@@ -39,39 +40,39 @@ func (room atOnce) serve(h http.HandlerFunc) http.HandlerFunc {
 			defer func() { <-room }()
 			h(w, r)
 		default:
-			http.Error(w, "enough of these are being made; ask again when one is done", http.StatusTooManyRequests)
+			http.Error(w, "too many profiles are being taken; retry when one has finished", http.StatusTooManyRequests)
 		}
 	}
 }
 
-// newAdmin builds the handler of the admin listener. At / it lists what else there
-// is; the leak scan reads every page of that list.
+// newAdmin builds the handler of the admin listener. The index page at / lists all pages;
+// the leak scan reads every page of that list.
 //
-// Neither probe asks SlashID: its outage must not have our pods restarted or
-// taken out of rotation, for there is nothing better to send callers to.
+// The probes do not depend on SlashID. Restarting quash, or taking it out of rotation, does
+// not help during an outage of SlashID: every instance is affected.
 func newAdmin(ready *atomic.Bool, build BuildInfo, metrics http.Handler, configz http.HandlerFunc, level *logLevel) http.Handler {
 	profiling := make(atOnce, profilesAtOnce)
 	pages := []adminPage{
-		{"/livez", "200 while the process serves at all", func(w http.ResponseWriter, _ *http.Request) {
+		{"/livez", "200 while the process runs", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "ok\n")
 		}},
-		{"/readyz", "200 while calls should come here, 503 from the moment of shutdown", func(w http.ResponseWriter, _ *http.Request) {
+		{"/readyz", "200 while quash accepts calls, 503 as soon as it shuts down", func(w http.ResponseWriter, _ *http.Request) {
 			if !ready.Load() {
 				http.Error(w, "not serving", http.StatusServiceUnavailable)
 				return
 			}
 			_, _ = io.WriteString(w, "ok\n")
 		}},
-		{"/version", "which quash this is, as JSON", build.serve},
-		{"/configz", "how it runs and was told to, without secrets, as JSON", configz},
-		{"/loglevel", "the minimum level that is logged; PUT debug, info, warn or error there to change it", level.serve},
-		{"/debug/pprof/", "the profiles of package runtime, but not the command line", profiling.serve(pprof.Index)},
-		{"/debug/pprof/profile", "a CPU profile, of ?seconds=30", profiling.serve(pprof.Profile)},
-		{"/debug/pprof/trace", "an execution trace, of ?seconds=1", profiling.serve(pprof.Trace)},
-		{"/debug/pprof/symbol", "names of functions, for go tool pprof", profiling.serve(pprof.Symbol)},
+		{"/version", "version and build information, as JSON", build.serve},
+		{"/configz", "the running configuration without secrets, as JSON", configz},
+		{"/loglevel", "the minimum log level; PUT debug, info, warn or error to change it", level.serve},
+		{"/debug/pprof/", "profiles of the Go runtime, without the command line", profiling.serve(pprof.Index)},
+		{"/debug/pprof/profile", "a CPU profile; ?seconds=30 sets its length", profiling.serve(pprof.Profile)},
+		{"/debug/pprof/trace", "an execution trace; ?seconds=1 sets its length", profiling.serve(pprof.Trace)},
+		{"/debug/pprof/symbol", "function names, for go tool pprof", profiling.serve(pprof.Symbol)},
 	}
 	if metrics != nil {
-		pages = append(pages, adminPage{"/metrics", "the metrics, for Prometheus", metrics.ServeHTTP})
+		pages = append(pages, adminPage{"/metrics", "metrics in the Prometheus format", metrics.ServeHTTP})
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {

@@ -56,7 +56,7 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
-// The first page leads to all others, and they are there.
+// The index page links to every page, and every link works.
 func TestAdminIndex(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, revokesAll)
@@ -67,7 +67,7 @@ func TestAdminIndex(t *testing.T) {
 		path := link[1]
 		switch path {
 		case "/debug/pprof/profile":
-			continue // it takes a second at least
+			continue // it takes at least a second
 		case "/debug/pprof/trace":
 			path += "?seconds=0.01"
 		}
@@ -81,7 +81,7 @@ func TestAdminIndex(t *testing.T) {
 	}
 }
 
-// A request for another profile than those that are being made is refused, not delayed.
+// Too many concurrent requests for profiles are rejected, not delayed.
 func TestProfilesAtOnce(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, revokesAll)
@@ -124,7 +124,7 @@ func (f *facade) config(t *testing.T) (config map[string]any, text string) {
 	return config, text
 }
 
-// /configz shows how each listener serves and what is in force now, and no secret.
+// /configz shows how each listener serves, the current configuration, and no secret.
 func TestConfigz(t *testing.T) {
 	t.Parallel()
 	ca := pkitest.NewCA("authority")
@@ -139,8 +139,8 @@ func TestConfigz(t *testing.T) {
 	want := func(cert *tls.Certificate, level string) map[string]any {
 		secure := map[string]any{"min_version": "TLS 1.3", "client_certificates": true, "certificate_expires": cert.Leaf.NotAfter.Format(time.RFC3339)}
 		return map[string]any{"build": "/version", "log_level": level, "listeners": map[string]any{
-			"grpc":  facts(r.Addr, "those on the list", secure),
-			"http":  facts(r.httpAddr(), "those on the list", secure),
+			"grpc":  facts(r.Addr, "clients on the list of allowed callers", secure),
+			"http":  facts(r.httpAddr(), "clients on the list of allowed callers", secure),
 			"admin": facts(strings.TrimPrefix(r.AdminURL, "http://"), "everyone", nil),
 		}}
 	}
@@ -167,7 +167,7 @@ func TestConfigz(t *testing.T) {
 	}
 }
 
-// Without TLS and with settings of the command.
+// /configz without TLS, and with settings.
 func TestConfigzSettings(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, revokesAll, func(_ *service.Config, cfg *server.Config) {
@@ -178,13 +178,13 @@ func TestConfigzSettings(t *testing.T) {
 		t.Error(text)
 	}
 	f = startFacade(t, revokesAll, func(_ *service.Config, cfg *server.Config) { cfg.Settings = func() {} })
-	if code, body := f.getAdmin(t, "/configz"); code != http.StatusInternalServerError || body != "the configuration cannot be shown\n" {
-		t.Errorf("settings that are no JSON: %d %q", code, body)
+	if code, body := f.getAdmin(t, "/configz"); code != http.StatusInternalServerError || body != "configuration dump failed\n" {
+		t.Errorf("settings that JSON cannot encode: %d %q", code, body)
 	}
 }
 
-// Each change of the log level is logged, also one that silences the log. Only this
-// machine may make it, and no page in a browser.
+// Every change of the log level is logged, even one that silences the log. Only requests from
+// this machine may change it, but not from a browser.
 func TestLogLevel(t *testing.T) {
 	t.Parallel()
 	const token = "eyJhbGciOiJub25lIn0.eyJqdGkiOiJhIn0.c2ln"
@@ -207,7 +207,7 @@ func TestLogLevel(t *testing.T) {
 		}
 		expect(to)
 		line := strings.TrimPrefix(log.String(), before)
-		if !strings.Contains(line, `msg="the log level is changed" from=`+from+" to="+to+" peer=127.0.0.1:") {
+		if !strings.Contains(line, `msg="log level changed" from=`+from+" to="+to+" peer=127.0.0.1:") {
 			t.Errorf("%s to %s: the log has %q", from, to, line)
 		}
 		from = to
@@ -237,7 +237,7 @@ func TestLogLevel(t *testing.T) {
 			t.Errorf("%s: %s %q, want %d", name, resp.Status, body, tt.want)
 		}
 	}
-	// Sidecars of meshes call from there for others.
+	// Service-mesh sidecars forward remote requests from this address.
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 6)}}
 	f.HTTP = &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
 	if resp, body := f.request(t, http.MethodPut, f.AdminURL+"/loglevel", nil, []byte("debug")); resp.StatusCode != http.StatusForbidden {
@@ -245,6 +245,6 @@ func TestLogLevel(t *testing.T) {
 	}
 	expect(from)
 	if got := log.String(); got != before {
-		t.Errorf("refusals are logged: %s", got)
+		t.Errorf("rejected requests are logged: %s", got)
 	}
 }

@@ -21,17 +21,16 @@ import (
 	"github.com/quashdev/quash/service"
 )
 
-// AllowedCallers is a list of the identities that may call. The zero value allows
-// no caller.
+// AllowedCallers is the list of identities that may call. The zero value allows no caller.
 type AllowedCallers struct {
 	exact    map[string]bool
 	prefixes []string
 }
 
-// ParseAllowedCallers reads one identity a line: a SPIFFE ID, another URI or a DNS
-// name, as it stands among the subject alternative names of a client certificate.
-// A * at the end of a line matches any rest. What follows a # at the start of a
-// line or after a space is a comment. A list without an identity is an error.
+// ParseAllowedCallers parses a list with one identity per line: a SPIFFE ID, another URI or
+// a DNS name, as in the subject alternative names of a client certificate. A * at the end
+// of an identity matches any rest. A # at the start of a line or after a space or tab starts
+// a comment. A list without an identity is an error.
 func ParseAllowedCallers(content []byte) (AllowedCallers, error) {
 	allowed := AllowedCallers{exact: map[string]bool{}}
 	lines := bufio.NewScanner(bytes.NewReader(content))
@@ -52,9 +51,9 @@ func ParseAllowedCallers(content []byte) (AllowedCallers, error) {
 	}
 	switch {
 	case lines.Err() != nil:
-		return AllowedCallers{}, fmt.Errorf("it cannot be read: %w", lines.Err())
+		return AllowedCallers{}, fmt.Errorf("cannot read the list: %w", lines.Err())
 	case len(allowed.exact)+len(allowed.prefixes) == 0:
-		return AllowedCallers{}, errors.New("it names nobody, so nobody could call; give an identity a line, or leave the flag out")
+		return AllowedCallers{}, errors.New("the list has no identity, so every call would be rejected; write one identity per line, or remove the flag")
 	}
 	return allowed, nil
 }
@@ -69,11 +68,12 @@ func withoutComment(line string) string {
 	return strings.TrimSpace(line)
 }
 
-// problemOf says what keeps text from being an identity, or the beginning of one.
+// problemOf returns why text is not a valid identity or, if isPrefix is set, not a valid
+// beginning of one. It returns "" if text is valid.
 func problemOf(text string, isPrefix bool) string {
 	switch {
 	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return "must hold one identity, in printable ASCII"
+		return "must be one identity in printable ASCII"
 	case strings.Contains(text, "*"):
 		return "has a * that is not its last character"
 	case isPrefix, isDNSName(text):
@@ -95,8 +95,8 @@ func isDNSName(text string) bool {
 	})
 }
 
-// fold writes in lower case what of an identity is the same in either: a DNS name,
-// and the scheme and host of a URI.
+// fold lowers the case-insensitive parts of an identity: a DNS name, or the scheme and host
+// of a URI.
 func fold(identity string) string {
 	scheme, rest, isURI := strings.Cut(identity, ":")
 	if !isURI {
@@ -113,9 +113,9 @@ func fold(identity string) string {
 	return strings.ToLower(scheme) + ":" + user + strings.ToLower(authority[len(user):]) + rest[len(authority):]
 }
 
-// identitiesOf are the URIs and the DNS names that a certificate was issued for.
-// Its common name is none, nor is a DNS name that could be taken for a URI, nor a
-// URI without a scheme, which could be taken for a DNS name.
+// identitiesOf returns the URIs and DNS names of a certificate. It ignores the common name,
+// and names that could be confused: DNS names that look like a URI, and URIs without a
+// scheme, which look like a DNS name.
 func identitiesOf(cert *x509.Certificate) []string {
 	var identities []string
 	for _, uri := range cert.URIs {
@@ -137,20 +137,21 @@ func (a AllowedCallers) allow(identity string) bool {
 	})
 }
 
-// admit returns the error for a call whose caller may not make it.
+// admit returns an error if the caller is not on the list.
 func (a AllowedCallers) admit(ctx context.Context) error {
 	cert := callerCertificate(ctx)
 	if cert == nil || time.Now().After(cert.NotAfter) {
-		return service.CallerNotAllowed(errors.New("there is no client certificate that is verified and has not expired"))
+		return service.CallerNotAllowed(errors.New("no client certificate that is verified and not expired"))
 	}
 	identities := identitiesOf(cert)
 	if slices.ContainsFunc(identities, a.allow) {
 		return nil
 	}
-	return service.CallerNotAllowed(fmt.Errorf("the client certificate is for %s", abridged(identities)))
+	return service.CallerNotAllowed(fmt.Errorf("client certificate is not on the list: it has %s", abridged(identities)))
 }
 
-// abridged is for the log.
+// abridged formats identities for the log, at most three. The client chooses them: quoting
+// prevents forged log lines.
 func abridged(identities []string) string {
 	const most = 3
 	switch n := len(identities); {
@@ -162,8 +163,8 @@ func abridged(identities []string) string {
 	return fmt.Sprintf("%q", identities)
 }
 
-// onlyAllowed refuses the calls of everyone else. It asks for the list at each
-// call, so that who is taken off it is out, open connections or not.
+// onlyAllowed rejects calls of clients that are not on the list. It gets the current list for
+// each call, so removing a client takes effect on open connections too.
 func onlyAllowed(list func() AllowedCallers) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		if err := list().admit(ctx); err != nil {
@@ -173,20 +174,19 @@ func onlyAllowed(list func() AllowedCallers) grpc.UnaryServerInterceptor {
 	}
 }
 
-// onlyAllowedStreams does the same for health's and reflection's streams, when they
-// begin.
+// onlyAllowedStreams rejects health and reflection streams of clients that are not on the
+// list. It checks when a stream starts.
 func onlyAllowedStreams(list func() AllowedCallers, logger *slog.Logger) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 		if err := list().admit(stream.Context()); err != nil {
-			logger.Info("stream refused", "cause", errors.Unwrap(err).Error())
+			logger.Info("stream rejected", "cause", errors.Unwrap(err).Error())
 			return err
 		}
 		return handler(srv, stream)
 	}
 }
 
-// callerCertificate is the certificate that the caller proved to hold in the TLS
-// handshake, nil without one.
+// callerCertificate returns the client certificate that the TLS handshake verified, or nil.
 func callerCertificate(ctx context.Context) *x509.Certificate {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
@@ -199,8 +199,8 @@ func callerCertificate(ctx context.Context) *x509.Certificate {
 	return info.State.VerifiedChains[0][0]
 }
 
-// withCaller returns a context with the caller of a REST request where gRPC has it. The
-// connection is the only source: no header says who calls.
+// withCaller stores the client of a REST request in the context, as a gRPC peer. It uses
+// only the connection: headers must not decide who the caller is.
 func withCaller(ctx context.Context, r *http.Request) context.Context {
 	caller := &peer.Peer{Addr: remoteAddr(r.RemoteAddr)}
 	if r.TLS != nil {
@@ -209,7 +209,7 @@ func withCaller(ctx context.Context, r *http.Request) context.Context {
 	return peer.NewContext(ctx, caller)
 }
 
-// remoteAddr is an address as net/http has it.
+// remoteAddr makes the address string of an http.Request a net.Addr.
 type remoteAddr string
 
 func (remoteAddr) Network() string { return "tcp" }

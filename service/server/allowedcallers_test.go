@@ -16,7 +16,7 @@ func TestParseAllowedCallers(t *testing.T) {
 	long := "spiffe://example.org/" + strings.Repeat("a", 60_000)
 	for name, tt := range map[string]struct {
 		list string
-		// allowed and refused are identities as certificates have them.
+		// allowed and refused are identities in certificates.
 		allowed, refused []string
 	}{
 		"a SPIFFE ID": {
@@ -62,13 +62,13 @@ func TestParseAllowedCallers(t *testing.T) {
 	}
 }
 
-func TestListsThatAreRefused(t *testing.T) {
+func TestInvalidLists(t *testing.T) {
 	t.Parallel()
 	const (
-		notOne  = " must hold one identity, in printable ASCII"
+		notOne  = " must be one identity in printable ASCII"
 		badStar = " has a * that is not its last character"
 		neither = " is neither a URI such as spiffe://example.org/billing nor a DNS name"
-		empty   = "it names nobody, so nobody could call; give an identity a line, or leave the flag out"
+		empty   = "the list has no identity, so every call would be rejected; write one identity per line, or remove the flag"
 	)
 	for list, want := range map[string]string{
 		"":                                      empty,
@@ -92,20 +92,20 @@ func TestListsThatAreRefused(t *testing.T) {
 		"CN=billing":                            "line 1" + neither,
 		"spiffe://example.org/%zz":              "line 1" + neither,
 		"-----BEGIN PRIVATE KEY-----\nMC4C\n":   "line 1" + notOne,
-		"a\n" + strings.Repeat("b", 1<<20):      "it cannot be read: bufio.Scanner: token too long",
+		"a\n" + strings.Repeat("b", 1<<20):      "cannot read the list: bufio.Scanner: token too long",
 	} {
 		allowed, err := ParseAllowedCallers([]byte(list))
 		if err == nil || err.Error() != want {
 			t.Errorf("%.40q: %v, want %q", list, err, want)
 		}
 		if allowed.allow("a") || allowed.allow("") {
-			t.Errorf("%.40q: the list that comes with the error allows a caller", list)
+			t.Errorf("%.40q: the list returned with the error allows a caller", list)
 		}
 	}
 }
 
-// The log says who was refused. A caller can neither flood it nor forge lines.
-func TestRefusalNamesTheCaller(t *testing.T) {
+// The log names the rejected caller. A caller can neither flood the log nor forge lines.
+func TestLogNamesTheRejectedCaller(t *testing.T) {
 	t.Parallel()
 	for want, cert := range map[string]*x509.Certificate{
 		"no URI and no DNS name":                   {DNSNames: []string{"*.example.org", "spiffe://example.org/a"}},
@@ -119,8 +119,8 @@ func TestRefusalNamesTheCaller(t *testing.T) {
 	}
 }
 
-// A caller is allowed only if a line covers one of its identities: a line without a * is
-// the identity itself, one with it is so for some rest in its place.
+// A caller is allowed only if a line matches one of its identities: exactly, or as the prefix
+// before a *.
 func FuzzAllowedCallers(f *testing.F) {
 	for _, seed := range []struct{ list, uri, name string }{
 		{"spiffe://example.org/billing", "spiffe://example.org/billing", "example.org"},
@@ -150,12 +150,11 @@ func FuzzAllowedCallers(f *testing.F) {
 
 var (
 	comment = regexp.MustCompile(`(^|[ \t])#.*`)
-	// uriParts are scheme, user, host and the rest. Case matters in the user and in the
-	// rest.
+	// uriParts are scheme, user, host and the rest. Only user and rest are case-sensitive.
 	uriParts = regexp.MustCompile(`\A(?s)([^:]*):(?://((?:[^/?#]*@)?)([^/?#]*))?(.*)\z`)
 )
 
-// covered is slow and simple on purpose.
+// covered is a simple, slow implementation to compare with.
 func covered(list, identity string) bool {
 	for line := range strings.SplitSeq(list, "\n") {
 		line = strings.TrimSpace(comment.ReplaceAllString(line, ""))

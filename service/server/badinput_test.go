@@ -23,8 +23,8 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// The token of these tests has the shape of a JWT, and each of its parts is long
-// enough to be telling.
+// The token of these tests has the form of a JWT. Each part is long enough that finding it in
+// an output proves a leak.
 const (
 	badInputHeader    = "eyJhbGciOiJFUzI1NiJ9"
 	badInputClaims    = "eyJzdWIiOiJwZXJzb24tMSJ9"
@@ -39,16 +39,16 @@ type badUpstream struct {
 	authority *x509.CertPool
 	elsewhere string // another host's URL, which must not be called
 	calls     atomic.Int32
-	stray     atomic.Int32 // calls of elsewhere
-	// written counts what a connection took of the answers.
+	stray     atomic.Int32 // requests to elsewhere
+	// written counts the bytes of responses that connections accepted.
 	written atomic.Int64
 }
 
-// badAnswer writes an answer to a call.
+// badAnswer writes a response to a call.
 type badAnswer func(u *badUpstream, w http.ResponseWriter)
 
-// raw answers with these very bytes, "\n" at the end of a head's lines standing
-// for HTTP's line end, and {elsewhere} for another host's URL.
+// raw responds with exactly these bytes. In the head, "\n" stands for "\r\n"; {elsewhere}
+// stands for another host's URL.
 func raw(head, body string) badAnswer {
 	return func(u *badUpstream, w http.ResponseWriter) {
 		text := strings.ReplaceAll(head, "\n", "\r\n") + "\r\n" + body
@@ -58,12 +58,12 @@ func raw(head, body string) badAnswer {
 	}
 }
 
-// answerOf is raw with a Content-Length, on a connection that is of no more use.
+// answerOf is raw with a Content-Length and Connection: close.
 func answerOf(head, body string) badAnswer {
 	return raw(fmt.Sprintf("%sContent-Length: %d\nConnection: close\n", head, len(body)), body)
 }
 
-// write takes the connection over, and gives it up when the client has.
+// write hijacks the connection and closes it after the client has closed it.
 func (u *badUpstream) write(w http.ResponseWriter, answer func(conn io.Writer)) {
 	conn, rest, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -71,7 +71,7 @@ func (u *badUpstream) write(w http.ResponseWriter, answer func(conn io.Writer)) 
 	}
 	defer conn.Close()
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetWriteBuffer(64 << 10) // so that what is written is what is taken
+		_ = tcp.SetWriteBuffer(64 << 10) // so that written bytes are close to received bytes
 	}
 	answer(&countingWriter{conn, &u.written})
 	_, _ = io.Copy(io.Discard, rest)
@@ -89,7 +89,7 @@ func (w *countingWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// flood writes the text until the client has gone, or limit bytes are through.
+// flood writes the text until the client disconnects or limit bytes are written.
 func flood(w io.Writer, text string, limit int) {
 	chunk := []byte(strings.Repeat(text, max(1, 16<<10/len(text))))
 	for n := 0; n < limit; n += len(chunk) {
@@ -101,8 +101,8 @@ func flood(w io.Writer, text string, limit int) {
 
 const (
 	tenMB = 10 << 20
-	// mostOfABody is more than what is read of any answer together with what buffers on
-	// the way may hold, and far less than tenMB.
+	// mostOfABody is more than quash reads of any response plus the buffers on the way, and
+	// far less than tenMB.
 	mostOfABody = 2 << 20
 )
 
@@ -120,7 +120,7 @@ func huge(statusCode int) badAnswer {
 	}
 }
 
-// hugeOverHTTP2 is the same from a server that speaks HTTP/2.
+// hugeOverHTTP2 is huge from an HTTP/2 server.
 func hugeOverHTTP2(statusCode int) badAnswer {
 	return func(u *badUpstream, w http.ResponseWriter) {
 		w.Header().Set("Content-Type", "application/json")
@@ -142,7 +142,7 @@ const (
 	htmlPage    = "<!DOCTYPE html><title>" + badInputToken + "</title>"
 	jsonHead    = "Content-Type: application/json\n"
 	htmlHead    = "Content-Type: text/html\n"
-	// telltale are headers that repeat the token wherever quash looks.
+	// telltale has the token in every response header that quash reads.
 	telltale = "Slashid-Correlation-Id: " + badInputToken + "\nRetry-After: " + badInputToken + "\n"
 )
 
@@ -153,7 +153,7 @@ var badInputCases = []struct {
 
 	want     quashtest.Answers
 	attempts int32 // 0 means one
-	// most is how many bytes of one answer may have been taken, 0 meaning any.
+	// most is the maximum number of bytes read of one response; 0 means no limit.
 	most int64
 }{
 	{name: "HTML with status 200", answer: answerOf("HTTP/1.1 200 OK\n"+htmlHead, htmlPage), want: quashtest.Unexpected},
@@ -204,7 +204,7 @@ var badInputCases = []struct {
 	},
 	{name: "400 with a body of NUL bytes", answer: answerOf("HTTP/1.1 400 Bad Request\n"+jsonHead, strings.Repeat("\x00", 1000)), want: quashtest.Unexpected},
 	{
-		name:   "408 with a NUL byte in the correlation id", // which is no HTTP
+		name:   "408 with a NUL byte in the correlation id", // invalid HTTP
 		answer: answerOf("HTTP/1.1 408 Request Timeout\nSlashid-Correlation-Id: a\x00b\n"+jsonHead, envelope408),
 		want:   quashtest.Lost, attempts: 3,
 	},
@@ -247,9 +247,9 @@ var badInputCases = []struct {
 	{name: "308 to another host", answer: answerOf("HTTP/1.1 308 Permanent Redirect\nLocation: {elsewhere}\n", ""), want: quashtest.Unexpected},
 }
 
-// TestBadInput meets every bad answer at every endpoint: each leads to its row of the
-// outcome table, takes no more memory than any other, and the token gets neither into
-// the answer nor into the log.
+// TestBadInput sends every bad upstream response to every endpoint. Each leads to its row of
+// the outcome table and uses bounded memory, and the token appears in neither the answer nor
+// the log.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	for _, c := range badInputCases {
@@ -275,8 +275,8 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// ask makes a call through a quash of its own, and looks for the token in all that comes
-// of it.
+// ask makes a call through a new quash, and checks that neither answer nor log contains the
+// token.
 func (u *badUpstream) ask(t *testing.T, endpoint string) string {
 	t.Helper()
 	var logged lockedBuffer
@@ -295,7 +295,7 @@ func (u *badUpstream) ask(t *testing.T, endpoint string) string {
 	for what, text := range map[string]string{"answer": got.Everything, "log": logged.String()} {
 		for _, part := range []string{badInputHeader, badInputClaims, badInputSignature} {
 			if strings.Contains(text, part) {
-				t.Errorf("%s: a part of the token is in the %s:\n%s", endpoint, what, text)
+				t.Errorf("%s: the %s contains a part of the token:\n%s", endpoint, what, text)
 			}
 		}
 	}

@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// configz is what a server says of how it runs. Facts are picked for it one by one,
-// so that what is added to Config is not shown by accident.
+// configz is the content of /configz. It lists its fields explicitly, so that a new field of
+// Config, which may be a secret, is not shown by accident.
 type configz struct {
-	Build     string                   `json:"build"` // where to ask for it
+	Build     string                   `json:"build"` // the path of the version page
 	LogLevel  string                   `json:"log_level"`
 	Listeners map[string]listenerFacts `json:"listeners"`
 	Settings  any                      `json:"settings,omitempty"`
 }
 
-// listenerFacts are what becomes of the flags at a listener.
+// listenerFacts describe how a listener serves.
 type listenerFacts struct {
 	Address string `json:"address"`
-	// TLS is nil where plaintext is served.
+	// TLS is nil for plaintext.
 	TLS     *tlsFacts `json:"tls"`
 	Callers string    `json:"callers"`
 }
@@ -28,8 +28,8 @@ type listenerFacts struct {
 type tlsFacts struct {
 	MinVersion         string `json:"min_version"`
 	ClientCertificates bool   `json:"client_certificates"`
-	// CertificateExpires is that of the certificate in use, which a file that was
-	// replaced by a bad one leaves behind.
+	// CertificateExpires belongs to the certificate in use. After a failed reload that is not
+	// the certificate in the file.
 	CertificateExpires time.Time `json:"certificate_expires,omitzero"`
 }
 
@@ -44,7 +44,7 @@ func (t *TLS) facts() *tlsFacts {
 	return facts
 }
 
-// serveConfigz answers with the configuration as it is now.
+// serveConfigz serves the current configuration as JSON.
 func (s *Server) serveConfigz(w http.ResponseWriter, _ *http.Request) {
 	listener := func(l net.Listener, t *TLS, callers string) listenerFacts {
 		return listenerFacts{Address: l.Addr().String(), TLS: t.facts(), Callers: callers}
@@ -61,8 +61,8 @@ func (s *Server) serveConfigz(w http.ResponseWriter, _ *http.Request) {
 	}
 	text, err := json.MarshalIndent(now, "", "  ")
 	if err != nil {
-		s.cfg.Logger.Error("the configuration cannot be shown", "err", err.Error())
-		http.Error(w, "the configuration cannot be shown", http.StatusInternalServerError)
+		s.cfg.Logger.Error("configuration dump failed", "err", err.Error())
+		http.Error(w, "configuration dump failed", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", jsonType)

@@ -6,12 +6,11 @@ import (
 	"sync/atomic"
 )
 
-// limitConnections lets n connections of a TCP listener be open at once; more wait
-// to be accepted.
+// limitConnections limits a TCP listener to n open connections; more wait to be accepted.
 //
-// It does what netutil.LimitListener does, but that the connections are still TCP's:
-// net/http ends an answer by closing its own side alone where the client has not
-// sent all, and without that the client sees a reset and no answer.
+// Unlike netutil.LimitListener it keeps the method CloseWrite of TCP connections. net/http
+// calls it after a response when the client has not sent the whole request. Without it the
+// client would get a connection reset instead of the response.
 func limitConnections(l net.Listener, n int) *limitedListener {
 	return &limitedListener{Listener: l, places: make(chan struct{}, n), done: make(chan struct{})}
 }
@@ -19,7 +18,7 @@ func limitConnections(l net.Listener, n int) *limitedListener {
 type limitedListener struct {
 	net.Listener
 
-	places    chan struct{} // has one for each, and for the one that is waited for
+	places    chan struct{} // one element per open connection, and one for a waiting Accept
 	open      atomic.Int64
 	done      chan struct{}
 	closeOnce sync.Once
@@ -36,7 +35,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		<-l.places
 		return nil, err
 	}
-	tcp := conn.(*net.TCPConn) //nolint:forcetypeassert // so it says above
+	tcp := conn.(*net.TCPConn) //nolint:forcetypeassert // a TCP listener accepts nothing else
 	l.open.Add(1)
 	return &limitedConn{tcp, sync.OnceFunc(func() {
 		l.open.Add(-1)

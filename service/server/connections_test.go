@@ -8,14 +8,14 @@ import (
 	"testing/synctest"
 )
 
-// crowd is a listener to which clients always connect.
+// crowd is a listener with an endless supply of clients.
 type crowd struct{ net.Listener }
 
 func (crowd) Accept() (net.Conn, error) { return new(net.TCPConn), nil }
 
 func (crowd) Close() error { return nil }
 
-// Beyond the number of connections others wait, and are accepted when one is closed.
+// Connections over the limit wait. One is accepted when another is closed.
 func TestConnectionLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -41,19 +41,19 @@ func TestConnectionLimit(t *testing.T) {
 		expect(2)
 		first := <-accepted
 		_ = first.Close()
-		_ = first.Close() // makes no room for another
+		_ = first.Close() // a second Close must not free another place
 		expect(2)
 		_ = l.Close()
 		for range 2 {
 			if err := <-failed; !errors.Is(err, net.ErrClosed) {
-				t.Errorf("once the listener is closed: %v", err)
+				t.Errorf("after the listener is closed: %v", err)
 			}
 		}
 	})
 }
 
-// An answer can be ended while the client still sends.
-func TestConnectionsEndAnswers(t *testing.T) {
+// The server can close its side of a connection while the client still sends.
+func TestConnectionsCloseWrite(t *testing.T) {
 	t.Parallel()
 	inner, err := Listen(t.Context(), "--addr", "127.0.0.1:0")
 	if err != nil {

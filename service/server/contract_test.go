@@ -33,48 +33,48 @@ import (
 	"github.com/quashdev/quash/service/server"
 )
 
-// contractCase is one file of testdata/contract: a request, what upstream does, and what
-// every endpoint must make of it. It is the contract as callers see it, so it is written
-// out in full rather than derived from the code's own table.
+// contractCase is one file of testdata/contract: a request, what upstream does, and the
+// answer of every endpoint. A case states the contract in full, as callers see it, instead of
+// deriving it from the outcome table.
 type contractCase struct {
-	// Why says what the case is there for.
+	// Why says why the case exists.
 	Why string
-	// Endpoints limits the case to some of grpc, native and drop_in, where the others
-	// cannot express the request or cannot see the answer.
+	// Endpoints limits the case to some of grpc, native and drop_in, if the others cannot
+	// express the request or cannot see the answer.
 	Endpoints []string
 
 	Config struct {
 		// DeadlineMargin and AnswerGrace are service.Config's.
 		DeadlineMargin time.Duration `yaml:"deadline_margin"`
 		AnswerGrace    time.Duration `yaml:"answer_grace"`
-		// ForwardCredentials has quash run without a key of its own.
+		// ForwardCredentials runs quash without an API key of its own.
 		ForwardCredentials bool `yaml:"forward_credentials"`
 	}
 
 	Request struct {
-		// Message is a RevokeRequest in its JSON form. The drop-in endpoint sends its
-		// token in the body, its consistency and timeout as headers.
+		// Message is a RevokeRequest in its JSON form. For the drop-in endpoint its token
+		// is sent in the body, its consistency and timeout in headers.
 		Message map[string]any
-		// Headers go along as HTTP headers, or as metadata.
+		// Headers are sent as HTTP headers or as metadata.
 		Headers map[string]string
-		// Deadline is the gRPC caller's.
+		// Deadline is the deadline of the gRPC call.
 		Deadline time.Duration
 	}
 
 	Upstream struct {
-		// Answer is what upstream says.
+		// Answer is the upstream's response.
 		Answer struct {
 			Status  int
 			Headers map[string]string
 			Body    string
 		}
-		// Fault is what goes wrong instead: refused (no listener), reset (after
-		// the request was read), stalled (no answer ever).
+		// Fault replaces Answer: refused (no listener), reset (after the request was
+		// read) or stalled (never a response).
 		Fault string
-		// Attempts is how often upstream must be called, 0 meaning once.
+		// Attempts is the number of requests that upstream must get; 0 means one.
 		Attempts int
-		// Request is what must reach upstream, in full: headers that are not listed
-		// must be absent. None at all means that upstream must not be called.
+		// Request is the request that upstream must get, in full: headers that are not
+		// listed must be absent. If it is nil, upstream must get no request.
 		Request *struct {
 			Headers map[string]string
 			Body    string
@@ -97,7 +97,7 @@ type contractCase struct {
 		// Native and DropIn are the HTTP statuses.
 		Native int
 		DropIn int `yaml:"dropin"`
-		// Headers must be on both HTTP answers with these values; "" means absent.
+		// Headers must be in the responses of both REST endpoints; "" means absent.
 		Headers map[string]string
 	}
 }
@@ -120,7 +120,7 @@ func TestContract(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.Why == "" {
-				t.Error("the case does not say why it is there")
+				t.Error("the case has no why")
 			}
 			endpoints := c.Endpoints
 			if len(endpoints) == 0 {
@@ -254,7 +254,7 @@ func (c *contractCase) overDropIn(t *testing.T, f *facade) {
 			messages = append(messages, v["field"]+": "+v["description"])
 		}
 	}
-	// The envelope as SlashID's reference has it.
+	// The envelope in the form of SlashID's reference.
 	var errors []string
 	for _, m := range messages {
 		errors = append(errors, fmt.Sprintf(`{"httpcode":%d,"message":%s}`, c.Answer.DropIn, toJSON(t, m)))
@@ -317,12 +317,12 @@ func (c *contractCase) checkStatus(t *testing.T, got []byte) {
 		t.Fatalf("%v in %s", err, got)
 	}
 	for _, d := range status.Details {
-		delete(d, "elapsed") // the one figure that no case can know
+		delete(d, "elapsed") // differs from run to run
 	}
 	diff(t, "status", asJSON(t, want), asJSON(t, status))
 }
 
-// asJSON is v as JSON has it, without Go's types.
+// asJSON converts v to plain maps, slices and values, through JSON.
 func asJSON(t *testing.T, v any) (plain any) {
 	t.Helper()
 	if err := json.Unmarshal(toJSON(t, v), &plain); err != nil {
@@ -331,7 +331,7 @@ func asJSON(t *testing.T, v any) (plain any) {
 	return plain
 }
 
-// scriptedUpstream does what a case says, and keeps what it was sent.
+// scriptedUpstream responds as its case says and records its requests.
 type scriptedUpstream struct {
 	c        *contractCase
 	requests chan receivedRequest
@@ -359,7 +359,7 @@ func (u *scriptedUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, u.c.Upstream.Answer.Body)
 }
 
-// check compares what upstream was sent with what it should have been.
+// check compares the recorded requests with the case.
 func (u *scriptedUpstream) check(t *testing.T) {
 	t.Helper()
 	want, wantCalls := u.c.Upstream.Request, max(u.c.Upstream.Attempts, 1)
@@ -408,7 +408,7 @@ func toJSON(t *testing.T, v any) []byte {
 	return data
 }
 
-// fromYAML reads the JSON form of a message that stands in a case.
+// fromYAML converts a message in a case from its JSON form.
 func fromYAML[M proto.Message](t *testing.T, v map[string]any, into M) M {
 	t.Helper()
 	decode(t, toJSON(t, v), into)
@@ -425,7 +425,7 @@ func decode(t *testing.T, data []byte, into proto.Message) {
 // TestContractIsComplete checks that every reason of the API has a case that shows it.
 func TestContractIsComplete(t *testing.T) {
 	t.Parallel()
-	// These depend on more than one call, or the caller that caused them cannot see them.
+	// These need more than one call, or the caller does not see them. Other tests show them.
 	elsewhere := []string{
 		"UNSPECIFIED",           // never sent
 		"OVERLOADED",            // TestTooManyPending, TestTooManyInFlight of package service

@@ -12,28 +12,26 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// preflightAge is how long a browser need not ask again. None of them waits longer
+// preflightAge is how long a browser may cache a preflight. No browser caches it for longer
 // than two hours.
 const preflightAge = 2 * time.Hour
 
-// corsHeaders are the request headers that a page may send: those that mean something
-// here, and the rest of W3C's trace context, which pages send along with it.
+// corsHeaders are the request headers that a page may send: those that quash reads, and
+// Tracestate, which tracing libraries send with Traceparent.
 var corsHeaders = append([]string{"Content-Type", "Tracestate"}, forwardedHeaders...)
 
-// corsExposed are the response headers that a page may read, beyond those that it may
-// always.
+// corsExposed are the response headers that a page may read, in addition to the headers that
+// CORS always exposes.
 var corsExposed = []string{slashid.HeaderCorrelationID, "Retry-After", headerReason, headerState}
 
-// withCORS lets pages of the given origins call h from a browser. Preflights end here:
-// they name no caller and carry no body, and are answered from a few constants. A
-// page's credentials are headers that it sets itself, never a cookie, so browsers are
-// not asked to send any.
+// withCORS allows pages of the given origins to call h from a browser. It answers preflights
+// itself: they have no caller and no body. It does not allow credentials in the sense of
+// CORS, because pages send their credentials in headers and never in cookies.
 //
-// Whatever h answers has the headers without which the page could not read it,
-// refusals included.
+// All responses of h get the CORS headers, errors included, so that the page can read them.
 func withCORS(origins []string, h http.HandlerFunc) http.HandlerFunc {
 	if len(origins) == 0 {
-		// Without any, the library would let everyone in.
+		// With an empty list, the library would allow every origin.
 		return h
 	}
 	allowed := cors.New(cors.Options{
@@ -46,7 +44,7 @@ func withCORS(origins []string, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		for _, name := range []string{"Origin", "Access-Control-Request-Method"} {
 			if len(r.Header[name]) > 1 {
-				// No browser does that, and the library would repeat the second.
+				// Browsers send one. The library would echo the second.
 				h(w, r)
 				return
 			}
@@ -55,23 +53,23 @@ func withCORS(origins []string, h http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// CheckOrigin says what keeps text from being the origin of a page, in the one form in
-// which browsers send it.
+// CheckOrigin returns an error unless text is an origin in exactly the form that browsers
+// send.
 func CheckOrigin(text string) error {
 	u, err := url.Parse(text)
 	switch {
 	case text == "*" || text == "null":
-		return errors.New("it would let in pages that nobody knows")
+		return errors.New("it would allow pages of unknown origin")
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		return errors.New("it needs http:// or https:// and a host")
+		return errors.New("it must have http:// or https:// and a host")
 	case strings.Contains(text, "*"):
 		return errors.New("it must name one host")
 	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || 'A' <= r && r <= 'Z' }):
-		return errors.New("browsers write it in small letters, and in ASCII")
+		return errors.New("browsers send it in lower case and in ASCII")
 	case u.Scheme+"://"+u.Host != text:
-		return errors.New("it is a scheme, a host and perhaps a port, and nothing else")
+		return errors.New("it must be a scheme, a host and an optional port, and nothing else")
 	case u.Scheme == "http" && u.Port() == "80" || u.Scheme == "https" && u.Port() == "443", strings.HasSuffix(u.Host, ":"):
-		return errors.New("browsers leave that port out")
+		return errors.New("browsers send it without the default port")
 	}
 	return nil
 }

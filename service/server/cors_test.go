@@ -18,8 +18,8 @@ func withOrigins(origins ...string) func(*service.Config, *server.Config) {
 	return func(_ *service.Config, cfg *server.Config) { cfg.CORSAllowedOrigins = origins }
 }
 
-// preflight is what a browser asks before it sends a page's request. Browsers write the
-// names of headers in lower case, in order.
+// preflight returns the headers of a preflight request. Browsers send the header names in
+// lower case, in order.
 func preflight(origin, method, headers string) http.Header {
 	return http.Header{
 		"Origin":                         {origin},
@@ -28,7 +28,7 @@ func preflight(origin, method, headers string) http.Header {
 	}
 }
 
-// corsHeaders are an answer's CORS headers, as they would be sent.
+// corsHeaders returns the CORS headers of a response as text.
 func corsHeaders(resp *http.Response) string {
 	header := http.Header{}
 	for name, values := range resp.Header {
@@ -78,13 +78,13 @@ func TestPreflight(t *testing.T) {
 			t.Errorf("%s: %s, %q", name, resp.Status, got)
 		}
 		if strings.Contains(corsHeaders(resp)+string(body), "secret") {
-			t.Errorf("%s repeats what it was asked", name)
+			t.Errorf("%s echoes the request", name)
 		}
 	}
 }
 
-// Without the flag there are no CORS headers, and OPTIONS is a method like others.
-func TestNoCORSUnlessAskedFor(t *testing.T) {
+// Without allowed origins, responses have no CORS headers, and OPTIONS gets 405.
+func TestCORSIsOffByDefault(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, revokesAll)
 	resp, _ := f.ask(t, http.MethodOptions, dropInPath, preflight(appOrigin, "POST", "content-type"))
@@ -97,8 +97,8 @@ func TestNoCORSUnlessAskedFor(t *testing.T) {
 	}
 }
 
-// A page may read every answer, except net/http's own refusals.
-func TestAnswersThatPagesMayRead(t *testing.T) {
+// A page may read every response, except errors of net/http itself.
+func TestResponsesThatPagesMayRead(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
 		return slashid.Result{Status: http.StatusRequestTimeout, Envelope: true, Sent: true, CorrelationID: "7f0c"}
@@ -137,12 +137,12 @@ func TestCheckOrigin(t *testing.T) {
 		}
 	}
 	for want, origins := range map[string][]string{
-		"it would let in":      {"*", "null"},
-		"needs http:// or":     {"", "app.example.com", "localhost:3000", "https://", "https://:443", "file:///etc", "ftp://a.example", " " + appOrigin, appOrigin + " ", appOrigin + ":x"},
-		"must name one host":   {"https://*.example.com"},
-		"and nothing else":     {appOrigin + "/", appOrigin + "?", appOrigin + "#", "https://me@app.example.com", "https://a.example,https://b.x"},
-		"browsers write it in": {"HTTPS://app.example.com", "https://App.example.com", "https://b\u00fccher.example"},
-		"leave that port out":  {appOrigin + ":443", "http://app.example.com:80", appOrigin + ":"},
+		"it would allow":           {"*", "null"},
+		"have http:// or":          {"", "app.example.com", "localhost:3000", "https://", "https://:443", "file:///etc", "ftp://a.example", " " + appOrigin, appOrigin + " ", appOrigin + ":x"},
+		"must name one host":       {"https://*.example.com"},
+		"and nothing else":         {appOrigin + "/", appOrigin + "?", appOrigin + "#", "https://me@app.example.com", "https://a.example,https://b.x"},
+		"browsers send it in":      {"HTTPS://app.example.com", "https://App.example.com", "https://b\u00fccher.example"},
+		"without the default port": {appOrigin + ":443", "http://app.example.com:80", appOrigin + ":"},
 	} {
 		for _, origin := range origins {
 			if err := server.CheckOrigin(origin); err == nil || !strings.Contains(err.Error(), want) {

@@ -16,8 +16,8 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// With a margin the answer is given before the caller's clock ends the call: 200 callers
-// whose deadlines pass while SlashID is silent all get the details of what is known.
+// The deadline margin lets the answer arrive before the caller's own timer fires: 200 callers
+// whose deadlines pass while SlashID is silent all get the error details.
 func TestDetailsArriveBeforeTheDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -30,7 +30,7 @@ func TestDetailsArriveBeforeTheDeadline(t *testing.T) {
 		var calls sync.WaitGroup
 		for i := range 200 {
 			calls.Go(func() {
-				// Deadlines of 100 ms to 2.09 s, so that they pass one by one and together.
+				// Deadlines of 100 ms to 2.09 s: some pass one by one, some together.
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(100+10*(i/2*2))*time.Millisecond)
 				defer cancel()
 				_, err := client.Revoke(ctx, &quashv1.RevokeRequest{Token: fmt.Sprint("token-", i)})

@@ -1,31 +1,32 @@
-// Package server makes running servers of the service: gRPC, REST and admin.
+// Package server runs the servers in front of the service: gRPC, REST and admin.
 //
-//	server.go         New binds everything, Run serves until told to stop
+//	server.go         New binds the listeners; Run serves and shuts down
 //	listen.go         TCP listeners
-//	connections.go    how many connections they accept
-//	tls.go            a listener's certificate, and which clients it accepts
-//	allowedcallers.go which of those may call
-//	limits.go         how much a client can make the server hold, and how long
-//	pending.go        requests that have begun and are not read yet
-//	drain.go          connections that are closed during shutdown, or when they are old
-//	interceptors.go   the one chain that every call runs through
-//	observe.go        the log line and the metrics of each call
-//	tracing.go        its span
-//	metrics.go        what is measured of the listeners
+//	usertimeout_*.go  TCP_USER_TIMEOUT, on Linux
+//	connections.go    the limit on open connections
+//	tls.go            server certificate, client CAs, TLS versions
+//	allowedcallers.go authorization: the list of clients that may call
+//	limits.go         sizes, counts and timeouts, with their defaults
+//	pending.go        the limit on requests that are not read yet
+//	drain.go          closing HTTP connections on shutdown and by age
+//	interceptors.go   the interceptor chain: panics, streams, retry pushback
+//	observe.go        log line and metrics for each call
+//	tracing.go        span and duration for each call
+//	metrics.go        metrics of listeners and pending requests
 //	grpc.go           the gRPC server: TokenService, health, reflection
-//	rest.go           the REST listener: what both endpoints have in common
-//	inprocess.go      how those call the service
-//	native.go         POST /v1/tokens:revoke, grpc-gateway's usual form
-//	dropin.go         POST /token/revoke, SlashID's own contract
-//	decode.go         JSON bodies, and what is wrong with them
-//	openapi.go        /openapi.json, which describes both
-//	docs.go           /docs, the page to read that and to try it; explorer/ has its files
-//	cors.go           pages of which other origins may call
-//	errorlog.go       which errors of net/http and TLS are logged
-//	admin.go          the pages for operators: liveness, readiness, build info, profiles
-//	configz.go        how the server runs
-//	loglevel.go       what it logs
+//	rest.go           the REST listener: everything that both REST endpoints share
+//	inprocess.go      the client with which REST calls the service
+//	native.go         POST /v1/tokens:revoke, quash's own REST form
+//	dropin.go         POST /token/revoke, SlashID's REST contract
+//	decode.go         decoding of JSON bodies, with errors that quote no value
+//	openapi.go        /openapi.json, the description of both REST endpoints
+//	docs.go           /docs, a page to read and try the API; its files are in explorer/
+//	cors.go           CORS: web pages that may call from a browser
+//	errorlog.go       log of net/http and TLS errors, without client data
+//	admin.go          admin pages: liveness, readiness, version, profiles, metrics
+//	configz.go        /configz, the running configuration
+//	loglevel.go       /loglevel, to read and change the log level
 //
-// REST is grpc-gateway in front of the same service behind the same interceptors, so
-// that every rule holds for all endpoints.
+// REST calls go through grpc-gateway to the same service behind the same interceptors as
+// gRPC, so every rule holds at every endpoint.
 package server

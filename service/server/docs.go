@@ -6,14 +6,14 @@ import (
 	"path"
 )
 
-// docsPath is the page, and what is below it belongs to it.
+// docsPath is the path of the page. Its files are below it.
 const docsPath = "/docs"
 
 //go:embed explorer
 var explorer embed.FS
 
-// docsHeader lets the page load its own files and talk to its own quash, and nothing
-// else: whatever gets into it, a token that was typed in cannot get out.
+// docsHeader restricts the page to its own files and its own quash. Even injected content
+// could not send a token from the form elsewhere.
 var docsHeader = http.Header{
 	"Content-Security-Policy": {"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"},
@@ -22,8 +22,8 @@ var docsHeader = http.Header{
 	"Referrer-Policy":              {"no-referrer"},
 }
 
-// newPages returns the pages of REST by their path: the description of the API, and if
-// docs is set the explorer.
+// newPages returns the pages of the REST listener by path: /openapi.json and, if docs is set,
+// /docs.
 func newPages(docs bool) (map[string]*page, error) {
 	document, err := openAPI()
 	if err != nil {
@@ -51,7 +51,7 @@ func newPages(docs bool) (map[string]*page, error) {
 	return pages, nil
 }
 
-// contentTypes are not asked of package mime, which asks the machine that it runs on.
+// contentTypes replaces package mime, whose results depend on files of the machine.
 var contentTypes = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".css":  "text/css; charset=utf-8",

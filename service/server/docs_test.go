@@ -45,7 +45,7 @@ func TestOpenAPIIsServed(t *testing.T) {
 	}
 	again, none := f.ask(t, http.MethodGet, "/openapi.json", http.Header{"If-None-Match": {resp.Header.Get("ETag")}})
 	if again.StatusCode != http.StatusNotModified || len(none) != 0 {
-		t.Errorf("what the client has already: %s with %d bytes", again.Status, len(none))
+		t.Errorf("with the current ETag: %s with %d bytes", again.Status, len(none))
 	}
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
 		resp, body := f.ask(t, method, "/openapi.json", nil)
@@ -58,7 +58,7 @@ func TestOpenAPIIsServed(t *testing.T) {
 	}
 }
 
-func TestDocsAreOffUnlessAskedFor(t *testing.T) {
+func TestDocsAreOffByDefault(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, neverCalled(t))
 	for _, path := range []string{"/docs", "/docs/", "/docs/explorer.js", "/docs/index.html"} {
@@ -68,8 +68,8 @@ func TestDocsAreOffUnlessAskedFor(t *testing.T) {
 	}
 }
 
-// The page and its files are served with their types and the headers that isolate it, and
-// nothing else below /docs is.
+// The page and its files are served with their content types and the headers that isolate the
+// page. Nothing else is served below /docs.
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, neverCalled(t), withDocs)
@@ -110,12 +110,12 @@ func TestDocs(t *testing.T) {
 			}
 		}
 		if strings.Contains(policy, "unsafe") || regexp.MustCompile(`https?://|//[a-z]+\.`).Match(body) {
-			t.Errorf("%s: loads from elsewhere, or may", path)
+			t.Errorf("%s: may load from other hosts", path)
 		}
 	}
 }
 
-// Chromium repeats a request when a 408 comes on a connection that it had used before.
+// Chromium resends a request that gets a 408 on a reused connection.
 func TestBrowsersGetAConnectionForEachRequest(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, revokesAll, withDocs)
@@ -137,8 +137,8 @@ func TestBrowsersGetAConnectionForEachRequest(t *testing.T) {
 	}
 }
 
-// The list of allowed callers is for calls. The page, the document and preflights are the
-// same for every client that gets past the handshake.
+// The list of allowed callers applies to calls only. The page, openapi.json and preflights are
+// open to every client that completes the handshake.
 func TestDocsAllowNoCalls(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, neverCalled(t), withDocs, withOrigins(appOrigin), func(_ *service.Config, cfg *server.Config) {

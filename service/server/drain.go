@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// closeOnDrain disables keep-alive for the answers of h once the server is not ready, or
-// the connection is older than age: callers must have left a connection before the end of
-// DrainDelay. At that end net/http closes idle connections, and a request that is on its
-// way there gets no answer, so that its caller cannot know what became of it.
+// closeOnDrain closes connections after a response when the server is not ready, or when
+// the connection is older than age. Clients must have left their connections by the end of
+// DrainDelay: net/http then closes idle connections, and a request that arrives at that
+// moment gets no response, so its caller does not know whether the token was revoked.
 //
-// Server.SetKeepAlivesEnabled would close idle connections right away, in the same manner.
+// Server.SetKeepAlivesEnabled has the same problem: it closes idle connections at once.
 func closeOnDrain(h http.Handler, ready *atomic.Bool, age time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun, ok := r.Context().Value(connBegunKey{}).(time.Time)
@@ -27,21 +27,21 @@ func closeOnDrain(h http.Handler, ready *atomic.Bool, age time.Duration) http.Ha
 
 type connBegunKey struct{}
 
-// withConnBegun is an http.Server's ConnContext.
+// withConnBegun is a ConnContext hook that records when a connection was opened.
 func withConnBegun(ctx context.Context, _ net.Conn) context.Context {
 	return context.WithValue(ctx, connBegunKey{}, time.Now())
 }
 
-// newConns are the connections of an HTTP server that are idle before their first
-// request. Clients open them in reserve. Shutdown would wait five seconds for each,
-// although it drops the request that may come, so they are closed instead.
+// newConns tracks connections that have sent no request yet; clients open such connections
+// in advance. http.Server.Shutdown waits up to five seconds for them and then drops any
+// request on them, so newConns closes them at once.
 type newConns struct {
 	mu      sync.Mutex
 	conns   map[net.Conn]struct{}
 	closing bool
 }
 
-// closeNewConnsOnShutdown makes s close them when its Shutdown begins.
+// closeNewConnsOnShutdown closes connections without a request when s.Shutdown is called.
 func closeNewConnsOnShutdown(s *http.Server) {
 	n := &newConns{conns: map[net.Conn]struct{}{}}
 	s.ConnState = n.track
@@ -55,7 +55,7 @@ func (n *newConns) track(conn net.Conn, state http.ConnState) {
 	case state != http.StateNew:
 		delete(n.conns, conn)
 	case n.closing:
-		_ = conn.Close() // the last that was accepted
+		_ = conn.Close() // accepted while the shutdown began
 	default:
 		n.conns[conn] = struct{}{}
 	}

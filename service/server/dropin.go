@@ -18,29 +18,29 @@ import (
 
 const dropInPath = "/token/revoke"
 
-// The headers by which the drop-in endpoint says what SlashID's envelope has no room
-// for: the values of ErrorInfo.reason and RevokeFailure.state.
+// The drop-in endpoint sends ErrorInfo.reason and RevokeFailure.state in these headers,
+// because SlashID's envelope has no field for them.
 const (
 	headerReason = "Quash-Error-Reason"
 	headerState  = "Quash-Revocation-State"
 )
 
-// newDropIn is the endpoint of SlashID's own contract: its headers in, 204 out, errors in
-// its envelope.
+// newDropIn returns the endpoint with SlashID's contract: parameters in headers, 204 on
+// success, errors in SlashID's envelope.
 func newDropIn() *endpoint {
 	return &endpoint{
 		name:       endpointDropIn,
 		path:       dropInPath,
 		marshaler:  &dropInMarshaler{},
 		forward:    forwardDropIn,
-		accepts:    func(string) bool { return true }, // as SlashID does
+		accepts:    func(string) bool { return true }, // SlashID accepts any
 		tooLarge:   http.StatusBadRequest,
 		writeError: writeDropInError,
 		statusOf:   dropInStatus,
 	}
 }
 
-// dropInMarshaler reads SlashID's request body. There is no body to write.
+// dropInMarshaler reads SlashID's request body. A successful response has no body.
 type dropInMarshaler struct{ runtime.JSONPb }
 
 func (dropInMarshaler) NewDecoder(r io.Reader) runtime.Decoder { return strictDecoder(r, decodeDropIn) }
@@ -54,8 +54,8 @@ func forwardDropIn(ctx context.Context, w http.ResponseWriter, resp proto.Messag
 	return nil
 }
 
-// dropInStatus keeps to the statuses that clients of SlashID's contract know.
-// They take a 408 for "it will be done", so nothing else is one.
+// dropInStatus returns only statuses that clients of SlashID know. They read 408 as
+// "SlashID will complete the revocation", so 408 must not mean anything else.
 func dropInStatus(st *status.Status) int {
 	failure := detail[*quashv1.RevokeFailure](st)
 	switch st.Code() {
@@ -79,7 +79,7 @@ func dropInStatus(st *status.Status) int {
 	}
 }
 
-// envelope is SlashID's form of an error.
+// envelope is SlashID's error format.
 type envelope struct {
 	Meta struct {
 		Pagination struct {

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// httpErrorLog is net/http's log of a server's errors. It suppresses texts that may
-// repeat what a peer sent: the debug data of a GOAWAY, and with GODEBUG=http2debug=2
-// every request.
+// httpErrorLog is the ErrorLog of an http.Server. It suppresses texts that may contain what a
+// client sent: the debug data of a GOAWAY or, with GODEBUG=http2debug=2, every request.
 type httpErrorLog struct{ logger *slog.Logger }
 
 func newHTTPErrorLog(logger *slog.Logger) *log.Logger { return log.New(httpErrorLog{logger}, "", 0) }
@@ -20,17 +19,17 @@ func (l httpErrorLog) Write(message []byte) (int, error) {
 		logHandshake(l.logger, peer, cause)
 		return len(message), nil
 	}
-	if strings.HasPrefix(text, "http: Accept error: ") { // the operating system's words
+	if strings.HasPrefix(text, "http: Accept error: ") { // a text of the operating system
 		l.logger.Warn(text)
 		return len(message), nil
 	}
-	l.logger.Warn("net/http error; text suppressed: it may repeat what the peer sent", "bytes", len(message))
+	l.logger.Warn("HTTP server error; text suppressed because it may contain what the client sent", "bytes", len(message))
 	return len(message), nil
 }
 
-// handshakeCauses are what may be logged of a handshake that failed. The rest of what
-// crypto/tls says may be the peer's own words: the protocols that it offers, the names
-// in its certificates.
+// handshakeCauses are the parts of handshake errors that are safe to log. The rest of an
+// error of crypto/tls may contain what the client sent: protocol names, names in its
+// certificates.
 var handshakeCauses = []string{
 	"first record does not look like a TLS handshake",
 	"client sent an HTTP request to an HTTPS server",
@@ -52,10 +51,10 @@ var handshakeCauses = []string{
 	"EOF",
 }
 
-// logHandshake logs a TLS handshake that failed. It is not a warning: any client that can
-// connect can fail one.
+// logHandshake logs a failed TLS handshake. The level is info, because any client that can
+// connect can cause one.
 func logHandshake(logger *slog.Logger, peer, text string) {
-	cause := "text suppressed: it may repeat what the peer sent"
+	cause := "text suppressed because it may contain what the client sent"
 	for _, known := range handshakeCauses {
 		if strings.Contains(text, known) {
 			cause = known

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Errors of net/http are logged without what a peer sent.
+// Errors of net/http are logged without data that a client sent.
 func TestHTTPErrorLog(t *testing.T) {
 	t.Parallel()
 	for message, want := range map[string]string{
@@ -14,10 +14,10 @@ func TestHTTPErrorLog(t *testing.T) {
 		"http: TLS handshake error from [::1]:1: tls: client didn't provide a certificate; claims":               `cause="client didn't provide a certificate"`,
 		"http: TLS handshake error from [::1]:1: tls: client requested unsupported application protocols claims": `cause="client requested unsupported application protocols"`,
 		"http: Accept error: accept tcp: too many open files; retrying in 5ms":                                   `level=WARN msg="http: Accept error: accept tcp: too many open files; retrying in 5ms"`,
-		"http: panic serving 127.0.0.1:1: header.claims.signature":                                               "level=WARN msg=\"net/http error; text suppressed",
-		"http2: received GOAWAY &{debugData: claims}, starting":                                                  "level=WARN msg=\"net/http error; text suppressed",
-		`http2: server read frame DATA stream=1 data="{\"token\":\"header.claims.signature\"}"`:                  "level=WARN msg=\"net/http error; text suppressed",
-		"http: header.claims.signature: TLS handshake error from 127.0.0.1:1":                                    "level=WARN msg=\"net/http error; text suppressed",
+		"http: panic serving 127.0.0.1:1: header.claims.signature":                                               "level=WARN msg=\"HTTP server error; text suppressed",
+		"http2: received GOAWAY &{debugData: claims}, starting":                                                  "level=WARN msg=\"HTTP server error; text suppressed",
+		`http2: server read frame DATA stream=1 data="{\"token\":\"header.claims.signature\"}"`:                  "level=WARN msg=\"HTTP server error; text suppressed",
+		"http: header.claims.signature: TLS handshake error from 127.0.0.1:1":                                    "level=WARN msg=\"HTTP server error; text suppressed",
 	} {
 		var out strings.Builder
 		newHTTPErrorLog(slog.New(slog.NewTextHandler(&out, nil))).Print(message)

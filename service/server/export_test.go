@@ -1,4 +1,5 @@
 package server
 
-// Update is the flag by which tests write what they would otherwise check.
+// Update is the flag -update, for tests in package server_test: write files instead of
+// checking them.
 var Update = update

@@ -26,8 +26,8 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// fuzzedAnswers are those of SlashID in FuzzREST that are not tried again, with the
-// statuses that they lead to: native's and drop-in's (docs/outcomes.md).
+// fuzzedAnswers are SlashID's responses in FuzzREST that quash does not retry, with the HTTP
+// statuses of the native and the drop-in endpoint (docs/outcomes.md).
 var fuzzedAnswers = []struct {
 	result         slashid.Result
 	native, dropIn []int
@@ -43,8 +43,8 @@ var fuzzedAnswers = []struct {
 	{slashid.Result{}, []int{500}, []int{500}}, // the upstream panics
 }
 
-// restFixture is the REST listener's handler in front of a real service and an upstream
-// in memory.
+// restFixture is the REST listener's handler in front of a real service and an in-memory
+// upstream.
 type restFixture struct {
 	handler http.Handler
 	answer  int // an index of fuzzedAnswers
@@ -84,17 +84,17 @@ func (f *restFixture) Revoke(_ context.Context, req slashid.Request) slashid.Res
 	return result
 }
 
-// deadlineRecorder has the read deadline that a connection has.
+// deadlineRecorder is a ResponseRecorder that accepts read deadlines, as a connection does.
 type deadlineRecorder struct{ *httptest.ResponseRecorder }
 
 func (deadlineRecorder) SetReadDeadline(time.Time) error { return nil }
 
-// Every request to the REST listener is answered in the form of its endpoint, with a
-// status that the endpoint has, and without a piece of the token; and SlashID is asked
-// for no other token than the one in the body.
+// Every request to the REST listener gets a response in its endpoint's format, with one of the
+// endpoint's statuses, and without any part of the token. SlashID gets no token other than the
+// one in the body.
 //
-// In a body $TOKEN stands for the token as JSON has it and $RAW for its bytes, $PAD for
-// more than the largest body; in the headers $TOKEN stands for its bytes.
+// In a body, $TOKEN stands for the token as a JSON string, $RAW for its bytes, and $PAD for
+// more bytes than the largest body. In headers, $TOKEN stands for its bytes.
 func FuzzREST(f *testing.F) {
 	const (
 		token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJwZXJzb24tMSJ9.c2lnbmVkLWluLWEtdGVzdA"
@@ -169,7 +169,7 @@ func FuzzREST(f *testing.F) {
 		for what, text := range map[string]string{"body": w.Body.String(), "header": header.String(), "log": fixture.log.String()} {
 			for _, secret := range []string{token, inJSON, ownKey} {
 				if run := secrettest.SharedRun(text, secret); run != "" {
-					t.Errorf("the %s tells %q", what, run)
+					t.Errorf("the %s contains %q", what, run)
 				}
 			}
 		}
@@ -179,7 +179,7 @@ func FuzzREST(f *testing.F) {
 	})
 }
 
-// checkForm checks that an answer is whole, and in its endpoint's form.
+// checkForm checks that a response is complete and in its endpoint's format.
 func checkForm(t *testing.T, path string, w *httptest.ResponseRecorder) {
 	t.Helper()
 	switch {
@@ -220,7 +220,7 @@ func checkReasonAndState(t *testing.T, reason, state string) {
 	}
 }
 
-// checkStatus checks that the status is one for what SlashID was asked and said.
+// checkStatus checks that the status fits SlashID's response, or that SlashID got no request.
 func (f *restFixture) checkStatus(t *testing.T, sent string, w *httptest.ResponseRecorder) {
 	t.Helper()
 	answer := fuzzedAnswers[f.answer]
@@ -236,14 +236,14 @@ func (f *restFixture) checkStatus(t *testing.T, sent string, w *httptest.Respons
 	case sent == "POST "+dropInPath:
 		want = []int{http.StatusBadRequest}
 	case asked:
-		t.Error("SlashID was asked")
+		t.Error("SlashID got a request")
 	}
 	if !slices.Contains(want, w.Code) {
 		t.Errorf("status %d, want one of %v", w.Code, want)
 	}
 }
 
-// checkAsked checks that SlashID was asked at most once, and for the token in the body.
+// checkAsked checks that SlashID got at most one request, for the token in the body.
 func (f *restFixture) checkAsked(t *testing.T, body string) {
 	t.Helper()
 	if len(f.asked) == 0 {
@@ -252,13 +252,13 @@ func (f *restFixture) checkAsked(t *testing.T, body string) {
 	var members map[string]json.RawMessage // json.Unmarshal into a struct ignores case
 	var token string
 	if json.Unmarshal([]byte(body), &members) != nil || json.Unmarshal(members["token"], &token) != nil {
-		t.Fatal("SlashID was asked, and there is no token in the body")
+		t.Fatal("SlashID got a request although the body has no token")
 	}
 	req := f.asked[0]
 	if len(f.asked) > 1 || req.Token.Reveal() != token || len(token) > 16<<10 {
-		t.Errorf("SlashID was asked %d times, for %q", len(f.asked), req.Token.Reveal())
+		t.Errorf("SlashID got %d requests, for %q", len(f.asked), req.Token.Reveal())
 	}
 	if req.Timeout < time.Second || req.Timeout > 120*time.Second || req.Timeout%time.Second != 0 {
-		t.Errorf("SlashID was asked for the timeout %s", req.Timeout)
+		t.Errorf("SlashID got the timeout %s", req.Timeout)
 	}
 }

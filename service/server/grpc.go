@@ -14,8 +14,8 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// newGRPC builds the gRPC server with the token service, health and, where it is
-// wanted, reflection. Streams end with the given context.
+// newGRPC builds the gRPC server: token service, health and, if enabled, reflection.
+// Streams end when the context streams ends.
 func newGRPC(streams context.Context, cfg Config, pending *pending, observer *observer) (*grpc.Server, *health.Server) {
 	limits := cfg.Limits
 	stream := []grpc.StreamServerInterceptor{unwatched, endWith(streams), atMostStreams(streamsAtOnce)}
@@ -26,16 +26,16 @@ func newGRPC(streams context.Context, cfg Config, pending *pending, observer *ob
 		grpc.UnaryInterceptor(chain(read, interceptors(cfg, observer))),
 		grpc.ChainStreamInterceptor(stream...),
 		grpc.InTapHandle(pending.tap(observer)),
-		// Goroutines whose stacks have grown already. When all of them wait, others are
-		// begun.
+		// Workers are reused, with stacks that have grown already. When all are busy,
+		// grpc-go starts more goroutines.
 		grpc.NumStreamWorkers(streamWorkers),
 		grpc.StatsHandler(overGRPC{observer.calls, observer}),
 		grpc.MaxRecvMsgSize(limits.RequestBytes),
 		grpc.MaxHeaderListSize(uint32(limits.HeaderBytes)),             //nolint:gosec // a flag bounds it
-		grpc.MaxConcurrentStreams(uint32(limits.StreamsPerConnection)), //nolint:gosec // likewise
+		grpc.MaxConcurrentStreams(uint32(limits.StreamsPerConnection)), //nolint:gosec // a flag bounds it
 		grpc.StaticStreamWindowSize(receiveWindow),
 		grpc.StaticConnWindowSize(1 << 20),
-		// GracefulStop, too, waits that long for connections that are being set up.
+		// GracefulStop also waits up to this long for connections that are being set up.
 		grpc.ConnectionTimeout(limits.HeaderTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle:     limits.IdleTimeout,
@@ -49,8 +49,7 @@ func newGRPC(streams context.Context, cfg Config, pending *pending, observer *ob
 			PermitWithoutStream: true,
 		}),
 		grpc.UnknownServiceHandler(noSuchMethod),
-		// Stop returns only after the last handler has: what they use is closed
-		// after it.
+		// Stop must wait for the handlers: what they use is closed afterwards.
 		grpc.WaitForHandlers(true),
 	}
 	if cfg.TLS != nil {
@@ -67,8 +66,8 @@ func newGRPC(streams context.Context, cfg Config, pending *pending, observer *ob
 	return s, serving
 }
 
-// noSuchMethod answers calls of what there is not. grpc-go's own answer repeats the
-// name, and a name that is none may be anything: a token, for instance.
+// noSuchMethod answers calls of unknown methods. grpc-go's own answer quotes the method
+// name, which may contain anything, even a token.
 func noSuchMethod(any, grpc.ServerStream) error {
-	return status.Error(codes.Unimplemented, "there is no such method; "+quashv1.TokenService_Revoke_FullMethodName+" is one")
+	return status.Error(codes.Unimplemented, "unknown method; call "+quashv1.TokenService_Revoke_FullMethodName)
 }

@@ -33,7 +33,7 @@ func TestReflectionNeedsItsFlag(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Without such a service the stream may end before it is written to.
+		// If the service is unknown, the stream may end before Send.
 		_ = stream.Send(&reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}})
 		resp, err := stream.Recv()
 		if status.Code(err) != want || err == nil && !strings.Contains(resp.String(), "quash.v1.TokenService") {
@@ -43,7 +43,7 @@ func TestReflectionNeedsItsFlag(t *testing.T) {
 	}
 }
 
-// A request that is too large is refused before it is decoded.
+// A message that is too large is rejected before it is decoded.
 func TestLargestMessage(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, neverCalled(t))
@@ -53,8 +53,8 @@ func TestLargestMessage(t *testing.T) {
 	}
 }
 
-// A call of an unknown method is refused without the name that it used.
-func TestNoSuchMethod(t *testing.T) {
+// The error for an unknown method does not quote its name.
+func TestUnknownMethod(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, neverCalled(t))
 	for _, method := range []string{
@@ -62,7 +62,7 @@ func TestNoSuchMethod(t *testing.T) {
 		"/quash.v1.TokenService/Revoke/header.claims.signature", "/quash.v1.TokenService/Revoke?token=header.claims.signature",
 	} {
 		st := status.Convert(f.Conn.Invoke(t.Context(), method, &quashv1.RevokeRequest{}, &quashv1.RevokeResponse{}))
-		if st.Code() != codes.Unimplemented || st.Message() != "there is no such method; /quash.v1.TokenService/Revoke is one" {
+		if st.Code() != codes.Unimplemented || st.Message() != "unknown method; call /quash.v1.TokenService/Revoke" {
 			t.Errorf("%s: %v", method, st)
 		}
 	}

@@ -33,7 +33,7 @@ const allRegions = quashv1.Consistency_CONSISTENCY_ALL_REGIONS
 
 var jsonHeader = http.Header{"Content-Type": {"application/json"}}
 
-// facade is a running quash, with the calls that tests make of it.
+// facade is a running quash with clients for tests.
 type facade struct {
 	*quashtest.Quash
 
@@ -120,7 +120,7 @@ func (u heldUpstream) Revoke(ctx context.Context, req slashid.Request) slashid.R
 	}
 }
 
-// newUpstream is a client of the SlashID at baseURL.
+// newUpstream returns a client of the SlashID at baseURL.
 func newUpstream(tb testing.TB, baseURL string, configure ...func(*slashid.Config)) *slashid.Client {
 	tb.Helper()
 	base, err := url.Parse(baseURL)
@@ -144,8 +144,8 @@ func serveUpstream(t *testing.T, h http.Handler) string {
 	return s.URL
 }
 
-// refusingAddr is an address that refuses connections until the test ends: it is bound,
-// so that no other process gets it, and has no listener.
+// refusingAddr returns an address that refuses connections until the test ends. It is bound,
+// so that no other process can take it, but has no listener.
 func refusingAddr(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)

@@ -29,22 +29,22 @@ var revokesAll = upstreamtest.Func(func(_ context.Context, req slashid.Request) 
 	return slashid.Result{Status: http.StatusNoContent, Sent: true}
 })
 
-// slowly revokes every token, a minute after it was asked to.
+// slowly revokes every token after a minute.
 var slowly = upstreamtest.Func(func(ctx context.Context, req slashid.Request) slashid.Result {
 	time.Sleep(time.Minute)
 	return revokesAll(ctx, req)
 })
 
-// inMemory is a quash that is served over pipes, so that it runs in fake time.
+// inMemory is a quash that serves over pipes, so that it can run in fake time.
 type inMemory struct {
 	grpc   *bufconn.Listener
 	rest   pipeListener
 	secure bool // REST over TLS, and so over HTTP/2
-	// dials is how often a client of REST or gRPC has connected.
+	// dials counts the connections of REST and gRPC clients.
 	dials atomic.Int32
 }
 
-// serveInMemory is for use within a synctest bubble.
+// serveInMemory must be called in a synctest bubble.
 func serveInMemory(t *testing.T, margin time.Duration, upstream service.Upstream, limits Limits, secure bool) *inMemory {
 	t.Helper()
 	svc, err := service.New(service.Config{Upstream: upstream, DeadlineMargin: margin})
@@ -123,8 +123,8 @@ func (m *inMemory) url(path string) string {
 	return "http://quash" + path
 }
 
-// pipeListener is for REST: net/http sets deadlines and takes them back, which a
-// bufconn forgets now and then.
+// pipeListener is a listener for REST. net/http sets and clears deadlines, which bufconn
+// sometimes loses.
 type pipeListener struct {
 	accept chan net.Conn
 	closed chan struct{}

@@ -11,9 +11,9 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// inProcess is the client that REST calls the service with. A call runs where it is
-// made, through all that a call over gRPC runs through, and ends with the context that
-// it is made with: the handler is one that returns soon after.
+// inProcess is the client with which REST calls the service. A call runs on the caller's
+// goroutine, through the same interceptors and stats handler as a gRPC call. It returns
+// soon after its context ends, because the handler does.
 type inProcess struct {
 	intercept grpc.UnaryServerInterceptor
 	handler   grpc.UnaryHandler
@@ -25,16 +25,16 @@ func newInProcess(svc quashv1.TokenServiceServer, intercept grpc.UnaryServerInte
 	return &inProcess{
 		intercept: intercept,
 		handler: func(ctx context.Context, req any) (any, error) {
-			return svc.Revoke(ctx, req.(*quashv1.RevokeRequest)) //nolint:forcetypeassert // it comes from below
+			return svc.Revoke(ctx, req.(*quashv1.RevokeRequest)) //nolint:forcetypeassert // only Revoke below calls it
 		},
 		info:  &grpc.UnaryServerInfo{Server: svc, FullMethod: quashv1.TokenService_Revoke_FullMethodName},
 		stats: statsHandler,
 	}
 }
 
-// Revoke implements quashv1.TokenServiceClient. The metadata that ctx has for a server
-// is what the call comes with. Options are for what a call has to do with a network, and
-// for headers and trailers, of which REST passes on none.
+// Revoke implements quashv1.TokenServiceClient. The outgoing metadata of ctx becomes the
+// call's incoming metadata. Call options are ignored: they concern the network, headers and
+// trailers, and REST forwards no headers or trailers of the RPC.
 func (c *inProcess) Revoke(ctx context.Context, req *quashv1.RevokeRequest, _ ...grpc.CallOption) (*quashv1.RevokeResponse, error) {
 	md, _ := metadata.FromOutgoingContext(ctx)
 	ctx = metadata.NewIncomingContext(ctx, md)
@@ -45,5 +45,5 @@ func (c *inProcess) Revoke(ctx context.Context, req *quashv1.RevokeRequest, _ ..
 	if err != nil {
 		return nil, err
 	}
-	return resp.(*quashv1.RevokeResponse), nil //nolint:forcetypeassert // so the RPC has it
+	return resp.(*quashv1.RevokeResponse), nil //nolint:forcetypeassert // the RPC's response type
 }

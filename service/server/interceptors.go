@@ -15,8 +15,7 @@ import (
 	"github.com/quashdev/quash/service"
 )
 
-// interceptors is the chain of every unary call, from whichever endpoint, outermost
-// first.
+// interceptors returns the chain for unary calls from every endpoint.
 func interceptors(cfg Config, observer *observer) grpc.UnaryServerInterceptor {
 	innermost := recovery(cfg.Logger)
 	if cfg.AllowedCallers != nil {
@@ -25,8 +24,8 @@ func interceptors(cfg Config, observer *observer) grpc.UnaryServerInterceptor {
 	return chain(pushback, observer.intercept, innermost)
 }
 
-// chain makes one interceptor of several, the first outermost. grpc-go has this for its
-// own servers only, and calls in the process must run through the very same chain.
+// chain combines interceptors; the first is the outermost. grpc.ChainUnaryInterceptor works
+// only for a gRPC server, and in-process calls must run through the same chain.
 func chain(first grpc.UnaryServerInterceptor, others ...grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
 	if len(others) == 0 {
 		return first
@@ -39,7 +38,7 @@ func chain(first grpc.UnaryServerInterceptor, others ...grpc.UnaryServerIntercep
 	}
 }
 
-// recovery turns a panic into the table's answer for a defect of our own.
+// recovery turns a panic into an INTERNAL error, and logs it without its value.
 func recovery(logger *slog.Logger) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
 		defer func() {
@@ -52,8 +51,8 @@ func recovery(logger *slog.Logger) grpc.UnaryServerInterceptor {
 	}
 }
 
-// endWith ends streams together with ctx. The only ones are those of health, which
-// wait for news for ever, and of reflection.
+// endWith ends streams when ctx ends. The streams are health watches, which never end on
+// their own, and reflection.
 func endWith(ctx context.Context) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 		streamCtx, cancel := context.WithCancel(stream.Context())
@@ -66,14 +65,14 @@ func endWith(ctx context.Context) grpc.StreamServerInterceptor {
 type endingStream struct {
 	grpc.ServerStream
 
-	ctx context.Context //nolint:containedctx // as the interface has it
+	ctx context.Context //nolint:containedctx // grpc.ServerStream has a Context method
 }
 
 func (s endingStream) Context() context.Context { return s.ctx }
 
-// RecvMsg marks the stream as read with its first message; for calls the interceptor
-// read does. grpc-go's own does not hear of the end of ctx: reflection would
-// wait for its client's next question to the end of the shutdown.
+// RecvMsg marks the stream as read after its first message, as the interceptor read does
+// for unary calls. It returns when the context ends. grpc-go's RecvMsg does not, so an open
+// reflection stream would delay the shutdown until its timeout.
 func (s endingStream) RecvMsg(m any) error {
 	received := make(chan error, 1)
 	go func() { received <- s.ServerStream.RecvMsg(m) }()
@@ -86,8 +85,8 @@ func (s endingStream) RecvMsg(m any) error {
 	}
 }
 
-// atMostStreams refuses streams beyond so many. Each may last as long as its
-// connection, and takes no place among the calls in flight.
+// atMostStreams limits the number of open streams. A stream may last as long as its
+// connection, and the limit on calls in flight does not count it.
 func atMostStreams(n int) grpc.StreamServerInterceptor {
 	places := make(chan struct{}, n)
 	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
@@ -96,14 +95,15 @@ func atMostStreams(n int) grpc.StreamServerInterceptor {
 			defer func() { <-places }()
 			return handler(srv, stream)
 		default:
-			return status.Error(codes.ResourceExhausted, "too many streams of health and reflection are open")
+			return status.Error(codes.ResourceExhausted, "too many health and reflection streams are open")
 		}
 	}
 }
 
-// unwatched refuses to watch health with UNIMPLEMENTED. grpc-go's
-// clients that watch by themselves then do without, and their calls hear what is wrong.
-// After any other code they hold back all calls, as if quash were ill (gRFC A17).
+// unwatched rejects a health watch with UNIMPLEMENTED instead of PERMISSION_DENIED or
+// RESOURCE_EXHAUSTED. Clients with automatic health checks then disable the check, and their
+// calls get the real error. After any other code they send no calls at all, as if the server
+// were unhealthy (gRFC A17).
 func unwatched(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	err := handler(srv, stream)
 	code := status.Code(err)
@@ -115,11 +115,11 @@ func unwatched(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, h
 	return status.ErrorProto(st)
 }
 
-// pushbackTrailer tells a retrying gRPC client when to come back, in milliseconds;
-// a negative value tells it not to (gRFC A6).
+// pushbackTrailer is the trailer with the retry delay for gRPC clients, in milliseconds. A
+// negative value means: do not retry (gRFC A6).
 const pushbackTrailer = "grpc-retry-pushback-ms"
 
-// pushback gives every error the trailer that says the same as its RetryInfo.
+// pushback adds pushbackTrailer to every error, with the delay of its RetryInfo.
 func pushback(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	resp, err := handler(ctx, req)
 	if own, ok := errors.AsType[*service.Error](err); ok {
@@ -127,7 +127,7 @@ func pushback(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grp
 		if delay, ok := own.Pushback(); ok {
 			ms = delay.Milliseconds()
 		}
-		// It fails over REST, which has no trailers.
+		// This fails for REST calls, which have no trailers; the error does not matter.
 		_ = grpc.SetTrailer(ctx, metadata.Pairs(pushbackTrailer, strconv.FormatInt(ms, 10)))
 	}
 	return resp, err

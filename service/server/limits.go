@@ -7,40 +7,38 @@ import (
 	"github.com/quashdev/quash/service"
 )
 
-// Limits bound what a client can make of the server's memory and patience. They
-// hold for gRPC and REST, each by itself. A field that is 0 means that of
-// DefaultLimits.
+// Limits limit the memory and time that clients can use. They apply to gRPC and REST
+// separately, except Pending. A field that is 0 takes its value from DefaultLimits.
 type Limits struct {
-	// Connections is how many may be open; more wait to be accepted.
+	// Connections is the maximum number of open connections; more wait to be accepted.
 	Connections int
-	// StreamsPerConnection is how many calls a client may have open on one HTTP/2
-	// connection; it waits, or opens another connection.
+	// StreamsPerConnection is the maximum number of calls in flight on one HTTP/2
+	// connection. With more calls the client waits or opens another connection.
 	StreamsPerConnection int
-	// Pending is how many requests may have begun and not be read yet, over both
-	// together; more are refused. A message that is there and has not been looked at yet
-	// counts, so a burst of calls needs room.
+	// Pending is the maximum number of requests that have started and are not read yet, over
+	// gRPC and REST together; more are rejected. A received message counts until its handler
+	// starts, so the limit must have room for a burst of calls.
 	Pending int
-	// HeaderBytes is the largest header of a request.
+	// HeaderBytes is the maximum size of a request's header.
 	HeaderBytes int
-	// RequestBytes is the largest message or body of a request.
+	// RequestBytes is the maximum size of a gRPC message or HTTP body.
 	RequestBytes int
-	// ConnectionAge is how long a connection takes new calls; those in progress
-	// finish.
+	// ConnectionAge is the age at which a connection stops taking new calls. Calls in
+	// progress finish.
 	ConnectionAge time.Duration
-	// IdleTimeout is how long a connection without calls stays open.
+	// IdleTimeout is the time after which a connection without calls is closed.
 	IdleTimeout time.Duration
-	// HeaderTimeout is how long a connection may take to be set up, and the header
-	// of a request to arrive.
+	// HeaderTimeout is the maximum time to set up a connection, and to receive the header of
+	// a request.
 	HeaderTimeout time.Duration
-	// TransferTimeout is how long a request may take to arrive whole, and an answer
-	// to be taken.
+	// TransferTimeout is the maximum time to receive a request, and to send a response.
 	TransferTimeout time.Duration
-	// PingInterval is how often a gRPC client may ping; one that goes on doing so
-	// more often is disconnected.
+	// PingInterval is the minimum interval between pings of a gRPC client. A client that
+	// keeps pinging more often is disconnected.
 	PingInterval time.Duration
 }
 
-// DefaultLimits is the one place that says what the limits are by default.
+// DefaultLimits are the defaults of all limits. They are defined only here.
 var DefaultLimits = Limits{
 	Connections:          10_000,
 	StreamsPerConnection: 1_000,
@@ -70,39 +68,36 @@ func (l Limits) orDefaults() Limits {
 	}
 }
 
-// What no deployment needs otherwise, and so is no limit of the above.
+// Limits without a flag: one value fits every deployment.
 const (
-	// streamsAtOnce is how many streams of health and reflection may be open: one for
-	// each client that watches. Clients beyond do without: they hear of a shutdown when
-	// their connection is closed.
+	// streamsAtOnce is the maximum number of open health and reflection streams: one for each
+	// client that watches health. Further clients run without the watch: they notice a
+	// shutdown when their connection is closed.
 	streamsAtOnce = 2000
-	// streamWorkers is how many calls over gRPC find a goroutine that has made others
-	// before.
+	// streamWorkers is the number of goroutines that grpc-go keeps for calls.
 	streamWorkers = 64
-	// adminConnections is far more than probes, scrapes and engineers make.
+	// adminConnections is far more than probes, scrapes and engineers need.
 	adminConnections = 1000
-	// profilesAtOnce is how many profiles are taken at a time: each costs something,
-	// and may take as long as the client likes.
+	// profilesAtOnce is the maximum number of profiles taken at the same time. Each costs CPU
+	// time, and the client chooses how long it runs.
 	profilesAtOnce = 4
-	// receiveWindow is how much of a request HTTP/2 lets a client send ahead. It is
-	// the protocol's own; left to itself grpc-go lets it grow to 16 MiB.
+	// receiveWindow is the HTTP/2 flow-control window of a stream: the protocol's default. By
+	// default grpc-go lets it grow to 16 MiB.
 	receiveWindow = 64 << 10
-	// connectionWindow is how much a client may send ahead on all streams of an HTTP/2
-	// connection together, over REST: grpc-go does not hold back with it. Left to
-	// itself net/http takes 1 MiB.
+	// connectionWindow is the HTTP/2 flow-control window of a REST connection. net/http's
+	// default is 1 MiB. It is not for gRPC: grpc-go's connection window does not hold clients
+	// back.
 	connectionWindow = 4 * receiveWindow
-	// readFrame is the largest frame of HTTP/2, and the least that it can be: a
-	// connection keeps the room for the largest that it has had. Left to itself
-	// net/http takes 1 MiB.
+	// readFrame is the maximum HTTP/2 frame size; the protocol allows no smaller maximum. A
+	// connection keeps a buffer of its largest frame. net/http's default is 1 MiB.
 	readFrame = 16 << 10
-	// A connection that is silent for pingAfter is asked for a sign of life, and
-	// given up without one within pingTimeout.
+	// A connection that is silent for pingAfter gets a ping. Without a response within
+	// pingTimeout it is closed.
 	pingAfter   = time.Minute
 	pingTimeout = 20 * time.Second
-	// userTimeout is how long TCP goes on where the peer takes nothing of what was
-	// sent to it.
+	// userTimeout is how long TCP keeps a connection whose peer accepts no data.
 	userTimeout = 20 * time.Second
-	// ageGrace is how long the calls of a connection that is too old may go on; those
-	// of callers with no deadline need service.LongestCall.
+	// ageGrace is how long calls may continue on a gRPC connection that has reached its
+	// maximum age. Calls without a deadline need service.LongestCall.
 	ageGrace = 2 * service.LongestCall
 )

@@ -14,8 +14,8 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// lifetimes are of the connections of each transport. The client reconnects by itself,
-// and fails the test if a call is lost.
+// lifetimes are connections over each transport. The client reconnects automatically, and
+// fails the test if a call is lost.
 var lifetimes = []struct {
 	name   string
 	secure bool
@@ -48,8 +48,8 @@ func callsREST(t *testing.T, m *inMemory) func() {
 	}
 }
 
-// A connection takes no calls once it is too old, or has been idle for too long. The
-// client comes back over another one without losing any.
+// A connection that is too old, or idle for too long, takes no more calls. The client
+// reconnects without losing a call.
 func TestConnectionLifetimes(t *testing.T) {
 	t.Parallel()
 	for _, tt := range lifetimes {

@@ -11,19 +11,18 @@ import (
 
 const attrListener = attribute.Key("quash.listener")
 
-// observeListeners makes metrics of the connections of s, and of the requests on them
-// that are not read.
+// observeListeners registers the metrics of connections and pending requests.
 func (s *Server) observeListeners(meters metric.MeterProvider, pending *pending) error {
 	meter := meters.Meter(meterName)
 	open, openErr := meter.Int64ObservableUpDownCounter("quash.server.connections",
 		metric.WithUnit("{connection}"),
-		metric.WithDescription("Open connections of callers, by listener."))
+		metric.WithDescription("Open client connections, by listener."))
 	limit, limitErr := meter.Int64ObservableUpDownCounter("quash.server.connections.limit",
 		metric.WithUnit("{connection}"),
-		metric.WithDescription("How many may be open; more wait to be accepted."))
+		metric.WithDescription("Maximum number of open connections; more wait to be accepted."))
 	rejected, rejectedErr := meter.Int64ObservableCounter("quash.pending_requests.rejected",
 		metric.WithUnit("{request}"),
-		metric.WithDescription("Requests rejected before they were read: too slow, or beyond --max-arriving."))
+		metric.WithDescription("Requests rejected before they were read: too slow, or more than --max-arriving."))
 	if err := errors.Join(openErr, limitErr, rejectedErr); err != nil {
 		return fmt.Errorf("declare the metrics: %w", err)
 	}

@@ -33,14 +33,14 @@ var (
 const (
 	modelCallers = 96
 	modelGrace   = 500 * time.Millisecond
-	// modelSlack is far beyond what a busy machine adds to a call; a call that is
-	// later than that has no limit at all.
+	// modelSlack is far more than a busy machine adds to a call. A call that is later than
+	// this has no limit at all.
 	modelSlack = 30 * time.Second
 )
 
-// modelFaults are what can happen to an attempt. None of them lies: what says that
-// the revocation was done does it, and what says that it was refused does not. The
-// rest comes with and without it.
+// modelFaults are the faults that an attempt can meet. None of them lies: a response that says
+// revoked does revoke, and one that says rejected does not. The other faults occur both with
+// and without a revocation.
 var modelFaults = map[string]sandbox.Fault{
 	"400 without envelope":     {Status: 400, Body: "<html>"},
 	"401":                      {Status: 401},
@@ -65,7 +65,7 @@ var modelFaults = map[string]sandbox.Fault{
 	"slow reset applied":       {Delay: 200 * time.Millisecond, Reset: true, Apply: true},
 }
 
-// modelCall is one call and all that is known of it.
+// modelCall is one call and its result.
 type modelCall struct {
 	token    string
 	valid    bool // the sandbox's own, and not expired
@@ -78,8 +78,8 @@ type modelCall struct {
 	note     string
 }
 
-// TestModel makes thousands of calls while SlashID fails in every way that it can, and
-// then asks the sandbox whether what the callers were told is true.
+// TestModel makes thousands of calls while SlashID fails in every way, and then checks with the
+// sandbox that every result which callers received is true.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	seed := *modelSeed
@@ -103,11 +103,11 @@ func TestModel(t *testing.T) {
 	m := &model{t: t, seed: seed, facade: f, sandbox: s, foreign: foreign}
 	m.run(*modelCalls, slices.Sorted(maps.Keys(modelFaults)), false)
 	certain := len(m.calls)
-	// Where every fault is a refusal, nothing is left to be unknown.
+	// If every fault is a rejection, no state may be UNKNOWN.
 	s.ClearFaults()
 	m.run(*modelCalls/10, []string{"401", "403", "429", "429 with Retry-After"}, true)
 
-	// What goes on without its caller is waited for, and then the regions catch up.
+	// Wait for revocations in the background, then let the regions catch up.
 	if err := f.Shutdown(); err != nil {
 		t.Error(err)
 	}
@@ -122,10 +122,9 @@ func TestModel(t *testing.T) {
 	for i, c := range m.calls {
 		answers[strings.TrimSpace(c.outcome+c.reason+" "+c.state)]++
 		wrong := c.judge(s)
-		// A machine that is busy elsewhere is a fault of its own, which takes an answer
-		// past the time it is due.
+		// A busy machine is a fault too: it can delay an answer past the time it is due.
 		if i >= certain && c.state == "UNKNOWN" && c.reason != "UPSTREAM_TIMEOUT" {
-			wrong = "UNKNOWN, though nothing but refusals was met"
+			wrong = "UNKNOWN, although every fault was a rejection"
 		}
 		if wrong != "" {
 			violations++
@@ -138,7 +137,7 @@ func TestModel(t *testing.T) {
 		"UPSTREAM_CREDENTIAL_REJECTED NOT_APPLIED", "CONSISTENCY_TIMEOUT IN_PROGRESS", "UPSTREAM_TIMEOUT NOT_APPLIED",
 	} {
 		if answers[want] == 0 && *modelCalls >= 1000 {
-			t.Errorf("no call was answered %s: the model does not reach it", want)
+			t.Errorf("no call got %s: the model does not reach it", want)
 		}
 	}
 }
@@ -155,8 +154,8 @@ type model struct {
 	calls []*modelCall
 }
 
-// run makes n calls, nearly half of which come with one of the named faults. Patient
-// callers neither have deadlines nor go away, nor ask for what takes time.
+// run makes n calls, nearly half of them with one of the named faults. Patient callers have no
+// deadlines, do not disconnect, and request nothing that takes time.
 func (m *model) run(n int, faults []string, patient bool) {
 	next := make(chan struct{})
 	var callers sync.WaitGroup
@@ -170,7 +169,7 @@ func (m *model) run(n int, faults []string, patient bool) {
 					}
 				}
 				for m.call(random, patient).reason == "UPSTREAM_CIRCUIT_OPEN" {
-					// Another token, a while later, so that the model is not made of these.
+					// Use another token after a delay, so that such calls do not dominate.
 					<-time.After(time.Duration(random.IntN(100)) * time.Millisecond)
 				}
 			}
@@ -192,8 +191,8 @@ func (m *model) call(random *rand.Rand, patient bool) *modelCall {
 	return c
 }
 
-// slowToConnect is an upstream whose connections take up to 300 ms now and then, and
-// are made whether or not the call still wants them.
+// slowToConnect is an upstream whose connections sometimes take up to 300 ms, even if the call
+// was cancelled in the meantime.
 type slowToConnect struct{ service.Upstream }
 
 func (u slowToConnect) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
@@ -204,7 +203,7 @@ func (u slowToConnect) Revoke(ctx context.Context, req slashid.Request) slashid.
 	return u.Upstream.Revoke(ctx, req)
 }
 
-// make makes one call of a random kind.
+// make makes one random call.
 func (c *modelCall) make(t *testing.T, random *rand.Rand, f *facade, s, foreign *sandbox.Server, patient bool) {
 	options := sandbox.MintOptions{Container: random.IntN(5) == 0}
 	source := s
@@ -225,14 +224,14 @@ func (c *modelCall) make(t *testing.T, random *rand.Rand, f *facade, s, foreign 
 		level = quashv1.Consistency_CONSISTENCY_ALL_REGIONS
 	}
 	ctx := t.Context()
-	kind := random.IntN(6)
+	behavior := random.IntN(6)
 	if patient {
-		kind = -1
+		behavior = -1
 	}
-	switch kind {
+	switch behavior {
 	case 0: // a deadline that may pass
 		c.deadline = time.Duration(110+random.IntN(2000)) * time.Millisecond
-	case 1: // a caller that goes, whose own library answers for quash
+	case 1: // a caller that cancels; its gRPC library returns the error
 		c.note = "cancelled"
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
@@ -277,7 +276,7 @@ func (c *modelCall) overDropIn(t *testing.T, f *facade, level quashv1.Consistenc
 	c.reason, c.state = resp.Header.Get("Quash-Error-Reason"), resp.Header.Get("Quash-Revocation-State")
 }
 
-// judge returns what is not true of what the caller was told.
+// judge returns what is wrong with the result that the caller received, or "".
 func (c *modelCall) judge(s *sandbox.Server) string {
 	limit := c.deadline
 	if limit == 0 {
@@ -287,7 +286,7 @@ func (c *modelCall) judge(s *sandbox.Server) string {
 		return fmt.Sprintf("took %s, with a limit of %s", c.took, limit)
 	}
 	if !c.valid {
-		return "" // nothing can be said of it that matters
+		return "" // nothing to check
 	}
 	regions, err := s.Revoked(c.token)
 	if err != nil {

@@ -21,8 +21,7 @@ const (
 	jsonType   = "application/json"
 )
 
-// newNative is the endpoint of quash's own REST form: the messages as JSON, errors as
-// google.rpc.Status.
+// newNative returns the native endpoint: messages as JSON, errors as google.rpc.Status.
 func newNative() *endpoint {
 	return &endpoint{
 		name:       endpointNative,
@@ -36,20 +35,20 @@ func newNative() *endpoint {
 	}
 }
 
-// isJSON reports whether a request says that its body is JSON. That also keeps forms of
-// pages in browsers out.
+// isJSON reports whether a Content-Type is JSON in UTF-8. Requiring it also rejects HTML
+// forms, which browsers send without a preflight.
 func isJSON(contentType string) bool {
 	mediaType, params, err := mime.ParseMediaType(contentType)
 	charset := params["charset"]
 	return err == nil && mediaType == jsonType && (charset == "" || strings.EqualFold(charset, "utf-8"))
 }
 
-// nativeMarshaler is grpc-gateway's for JSON, but strict in what it reads.
+// nativeMarshaler is grpc-gateway's JSON marshaler with a strict decoder.
 type nativeMarshaler struct{ runtime.JSONPb }
 
 func (nativeMarshaler) NewDecoder(r io.Reader) runtime.Decoder { return strictDecoder(r, decodeNative) }
 
-// forwardNative gives a success the header in which SlashID names its request.
+// forwardNative sets the header with SlashID's correlation id.
 func forwardNative(_ context.Context, w http.ResponseWriter, resp proto.Message) error {
 	if resp, ok := resp.(*quashv1.RevokeResponse); ok && resp.GetCorrelationId() != "" {
 		w.Header().Set(slashid.HeaderCorrelationID, resp.GetCorrelationId())
@@ -58,6 +57,6 @@ func forwardNative(_ context.Context, w http.ResponseWriter, resp proto.Message)
 }
 
 func writeNativeError(w http.ResponseWriter, httpStatus int, st *status.Status) {
-	body, err := protojson.Marshal(st.Proto()) //nolint:forbidigo // what it says was made to be sent
+	body, err := protojson.Marshal(st.Proto()) //nolint:forbidigo // the status is meant for the client
 	writeJSON(w, httpStatus, body, err)
 }

@@ -25,17 +25,16 @@ const meterName = "github.com/quashdev/quash/service/server"
 
 const attrEndpoint = attribute.Key("quash.endpoint")
 
-// observer reports to the log, the metrics and the trace what callers were answered.
+// observer writes the result of each call to the log, the metrics and the span.
 type observer struct {
 	logger      *slog.Logger
 	revocations metric.Int64Counter
-	// labels has the attribute set of each: making it costs more than counting.
+	// labels caches the attribute sets: building one costs more than counting.
 	labels map[callLabels][]metric.AddOption
-	// calls has what is the same for every service.
-	calls *tracing
+	calls  *tracing
 }
 
-// callLabels are how a call ended, and at which endpoint.
+// callLabels are the labels of a call's result and its endpoint.
 type callLabels struct {
 	service.Labels
 
@@ -53,7 +52,7 @@ func (l callLabels) options() []metric.AddOption {
 func newObserver(ctx context.Context, t *telemetry.Telemetry, logger *slog.Logger) (*observer, error) {
 	revocations, err := t.Meters.Meter(meterName).Int64Counter("quash.revocations",
 		metric.WithUnit("{call}"),
-		metric.WithDescription("Calls of Revoke, by what their callers were told: an outcome, or the reason and the state of an error."))
+		metric.WithDescription("Revoke calls, by the result that the caller received: an outcome, or the reason and state of an error."))
 	if err != nil {
 		return nil, fmt.Errorf("declare the metrics: %w", err)
 	}
@@ -72,12 +71,12 @@ func newObserver(ctx context.Context, t *telemetry.Telemetry, logger *slog.Logge
 	return o, nil
 }
 
-// intercept observes the calls that get as far as the interceptors.
+// intercept observes calls that reach the interceptors.
 func (o *observer) intercept(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	if info.FullMethod != quashv1.TokenService_Revoke_FullMethodName {
 		resp, err := handler(ctx, req)
 		if own, ok := errors.AsType[*service.Error](err); ok {
-			o.log(ctx, own.LogLevel(), "call refused", own.Attrs)
+			o.log(ctx, own.LogLevel(), "call rejected", own.Attrs)
 		}
 		return resp, err
 	}
@@ -87,11 +86,12 @@ func (o *observer) intercept(ctx context.Context, req any, info *grpc.UnaryServe
 		o.failed(ctx, errorOf(err))
 		return nil, err
 	}
-	o.succeeded(ctx, resp.(*quashv1.RevokeResponse), *summary) //nolint:forcetypeassert // so the RPC has it
+	o.succeeded(ctx, resp.(*quashv1.RevokeResponse), *summary) //nolint:forcetypeassert // the RPC's response type
 	return resp, nil
 }
 
-// errorOf is err as the service's own: every error of the chain's is one.
+// errorOf returns err as a *service.Error. Every error of the chain is one; any other would
+// be a defect.
 func errorOf(err error) *service.Error {
 	if own, ok := errors.AsType[*service.Error](err); ok {
 		return own
@@ -106,13 +106,13 @@ func (o *observer) succeeded(ctx context.Context, resp *quashv1.RevokeResponse, 
 	})
 }
 
-// failed observes a call that came to err, wherever it got to.
+// failed logs and counts a call that failed, whether or not it reached the service.
 func (o *observer) failed(ctx context.Context, err *service.Error) {
 	o.count(ctx, err.Labels())
 	o.log(ctx, err.LogLevel(), "revocation failed", err.Attrs)
 }
 
-// log writes a line about a call. attrs are its attributes, except those of the caller.
+// log writes a line about a call: attributes of the caller, then attrs.
 func (o *observer) log(ctx context.Context, level slog.Level, message string, attrs func() []slog.Attr) {
 	if o.logger.Enabled(ctx, level) {
 		o.logger.LogAttrs(ctx, level, message, append(callerAttrs(ctx), attrs()...)...)
@@ -122,7 +122,7 @@ func (o *observer) log(ctx context.Context, level slog.Level, message string, at
 func (o *observer) count(ctx context.Context, labels service.Labels) {
 	l := callLabels{labels, endpointOf(ctx)}
 	options, ok := o.labels[l]
-	if !ok { // AllLabels would have to leave it out
+	if !ok { // not in service.AllLabels
 		options = l.options()
 	}
 	o.revocations.Add(ctx, 1, options...)
@@ -131,7 +131,7 @@ func (o *observer) count(ctx context.Context, labels service.Labels) {
 	}
 }
 
-// callerAttrs are the endpoint of a call, and who called.
+// callerAttrs returns the endpoint, the peer address and the client certificate's names.
 func callerAttrs(ctx context.Context) []slog.Attr {
 	attrs := []slog.Attr{slog.String("endpoint", endpointOf(ctx))}
 	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
@@ -143,7 +143,7 @@ func callerAttrs(ctx context.Context) []slog.Attr {
 	return attrs
 }
 
-// The names of the endpoints. A call that names none came over gRPC.
+// The names of the endpoints. A context without a name belongs to a gRPC call.
 const (
 	endpointGRPC   = "grpc"
 	endpointNative = "native"
@@ -163,9 +163,9 @@ func endpointOf(ctx context.Context) string {
 	return endpointGRPC
 }
 
-// overGRPC observes the calls over gRPC: as any other, and those that never get to an
-// interceptor, because their message is too large, no message, or does not come. Two
-// stats handlers would get each event of a call twice.
+// overGRPC is the stats handler of the gRPC server. It adds to tracing the calls that fail
+// before the interceptors, because their message is too large, invalid or missing. It is one
+// handler with tracing, because each further handler costs time on every event of a call.
 type overGRPC struct {
 	*tracing
 
@@ -188,8 +188,8 @@ func (g overGRPC) HandleRPC(ctx context.Context, event stats.RPCStats) {
 	g.observer.failed(ctx, err)
 }
 
-// errorUnread is the outcome of a call whose message was not read. grpc-go has answered
-// the caller, with a code alone.
+// errorUnread returns the error to log and count for a call whose message was not read. The
+// caller has received only a status code, from grpc-go.
 func errorUnread(code codes.Code) *service.Error {
 	if code == codes.Canceled || code == codes.DeadlineExceeded {
 		return service.CallerGone()

@@ -30,9 +30,9 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// Every call is counted once, by what its caller was told, and has one line in the log,
-// even if it does not get as far as the service. A call of the RPC also has a span and a
-// duration, by its code.
+// Every call is counted once, by the result that its caller received, and has one line in the
+// log, even if it does not reach the service. An RPC also has a span and a duration, by its
+// code.
 func TestCallsAreObserved(t *testing.T) {
 	t.Parallel()
 	const own = `{"token":"a"}`
@@ -79,7 +79,7 @@ func TestCallsAreObserved(t *testing.T) {
 				cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			})
 			if before, ok := collect(t, reader)["quash.revocations "+tt.want]; !ok || before != 0 {
-				t.Errorf("%q is not there before, at 0", tt.want)
+				t.Errorf("%q is not exported as 0 before the first call", tt.want)
 			}
 			tt.call(t, f)
 			f.Stop()
@@ -120,7 +120,7 @@ func postJSON(path, body string) func(*testing.T, *facade) {
 	}
 }
 
-// cancelBeforeMessage sends the header of a call, and no more.
+// cancelBeforeMessage sends the header of a call and cancels it.
 func cancelBeforeMessage(t *testing.T, f *facade) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -128,13 +128,13 @@ func cancelBeforeMessage(t *testing.T, f *facade) {
 	if _, err := f.Conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, quashv1.TokenService_Revoke_FullMethodName); err != nil {
 		t.Fatal(err)
 	}
-	// The answer to what comes after it shows that the header is there.
+	// The response to a later call on the connection shows that the header has arrived.
 	if _, err := healthv1.NewHealthClient(f.Conn).Check(t.Context(), &healthv1.HealthCheckRequest{}); err != nil {
 		t.Error(err)
 	}
 }
 
-// collect returns counts of calls, and how many durations there are, by name and labels.
+// collect returns the counts of calls and of durations, by name and labels.
 func collect(t *testing.T, reader sdkmetric.Reader) map[string]int64 {
 	t.Helper()
 	var all metricdata.ResourceMetrics
@@ -175,7 +175,7 @@ func collect(t *testing.T, reader sdkmetric.Reader) map[string]int64 {
 	return counts
 }
 
-// The log has who called, as the handshake proved it, at every endpoint.
+// At every endpoint the log names the caller that the TLS handshake verified.
 func TestCallersAreLogged(t *testing.T) {
 	t.Parallel()
 	ca := pkitest.NewCA("authority")
@@ -195,8 +195,8 @@ func TestCallersAreLogged(t *testing.T) {
 	}
 }
 
-// A panic is answered with a fixed text at every endpoint, and is logged with where it
-// came from. Nothing of the request gets out, even if it is in the panic's value.
+// At every endpoint a panic gets a fixed error text and is logged with its stack. Nothing of
+// the request is shown, even if the panic's value contains it.
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	const token = "header123.claims456.signature789"
@@ -226,7 +226,7 @@ func TestPanic(t *testing.T) {
 	}
 	for part := range strings.SplitSeq(token, ".") {
 		if strings.Contains(everything.String()+logged, part) {
-			t.Errorf("%q got out", part)
+			t.Errorf("%q leaked", part)
 		}
 	}
 }

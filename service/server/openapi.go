@@ -22,7 +22,7 @@ const openAPIPath = "/openapi.json"
 //go:embed openapi.yaml
 var openAPIYAML []byte
 
-// openAPI is the description of both REST routes, as JSON: browsers read no YAML.
+// openAPI returns openapi.yaml as JSON, because browsers cannot parse YAML.
 var openAPI = sync.OnceValues(func() ([]byte, error) {
 	var document any
 	if err := yaml.Load(openAPIYAML, &document); err != nil {
@@ -31,7 +31,7 @@ var openAPI = sync.OnceValues(func() ([]byte, error) {
 	return json.MarshalIndent(document, "", "  ")
 })
 
-// page is a document that REST serves. It is the same for everyone, and holds no secret.
+// page is a static document of the REST listener. It is public and contains no secret.
 type page struct {
 	contentType string
 	content     []byte
@@ -44,7 +44,7 @@ func newPage(contentType string, content []byte, header http.Header) *page {
 	return &page{contentType, content, `"` + hex.EncodeToString(sum[:16]) + `"`, header}
 }
 
-// serve answers a request for the page, or says why not.
+// serve serves the page, or returns why it rejects the request.
 func (p *page) serve(w http.ResponseWriter, r *http.Request) *refusal {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
@@ -55,7 +55,7 @@ func (p *page) serve(w http.ResponseWriter, r *http.Request) *refusal {
 	}
 	maps.Copy(w.Header(), p.header)
 	w.Header().Set("Content-Type", p.contentType)
-	// Another version of quash may answer next time.
+	// Another version of quash may serve the next request.
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Header().Set("ETag", p.etag)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(p.content))

@@ -23,7 +23,7 @@ import (
 
 type object = map[string]any
 
-// openAPI is openapi.yaml, with a compiler of its schemas.
+// openAPI is openapi.yaml with a compiler for its schemas.
 type openAPI struct {
 	document object
 	mu       sync.Mutex
@@ -53,7 +53,7 @@ func readOpenAPI(t *testing.T) *openAPI {
 	return api
 }
 
-// at follows keys, and each $ref on the way. It returns the object, or nil, with its JSON
+// at follows keys and any $ref on the way. It returns the object, or nil, and its JSON
 // pointer.
 func (api *openAPI) at(keys ...string) (node object, pointer string) {
 	node = api.document
@@ -79,8 +79,8 @@ func (api *openAPI) validate(pointer string, value any) error {
 	return schema.Validate(value)
 }
 
-// checkAnswer validates an answer of a REST route: the document has its status, its
-// headers, its body, and for its status the reason that it gives. facade.do calls it.
+// checkAnswer validates a response of a REST endpoint: openapi.yaml must describe its status,
+// headers and body, and name its reason for that status. facade.do calls it.
 func checkAnswer(t *testing.T, req *http.Request, resp *http.Response, body []byte) {
 	t.Helper()
 	api := readOpenAPI(t)
@@ -154,8 +154,8 @@ func (api *openAPI) names(path string, status int, reason string) bool {
 	return strings.Contains(description, "`"+reason+"`")
 }
 
-// The outcome table, as docs/outcomes.md has it, decides which reason comes with which
-// status.
+// docs/outcomes.md, which is generated from the outcome table, says which status each reason
+// has.
 func TestOpenAPINamesEveryOutcome(t *testing.T) {
 	t.Parallel()
 	api := readOpenAPI(t)
@@ -175,7 +175,7 @@ func TestOpenAPINamesEveryOutcome(t *testing.T) {
 			if err != nil || status < http.StatusBadRequest {
 				t.Errorf("%s answers %s with %s", path, cells[2], cells[5+i])
 			}
-			// No caller of REST gives a deadline.
+			// REST calls have no deadline.
 			if cells[2] != "DEADLINE_TOO_SHORT" && !api.names(path, status, cells[2]) {
 				t.Errorf("%s: its %d does not name %s", path, status, cells[2])
 			}

@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "write docs/outcomes.md instead of check
 
 const outcomesDoc = "../../docs/outcomes.md"
 
-// docs/outcomes.md is written from the outcome table.
+// docs/outcomes.md is generated from the outcome table.
 func TestOutcomesDoc(t *testing.T) {
 	t.Parallel()
 	want := renderOutcomes()
@@ -34,27 +34,28 @@ func renderOutcomes() string {
 	b.WriteString(`<!-- Written by make docs from the table in service/outcomes.go. -->
 # Outcomes
 
-What happened, whether the token is dead, and what to do about it. The state is
-` + "`RevokeFailure.state`" + ` among an error's details, and the header
-` + "`Quash-Revocation-State`" + ` on the drop-in route; the reason is ` + "`ErrorInfo.reason`" + `, and
-` + "`Quash-Error-Reason`" + `.
+This page lists every result of a call: whether the token is dead, and what to do. It is for
+callers, and for operators who read metrics and logs.
+
+| | in the error details | header of the drop-in endpoint |
+| --- | --- | --- |
+| reason | ` + "`ErrorInfo.reason`" + ` | ` + "`Quash-Error-Reason`" + ` |
+| state | ` + "`RevokeFailure.state`" + ` | ` + "`Quash-Revocation-State`" + ` |
 
 | state | is the token dead? |
 | --- | --- |
 | NOT_APPLIED | This call did nothing to it. |
-| IN_PROGRESS | It will be, everywhere: SlashID has accepted the revocation. |
-| UNKNOWN | Nobody can say. With ` + "`allow_invalid`" + ` a repetition succeeds either way. |
+| IN_PROGRESS | It will be, in every region: SlashID has accepted the revocation. |
+| UNKNOWN | It may be dead or alive. A retry with ` + "`allow_invalid`" + ` succeeds in either case. |
 
-The state is that of the whole call: where an earlier attempt of it may have been
-applied, NOT_APPLIED becomes UNKNOWN. Where nothing at all was sent, UNKNOWN becomes
-NOT_APPLIED.
+The state covers all attempts of the call. NOT_APPLIED becomes UNKNOWN if an earlier attempt
+may have been applied. UNKNOWN becomes NOT_APPLIED if nothing was sent.
 
-A delay is in ` + "`RetryInfo`" + `, in the trailer ` + "`grpc-retry-pushback-ms`" + ` and in the header
-` + "`Retry-After`" + `, which say the same; the trailer is negative where a repetition of the
-same call cannot help. Three attempts at the most are quash's own, within the time
-that the call has left.
+The retry delay is in ` + "`RetryInfo`" + `, in the trailer ` + "`grpc-retry-pushback-ms`" + ` and in the header
+` + "`Retry-After`" + `. The trailer is negative if a retry of the same call cannot help. quash itself
+makes up to three attempts, within the time that the call has left.
 
-| what happened | gRPC code | reason | state or outcome | quash tries again | ` + "`/v1/tokens:revoke`" + ` | ` + "`/token/revoke`" + ` | what to do |
+| what happened | gRPC code | reason | state or outcome | quash retries | ` + "`/v1/tokens:revoke`" + ` | ` + "`/token/revoke`" + ` | what to do |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 `)
 	native, dropIn := newNative(), newDropIn()

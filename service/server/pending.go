@@ -13,14 +13,13 @@ import (
 	"github.com/quashdev/quash/service"
 )
 
-// pending bounds the requests that have begun and are not read yet, over gRPC and REST
-// together. Each holds memory before it is known who calls, so their number is limited,
-// and so is the time that each may take.
+// pending limits the requests that have started and are not read yet, over gRPC and REST
+// together: their number and their time. They hold memory before their caller is checked.
 type pending struct {
 	limit   int64
 	timeout time.Duration
 	count   atomic.Int64
-	// rejected counts the requests that came beyond the limit or took too long.
+	// rejected counts requests over the limit, and requests that took too long.
 	rejected atomic.Int64
 }
 
@@ -41,19 +40,19 @@ func (p *pending) acquire() bool {
 
 func (p *pending) release() { p.count.Add(-1) }
 
-// pendingCall is a gRPC call from its header to its message.
+// pendingCall is a gRPC call whose header has arrived.
 type pendingCall struct {
 	method string
-	// read is set when the message is there.
+	// read is set when the message has arrived.
 	read atomic.Bool
-	// done releases the call. It is called once.
+	// done releases the call. It has an effect only once.
 	done func()
 }
 
 type pendingKey struct{}
 
-// tap returns a hook for the headers of gRPC calls. grpc-go itself waits for a message as
-// long as the client likes.
+// tap returns a hook that runs when the header of a gRPC call arrives. Without it grpc-go
+// would wait for the message without a timeout.
 func (p *pending) tap(o *observer) tap.ServerInHandle {
 	return func(ctx context.Context, info *tap.Info) (context.Context, error) {
 		if !p.acquire() {
@@ -72,13 +71,13 @@ func (p *pending) tap(o *observer) tap.ServerInHandle {
 			timeout.Stop()
 			p.release()
 		})}
-		context.AfterFunc(ctx, call.done) // the client has gone
+		context.AfterFunc(ctx, call.done) // cancelled or disconnected
 		return context.WithValue(ctx, pendingKey{}, call), nil
 	}
 }
 
-// read is the interceptor that ends what tap began: grpc-go calls interceptors when the
-// message is there.
+// read is the interceptor that ends the pending phase that tap started. grpc-go calls
+// interceptors after the message has arrived.
 func read(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	markRead(ctx)
 	return handler(ctx, req)

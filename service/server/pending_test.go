@@ -17,7 +17,7 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// openCall sends the header of a call, and no message.
+// openCall sends the header of a call without a message.
 func openCall(t *testing.T, conn *grpc.ClientConn) grpc.ClientStream {
 	t.Helper()
 	stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, quashv1.TokenService_Revoke_FullMethodName)
@@ -27,15 +27,15 @@ func openCall(t *testing.T, conn *grpc.ClientConn) grpc.ClientStream {
 	return stream
 }
 
-// complete sends the message of a call, and waits for the answer.
+// complete sends the message of a call and waits for the response.
 func complete(stream grpc.ClientStream) error {
-	// Where the call is over, RecvMsg says why.
+	// If the call has ended, RecvMsg returns the reason.
 	_ = stream.SendMsg(&quashv1.RevokeRequest{Token: "a", Timeout: durationpb.New(2 * time.Minute)})
 	_ = stream.CloseSend()
 	return stream.RecvMsg(new(quashv1.RevokeResponse))
 }
 
-// openBody begins a request whose body the caller writes. answer waits for the answer.
+// openBody starts a request whose body the caller writes. answer waits for the response.
 func openBody(t *testing.T, m *inMemory, path string) (body *io.PipeWriter, answer func() (code int, text string)) {
 	t.Helper()
 	read, write := io.Pipe()
@@ -68,7 +68,7 @@ func openBody(t *testing.T, m *inMemory, path string) (body *io.PipeWriter, answ
 	}
 }
 
-func TestMessageThatDoesNotCome(t *testing.T) {
+func TestMissingMessage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := serveInMemory(t, 0, slowly, Limits{Pending: 1, TransferTimeout: 10 * time.Second}, false)
@@ -78,7 +78,7 @@ func TestMessageThatDoesNotCome(t *testing.T) {
 		if took := time.Since(begun); status.Code(err) != codes.Canceled || took != 10*time.Second {
 			t.Errorf("after %s: %v; want Canceled after 10 s", took, err)
 		}
-		// The limit is for the message to come, and not for the answer.
+		// The timeout is for receiving the message, not for the response.
 		late := openCall(t, conn)
 		time.Sleep(9 * time.Second)
 		if err := complete(late); err != nil {
@@ -86,12 +86,12 @@ func TestMessageThatDoesNotCome(t *testing.T) {
 		}
 		_, answer := openBody(t, m, nativePath)
 		if code, text := answer(); code != http.StatusBadRequest || !strings.Contains(text, "within 10s") {
-			t.Errorf("a body that does not come: %d %s", code, text)
+			t.Errorf("a missing body: %d %s", code, text)
 		}
 	})
 }
 
-// A stream is read with its first message, and may last.
+// A stream counts as read after its first message, and may then stay open.
 func TestStreamIsNotPending(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestStreamIsNotPending(t *testing.T) {
 	})
 }
 
-// Beyond the limit a stream is refused with the code after which clients do without it.
+// A stream over the limit is rejected with UNIMPLEMENTED, after which clients stop watching.
 func TestTooManyStreams(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -128,8 +128,8 @@ func TestTooManyStreams(t *testing.T) {
 	})
 }
 
-// Beyond the limit new requests are refused, over gRPC and REST together, and the caller
-// learns that nothing was done. Pending requests are served.
+// Requests over the limit are rejected, over gRPC and REST together, and the error says that
+// nothing was done. Requests that were pending before are served.
 func TestTooManyPending(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{nativePath, dropInPath} {

@@ -27,9 +27,9 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// forwardedHeaders are the request headers that grpc-gateway gets to see, and makes
-// metadata of. Others could change what it does: Grpc-Timeout sets a deadline, Te asks for
-// trailers, and it logs a Content-Type that it does not understand.
+// forwardedHeaders are the request headers that grpc-gateway receives and turns into
+// metadata. Other headers could change its behavior: Grpc-Timeout sets a deadline, Te asks
+// for trailers, and an unknown Content-Type is logged.
 var forwardedHeaders = []string{
 	slashid.HeaderConsistency,
 	slashid.HeaderConsistencyTimeout,
@@ -40,26 +40,26 @@ var forwardedHeaders = []string{
 	telemetry.Header,
 }
 
-// metadataKey is the metadata that a forwarded header becomes. grpc-gateway forwards
-// Authorization by itself.
+// metadataKey returns the metadata key for a forwarded header. It skips Authorization,
+// which grpc-gateway always forwards.
 func metadataKey(header string) (string, bool) {
 	return strings.ToLower(header), header != slashid.HeaderAuthorization
 }
 
-// endpoint is one of the two REST forms of the RPC.
+// endpoint is one of the two REST endpoints: native or drop-in.
 type endpoint struct {
-	// name is what it is called in logs and metrics.
+	// name is the endpoint's name in logs and metrics.
 	name, path string
 	marshaler  runtime.Marshaler
-	// forward completes the header of a success.
+	// forward completes the headers of a successful response.
 	forward func(context.Context, http.ResponseWriter, proto.Message) error
-	// accepts reports whether a body may have a Content-Type.
+	// accepts reports whether the endpoint accepts a Content-Type.
 	accepts func(contentType string) bool
 	// tooLarge is the HTTP status for a body over Limits.RequestBytes.
 	tooLarge int
-	// writeError writes an error in the endpoint's own form.
+	// writeError writes an error in the endpoint's format.
 	writeError func(w http.ResponseWriter, httpStatus int, st *status.Status)
-	// statusOf is the endpoint's HTTP status for an error of the RPC.
+	// statusOf returns the HTTP status for an error of the RPC.
 	statusOf func(*status.Status) int
 
 	mux      *runtime.ServeMux
@@ -68,8 +68,8 @@ type endpoint struct {
 	observer *observer
 }
 
-// newEndpoints returns the endpoints by their path. Each has a grpc-gateway of its own,
-// whose options hold for all of its routes.
+// newEndpoints returns the endpoints by path. Each has its own grpc-gateway mux, because
+// the mux's options apply to all of its routes.
 func newEndpoints(ctx context.Context, client quashv1.TokenServiceClient, limits Limits, pending *pending, observer *observer) (map[string]*endpoint, error) {
 	endpoints := map[string]*endpoint{}
 	for _, e := range []*endpoint{newNative(), newDropIn()} {
@@ -118,7 +118,8 @@ func newREST(ctx context.Context, cfg Config, pending *pending, observer *observ
 	return recoverREST(cfg.Logger, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		r = r.WithContext(context.WithValue(r.Context(), begunKey{}, time.Now()))
-		// readBody ends it. Without a body net/http would wait for the rest of one.
+		// readBody clears this deadline. If the body is not read, the deadline limits how long
+		// net/http waits for the rest of it.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(cfg.Limits.TransferTimeout))
 		p, isPage := pages[r.URL.Path]
 		if isPage || r.Header.Get("Origin") != "" {
@@ -134,20 +135,19 @@ func newREST(ctx context.Context, cfg Config, pending *pending, observer *observ
 	}), nil
 }
 
-// disableKeepAlive makes an answer over HTTP/1.1 the last on its connection.
+// disableKeepAlive closes an HTTP/1.1 connection after the response.
 //
-// Browsers may take a 408 on a connection that they have used before for a complaint
-// about their idleness, and Chromium does: it sends the request a second time by itself.
-// The answer to that is that the token is already invalid, and the page never sees the
-// 408 which says that the revocation goes on.
+// Chromium treats a 408 on a reused connection as an idle timeout and silently resends the
+// request. The second response says that the token is already invalid, and the page never
+// sees the 408, which says that the revocation is in progress.
 func disableKeepAlive(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close")
 	}
 }
 
-// recoverREST logs a panic without its value, which net/http would print. It is
-// too late for an answer then, perhaps in the middle of one.
+// recoverREST logs a panic without its value, which may contain a token; net/http would
+// print it. It aborts the response, which may be partly written.
 func recoverREST(logger *slog.Logger, h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
@@ -161,7 +161,7 @@ func recoverREST(logger *slog.Logger, h http.HandlerFunc) http.Handler {
 	})
 }
 
-// serve has grpc-gateway answer a request that may be a call, and refuses others.
+// serve passes a valid request to grpc-gateway and rejects others.
 func (e *endpoint) serve(w http.ResponseWriter, r *http.Request) {
 	header, body, refused := e.check(w, r)
 	if refused != nil {
@@ -172,13 +172,13 @@ func (e *endpoint) serve(w http.ResponseWriter, r *http.Request) {
 	e.mux.ServeHTTP(w, r)
 }
 
-// refusal is an error that HTTP has a status of its own for.
+// refusal is an error with an HTTP status that does not follow from its gRPC code.
 type refusal struct {
 	httpStatus int
 	err        *service.Error
 }
 
-// check returns what of a request grpc-gateway may see, or says why the request is no call.
+// check returns the header and body for grpc-gateway, or the reason to reject the request.
 func (e *endpoint) check(w http.ResponseWriter, r *http.Request) (http.Header, []byte, *refusal) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -201,9 +201,9 @@ func (e *endpoint) check(w http.ResponseWriter, r *http.Request) (http.Header, [
 	return header, body, refused
 }
 
-// forwardable returns the forwarded headers. It reports those that metadata cannot hold:
-// grpc-gateway would drop them, and with them what the caller asked for. A trace that is
-// lost is no reason to refuse a revocation.
+// forwardable returns the headers to forward. A value that metadata cannot hold is a
+// violation: grpc-gateway would drop the header, and with it what the caller asked for. An
+// invalid trace header is dropped, because a lost trace must not prevent a revocation.
 func forwardable(all http.Header) (forwarded http.Header, violations []service.Violation) {
 	forwarded = http.Header{}
 	for _, name := range forwardedHeaders {
@@ -223,10 +223,9 @@ func isUnprintable(value string) bool { return strings.ContainsFunc(value, unpri
 
 func unprintable(r rune) bool { return r < ' ' || r > '~' }
 
-// readBody reads the request's body. Once it is there whole, the connection's read
-// deadline is taken back: it would end a call that waits for its answer. In every
-// other case it stays, because net/http reads the rest of a body before it writes
-// an answer.
+// readBody reads the request body. After a complete body it clears the connection's read
+// deadline, which would otherwise end a call that waits for its answer. After an error the
+// deadline stays, because net/http reads the rest of the body before it responds.
 func (e *endpoint) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
 	if !e.pending.acquire() {
 		return nil, &refusal{http.StatusTooManyRequests, service.Overloaded()}
@@ -248,14 +247,14 @@ func (e *endpoint) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *re
 	e.pending.rejected.Add(1)
 	return nil, &refusal{http.StatusBadRequest, service.InvalidRequest(service.Violation{
 		Field:       bodyField,
-		Description: fmt.Sprintf("did not arrive whole within %s", e.limits.TransferTimeout),
+		Description: fmt.Sprintf("was not received completely within %s", e.limits.TransferTimeout),
 	})}
 }
 
-// begunKey is for the time at which a request began.
+// begunKey is the context key for the start time of a request.
 type begunKey struct{}
 
-// refuse answers a request that is not going to be a call.
+// refuse answers a request that does not reach the service, and logs and counts it.
 func (e *endpoint) refuse(w http.ResponseWriter, r *http.Request, refused *refusal) {
 	e.answer(w, r, refused)
 	e.observer.failed(r.Context(), refused.err)
@@ -267,24 +266,24 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, refused *refus
 	e.writeStatus(w, refused.httpStatus, refused.err.GRPCStatus())
 }
 
-// handleError answers an error that comes out of the gateway: the RPC's, or its own when
-// the body could not be decoded.
+// handleError is grpc-gateway's error handler, for errors of the RPC and for the gateway's
+// own error when it cannot decode the body.
 func (e *endpoint) handleError(
 	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
 ) {
 	st := status.Convert(err)
 	switch {
-	case errorInfo(st) != nil: // the service gives a reason
+	case errorInfo(st) != nil: // an error of the service
 	case st.Code() == codes.InvalidArgument:
 		e.refuse(w, r, &refusal{http.StatusBadRequest, decodingError(st.Message())})
 		return
-	default: // the client has gone, or something that cannot be
+	default: // the client disconnected, or a defect
 		st = service.Internal(err).GRPCStatus()
 	}
 	e.writeStatus(w, e.statusOf(st), st)
 }
 
-// writeStatus writes an error with the headers that both endpoints have.
+// writeStatus writes an error, with the headers that both endpoints share.
 func (e *endpoint) writeStatus(w http.ResponseWriter, httpStatus int, st *status.Status) {
 	w.Header().Del("Trailer")
 	if info := detail[*errdetails.RequestInfo](st); info != nil {
@@ -297,8 +296,8 @@ func (e *endpoint) writeStatus(w http.ResponseWriter, httpStatus int, st *status
 	e.writeError(w, httpStatus, st)
 }
 
-// writeJSON writes a body that was marshaled with err, which is nil unless a detail of a
-// status has a type that is not linked in. All of ours are.
+// writeJSON writes a marshaled body. err is the marshaling error, which occurs only if the
+// type of a status detail is not linked in; all of quash's types are.
 func writeJSON(w http.ResponseWriter, httpStatus int, body []byte, err error) {
 	if err != nil {
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
@@ -313,7 +312,7 @@ func errorInfo(st *status.Status) *errdetails.ErrorInfo {
 	return detail[*errdetails.ErrorInfo](st)
 }
 
-// detail returns the first detail of a type, or that type's nil.
+// detail returns the first detail of type T, or nil.
 func detail[T any](st *status.Status) (found T) {
 	for _, d := range st.Details() {
 		if d, ok := d.(T); ok {
@@ -323,13 +322,13 @@ func detail[T any](st *status.Status) (found T) {
 	return found
 }
 
-// newHTTPServer returns a server for h. It has no timeout for reading a whole
-// request, because that one ends waiting calls; newREST sets its own.
+// newHTTPServer returns a server for h. It sets no ReadTimeout, which would end calls that
+// wait for their answer; newREST sets a read deadline instead.
 func newHTTPServer(h http.Handler, limits Limits, logger *slog.Logger) *http.Server {
 	s := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: limits.HeaderTimeout,
-		// From the header on: a request takes that long before its answer is there.
+		// It starts after the request header: receiving the body, the call, the response.
 		WriteTimeout:   limits.TransferTimeout + service.LongestCall + limits.TransferTimeout,
 		IdleTimeout:    limits.IdleTimeout,
 		MaxHeaderBytes: limits.HeaderBytes,

@@ -24,7 +24,7 @@ import (
 
 var revokeABC = []byte(`{"token":"a.b.c"}`)
 
-// nativeViolations reads what an error of the native endpoint says is wrong.
+// nativeViolations returns the violations in an error of the native endpoint.
 func nativeViolations(t *testing.T, resp *http.Response, body []byte) (texts []string) {
 	t.Helper()
 	st := &statuspb.Status{}
@@ -61,7 +61,7 @@ func dropInMessages(t *testing.T, resp *http.Response, body []byte) (texts []str
 	return texts
 }
 
-// expectProblem checks an answer's status, and what it says is wrong.
+// expectProblem checks the HTTP status of a response and its violations.
 func expectProblem(t *testing.T, resp *http.Response, body []byte, httpStatus int, want string) {
 	t.Helper()
 	messages := nativeViolations
@@ -130,8 +130,8 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-// SlashID's contract has one member. Other members that a client of it sends change
-// nothing, even those that mean something to quash.
+// SlashID's contract has one member. Other members are ignored, even those that the native
+// endpoint reads.
 func TestDropInIgnoresUnknownMembers(t *testing.T) {
 	t.Parallel()
 	asked := make(chan slashid.Request, 1)
@@ -152,7 +152,7 @@ func TestDropInIgnoresUnknownMembers(t *testing.T) {
 func TestMethodsAndPaths(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, neverCalled(t))
-	// None of these makes a POST of another method.
+	// None of these headers turns another method into a POST.
 	header := http.Header{"X-Http-Method-Override": {http.MethodPost}, "Content-Type": {"application/x-www-form-urlencoded"}}
 	for _, path := range []string{nativePath, dropInPath} {
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions} {
@@ -202,7 +202,7 @@ func TestNativeContentType(t *testing.T) {
 func TestLargestBody(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, revokesAll)
-	// White space makes a body of any size out of the same request.
+	// White space pads the same request to any size.
 	sized := func(size int) []byte {
 		return append([]byte(strings.Repeat(" ", size-len(revokeABC))), revokeABC...)
 	}
@@ -229,8 +229,8 @@ func TestLargestBody(t *testing.T) {
 	}
 }
 
-// Metadata cannot hold such values, and the gateway would ignore them: a client that
-// asked for all regions would get the local one.
+// Metadata cannot hold these values. The gateway would drop them: a client that asked for all
+// regions would get the local region.
 func TestHeadersThatMetadataCannotHold(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, neverCalled(t))
@@ -247,8 +247,8 @@ func TestHeadersThatMetadataCannotHold(t *testing.T) {
 	}
 }
 
-// A broken trace is lost, and the token is revoked. A header that is repeated with one
-// value is one header; with two values it is a contradiction.
+// An invalid trace header is dropped, and the token is revoked. A repeated header with equal
+// values counts once; with different values it is an error.
 func TestRepeatedHeaders(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, revokesAll)
@@ -267,9 +267,9 @@ func TestRepeatedHeaders(t *testing.T) {
 	expectProblem(t, resp, body, http.StatusBadRequest, "slashid-required-consistency: must be given once")
 }
 
-// otherHeaders are what proxies add, what browsers and gRPC clients send, credentials of
-// all kinds, the names of SlashID's with small differences, and what the gateway would
-// make metadata or a deadline of.
+// otherHeaders are headers that must not reach SlashID: those of proxies, browsers and gRPC
+// clients, other credentials, misspelled names of SlashID's headers, and headers that the
+// gateway would turn into metadata or a deadline.
 var otherHeaders = []string{
 	"Accept", "Accept-Language", "Anything-Bin", "Baggage", "Cache-Control", "Client-Ip", "Cookie", "Forwarded", "From", "Grpc-Metadata-Anything-Bin",
 	"Grpc-Metadata-Authorization", "Grpc-Metadata-Slashid-Api-Key", "Grpc-Metadata-Slashid-Required-Consistency", "Grpc-Metadata-Slashid-Sdkversion",
@@ -281,8 +281,8 @@ var otherHeaders = []string{
 	"X-Rewrite-Url", "X-Slashid-Api-Key", "X-Ssl-Client-Cert",
 }
 
-// Nothing that callers send reaches SlashID except its contract's headers; and none of
-// their credentials does while quash has a key of its own.
+// Only the headers of SlashID's contract reach SlashID. The caller's credentials do not if
+// quash has a key of its own.
 func TestHeadersThatReachUpstream(t *testing.T) {
 	t.Parallel()
 	for name, forward := range map[string]bool{"with an API key": false, "without one": true} {

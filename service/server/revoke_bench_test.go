@@ -25,10 +25,9 @@ import (
 // raceDetector is set in race_test.go.
 var raceDetector bool
 
-// BenchmarkRevoke is a call of each endpoint, one after the other on one connection, of a
-// quash with everything that it has in production, in front of a SlashID that answers at
-// once over HTTP/1.1. The time is also that of both ends; the allocations are quash's and,
-// over gRPC, the client's.
+// BenchmarkRevoke measures one call at a time on one connection, for each endpoint. quash is
+// configured as in production, and SlashID answers at once over HTTP/1.1. The time includes
+// client and upstream; the allocations are quash's and, over gRPC, the client's.
 func BenchmarkRevoke(b *testing.B) {
 	for name, dial := range benchmarkedCalls(b) {
 		b.Run(name, func(b *testing.B) {
@@ -43,10 +42,10 @@ func BenchmarkRevoke(b *testing.B) {
 	}
 }
 
-// Allocations cost the garbage collector's time. Unlike time they can be counted: a call
-// may not allocate more than five percent above what is on record.
+// A call may allocate at most five percent more than recorded in testdata/allocations.json.
+// Allocations cost time in the garbage collector and, unlike time, can be counted exactly.
 //
-// It is not parallel: what other tests allocate in the meantime would be counted too.
+// The test is not parallel, because allocations of other tests would be counted too.
 func TestAllocations(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector allocates too")
@@ -100,7 +99,7 @@ func benchmarkedCalls(tb testing.TB) map[string]func(testing.TB) (call func() er
 	tb.Setenv("OTEL_TRACES_EXPORTER", "none")
 	tb.Setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
 	tb.Setenv("OTEL_TRACES_SAMPLER_ARG", "0.01")
-	logger := slog.New(telemetry.WithTraceID(slog.NewJSONHandler(io.Discard, nil))) //nolint:sloglint // it must format the lines
+	logger := slog.New(telemetry.WithTraceID(slog.NewJSONHandler(io.Discard, nil))) //nolint:sloglint // formatting is part of the cost
 	observed, err := telemetry.New(tb.Context(), "test")
 	if err != nil {
 		tb.Fatal(err)
@@ -128,13 +127,13 @@ func benchmarkedCalls(tb testing.TB) map[string]func(testing.TB) (call func() er
 	}
 }
 
-// The upstream and the caller over REST speak HTTP by hand, and allocate nothing for a
-// call: what is counted is the whole process's.
+// The upstream and the REST client below write HTTP by hand and allocate nothing for a call,
+// because the allocations of the whole process are counted.
 
 // bareToken has the size of SlashID's tokens.
 var bareToken = strings.Repeat("h", 40) + "." + strings.Repeat("c", 900) + "." + strings.Repeat("s", 80)
 
-// serveBare serves a SlashID that revokes every token at once, and returns its URL.
+// serveBare runs a SlashID that revokes every token at once, and returns its URL.
 func serveBare(tb testing.TB) string {
 	tb.Helper()
 	l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
@@ -163,7 +162,7 @@ func serveBare(tb testing.TB) string {
 	return "http://" + l.Addr().String()
 }
 
-// dialBare returns a call of a REST route over one connection.
+// dialBare returns a function that calls a REST endpoint over one connection.
 func dialBare(tb testing.TB, addr, path, want string) (call func() error) {
 	tb.Helper()
 	conn, err := new(net.Dialer).DialContext(tb.Context(), "tcp", addr)
@@ -183,7 +182,7 @@ func dialBare(tb testing.TB, addr, path, want string) (call func() error) {
 	}
 }
 
-// skipMessage reads a message of HTTP/1.1 whose first line must begin in the given way.
+// skipMessage reads an HTTP/1.1 message. Its first line must have the given prefix.
 func skipMessage(r *bufio.Reader, first string) error {
 	line, err := r.ReadSlice('\n')
 	if err != nil {

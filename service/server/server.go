@@ -18,19 +18,20 @@ import (
 	"github.com/quashdev/quash/internal/telemetry"
 )
 
-// Service is what is served. It outlasts its callers: where one has gone, what it
-// asked for goes on.
+// Service is the service behind the servers. It completes a revocation in the background
+// after the caller has disconnected.
 type Service interface {
 	quashv1.TokenServiceServer
 
-	// Drain refuses calls from then on; those in progress go on.
+	// Drain makes the service reject new calls. Calls in progress continue.
 	Drain()
-	// Wait returns once nothing is in progress, or ctx has ended what was.
+	// Wait returns when no revocation is in progress. When ctx ends, it cancels those that
+	// are left.
 	Wait(ctx context.Context) error
 }
 
-// Config says what to serve and where. Addresses are host:port; port 0 takes a
-// free one.
+// Config is the configuration of a Server. Addresses are host:port; port 0 picks a free
+// port.
 type Config struct {
 	Service Service
 
@@ -38,60 +39,58 @@ type Config struct {
 	HTTPAddr  string
 	AdminAddr string
 
-	// Reflection lets clients such as grpcurl ask which services there are.
+	// Reflection enables gRPC server reflection, which clients such as grpcurl use.
 	Reflection bool
-	// Docs serves a page at /docs of REST where people read the API and try it.
+	// Docs serves /docs on the REST listener, a page to read and try the API.
 	Docs bool
-	// CORSAllowedOrigins are the origins whose pages may call REST from a browser, as
-	// CheckOrigin wants them. Without any, no page may.
+	// CORSAllowedOrigins are the origins whose pages may call REST from a browser. Each must
+	// pass CheckOrigin. If empty, no page may call.
 	CORSAllowedOrigins []string
 
-	// DrainDelay is how long calls are still served after the server has begun to
-	// say that it is not ready, for load balancers to notice.
+	// DrainDelay is the time between reporting not ready and closing the listeners. Calls
+	// are still served, while load balancers notice.
 	DrainDelay time.Duration
-	// DrainTimeout bounds the whole shutdown after that; calls still running then
-	// are cut off.
+	// DrainTimeout limits the rest of the shutdown. Calls that still run then are cut off.
 	DrainTimeout time.Duration
 
-	// TLS is that of gRPC and REST, AdminTLS that of the admin listener. Where one is
-	// nil, plaintext is served.
+	// TLS is for gRPC and REST, AdminTLS for the admin listener. nil means plaintext.
 	TLS, AdminTLS *TLS
-	// AllowedCallers returns who may call, as it is now. Where it is nil, everyone
-	// may who gets past the handshake.
+	// AllowedCallers returns the current list of clients that may call. If AllowedCallers is
+	// nil, every client that completes the handshake may call.
 	AllowedCallers func() AllowedCallers
 
 	Limits Limits
 
-	// Settings are what /configz shows of where all this comes from, as JSON, and so
-	// without secrets.
+	// Settings are the flags and their sources. /configz shows them as JSON, so they must
+	// contain no secrets.
 	Settings any
-	// LogLevel is what Logger goes by. The admin listener changes it.
+	// LogLevel is the minimum level of Logger. The admin listener changes it.
 	LogLevel *slog.LevelVar
 
 	Build  BuildInfo
 	Logger *slog.Logger
-	// Telemetry is where spans and metrics go; nil for nowhere.
+	// Telemetry receives spans and metrics. If it is nil, they are discarded.
 	Telemetry *telemetry.Telemetry
 }
 
-// callers is who may call, for the log.
+// callers describes the clients that may call, for the log and /configz.
 func (c Config) callers() string {
 	switch {
 	case c.AllowedCallers != nil:
-		return "those on the list"
+		return "clients on the list of allowed callers"
 	case c.TLS != nil && c.TLS.ClientCAs != nil:
-		return "whoever has a certificate of the client authorities"
+		return "clients with a certificate from the client CA"
 	default:
 		return "everyone"
 	}
 }
 
-// Server is a quash whose listeners are bound. Run releases them at its end;
-// without it Close must be called.
+// Server is a quash whose listeners are bound. Call Run, which closes them when it returns,
+// or Close.
 type Server struct {
 	cfg    Config
 	health *health.Server
-	// endStreams ends the streams that would hold up the shutdown.
+	// endStreams ends health and reflection streams, which would delay the shutdown.
 	endStreams context.CancelFunc
 	ready      atomic.Bool
 
@@ -102,11 +101,11 @@ type Server struct {
 	grpcListener, restListener, adminListener *limitedListener
 }
 
-// Addrs are the addresses that a server is bound to.
+// Addrs are the addresses of a server's listeners.
 type Addrs struct{ GRPC, HTTP, Admin net.Addr }
 
-// New binds all listeners and builds the servers behind them. When any of it
-// fails it reports everything that did, and nothing stays bound.
+// New binds all listeners and builds their servers. If New fails, no listener stays open;
+// the error names every address that could not be bound.
 func New(ctx context.Context, cfg Config) (*Server, error) {
 	cfg.Limits = cfg.Limits.orDefaults()
 	if cfg.Telemetry == nil {
@@ -151,7 +150,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Close releases what a server has that is not going to Run.
+// Close releases the listeners of a server that does not Run.
 func (s *Server) Close() {
 	if s.grpc != nil {
 		s.grpc.Stop()
@@ -163,25 +162,29 @@ func (s *Server) Close() {
 	}
 }
 
-// listeners are all of them, by the names that operators see. New may leave some nil.
+// listeners returns the listeners by the names in metrics. While New runs, some are nil.
 func (s *Server) listeners() map[string]*limitedListener {
 	return map[string]*limitedListener{"grpc": s.grpcListener, "http": s.restListener, "admin": s.adminListener}
 }
 
-// Addrs returns where the server listens.
+// Addrs returns the addresses that the server listens on.
 func (s *Server) Addrs() Addrs {
 	return Addrs{s.grpcListener.Addr(), s.restListener.Addr(), s.adminListener.Addr()}
 }
 
-// Run serves until ctx ends or a listener fails, then shuts down in order: not
-// ready, DrainDelay while still serving, REST and gRPC, revocations that go on
-// without their callers, admin. It returns the
-// listener's failure, or that calls had to be cut off.
+// Run serves until ctx ends or a listener fails, then shuts down:
+//
+//  1. It reports not ready, and serves for DrainDelay.
+//  2. It stops REST and gRPC gracefully.
+//  3. It waits for revocations in the background.
+//  4. It stops admin.
+//
+// The error is the listener's failure, or says that calls were cut off.
 func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, 3)
 	serve := func(name string, run func() error) {
 		go func() {
-			// Either is what a server says that was stopped, also before it began.
+			// A stopped server returns one of these, even if it was stopped before it served.
 			err := run()
 			if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
 				failed <- fmt.Errorf("serve %s: %w", name, err)
@@ -217,40 +220,40 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) shutDown(ctx context.Context) error {
-	s.ready.Store(false) // closeOnDrain looks at it
+	s.ready.Store(false) // closeOnDrain reads it
 	s.health.Shutdown()
 	time.Sleep(s.cfg.DrainDelay)
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTimeout)
 	defer cancel()
 	s.endStreams()
-	// Both at once: the callers of each reconnect elsewhere now, and not after the other's
-	// last call, which may take two minutes. A call that comes before they know is served
-	// rather than refused: a caller that is refused has to wait, and some do not try again.
+	// Stop both at the same time. One after the other, the clients of the second would
+	// reconnect elsewhere only after the last call of the first, which may take two minutes.
+	// Calls that still arrive are served: a rejected caller has to wait, and some do not retry.
 	var stopping sync.WaitGroup
 	stopping.Go(func() { stopHTTP(ctx, s.rest) })
 	stopping.Go(func() { stopGRPC(ctx, s.grpc) })
 	stopping.Wait()
 	s.cfg.Service.Drain()
-	// Whatever was cut off by that is a revocation in progress, and counted here.
+	// Calls that were cut off above continue as revocations in the background.
 	err := s.cfg.Service.Wait(ctx)
-	// A profile that is being taken is not worth the wait.
+	// A profile may take minutes; it is cut off.
 	ctx, cancel = context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	stopHTTP(ctx, s.admin)
 	if err == nil {
-		s.cfg.Logger.Info("shut down")
+		s.cfg.Logger.Info("shutdown complete")
 	}
 	return err
 }
 
-// stopHTTP lets the calls in progress finish, and cuts them off when ctx ends.
+// stopHTTP stops s gracefully. When ctx ends, it cuts off the calls in progress.
 func stopHTTP(ctx context.Context, s *http.Server) {
 	if s.Shutdown(ctx) != nil {
 		_ = s.Close()
 	}
 }
 
-// stopGRPC does the same for gRPC.
+// stopGRPC stops s gracefully. When ctx ends, it cuts off the calls in progress.
 func stopGRPC(ctx context.Context, s *grpc.Server) {
 	defer context.AfterFunc(ctx, s.Stop)()
 	s.GracefulStop()

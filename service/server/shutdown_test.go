@@ -22,14 +22,14 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// begin starts a call in the background, and returns its answer's channel.
+// begin starts a call in the background and returns the channel of its response.
 func begin[T any](call func() T) <-chan T {
 	answer := make(chan T, 1)
 	go func() { answer <- call() }()
 	return answer
 }
 
-// begin starts a call in the background. The channel has its answer, empty without one.
+// begin starts a call in the background. The channel gets its response, or "" if there is none.
 func (f *facade) begin(ctx context.Context, endpoint string) <-chan string {
 	return begin(func() string {
 		answer, _ := f.Ask(ctx, endpoint, &quashv1.RevokeRequest{Token: "a.b.c"})
@@ -62,18 +62,18 @@ func TestShutdownOrder(t *testing.T) {
 	<-upstream.asked
 	stopped := begin(f.Shutdown)
 
-	// It says at once that no more calls should come, on every channel there is.
+	// Health and /readyz report at once that the server is not ready.
 	expect(healthv1.HealthCheckResponse_NOT_SERVING, http.StatusServiceUnavailable)
-	// Calls are still served, and callers leave their connections.
+	// Calls are still served, but their connections are closed.
 	if resp, _ := f.request(t, http.MethodGet, f.URL, nil, nil); resp.StatusCode != http.StatusNotFound || !resp.Close {
 		t.Errorf("a call before the end of DrainDelay: %s, closes the connection: %t", resp.Status, resp.Close)
 	}
-	// The watch would hold up the shutdown for ever, so it is ended.
+	// The server ends the watch, which would delay the shutdown.
 	if _, err := watch.Recv(); status.Code(err) != codes.Canceled {
 		t.Errorf("the watch: %v", err)
 	}
-	// gRPC closes its connections, so that its callers find another instance, while REST
-	// waits for its call.
+	// gRPC closes its connections while REST waits for its call, so that gRPC clients reconnect
+	// to another instance.
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if !f.Conn.WaitForStateChange(ctx, connectivity.Ready) {
@@ -99,7 +99,7 @@ func TestShutdownOrder(t *testing.T) {
 	}
 }
 
-// A call that outlasts DrainTimeout is cut off, and Run says so.
+// A call that takes longer than DrainTimeout is cut off, and Run returns an error.
 func TestShutdownIsBounded(t *testing.T) {
 	t.Parallel()
 	upstream := newHeldUpstream()
@@ -117,7 +117,7 @@ func TestShutdownIsBounded(t *testing.T) {
 	}
 }
 
-// A revocation that goes on without its caller is waited for.
+// The shutdown waits for revocations in the background.
 func TestShutdownWaitsForTheBackground(t *testing.T) {
 	t.Parallel()
 	upstream := newHeldUpstream()
@@ -131,14 +131,14 @@ func TestShutdownWaitsForTheBackground(t *testing.T) {
 	select {
 	case err := <-stopped:
 		t.Fatalf("Run did not wait: %v", err)
-	case upstream.free <- struct{}{}: // the attempt is still there to take it
+	case upstream.free <- struct{}{}: // the attempt still waits for it
 	}
 	if err := <-stopped; err != nil {
 		t.Errorf("Run: %v", err)
 	}
 }
 
-// A signal may come before the listeners are served.
+// The context may end before the listeners serve.
 func TestShutdownAtOnce(t *testing.T) {
 	t.Parallel()
 	for range 50 {
@@ -148,9 +148,9 @@ func TestShutdownAtOnce(t *testing.T) {
 	}
 }
 
-// A connection that its client has opened in reserve is closed when the shutdown begins,
-// whatever else is in progress: net/http would wait for it.
-func TestShutdownClosesUnusedConnections(t *testing.T) {
+// Connections that have sent no request are closed when the shutdown begins, even while calls
+// are in progress: net/http would wait for them.
+func TestShutdownClosesNewConnections(t *testing.T) {
 	t.Parallel()
 	upstream := newHeldUpstream()
 	// Less than the five seconds that net/http would wait: the call is cut off then.
@@ -173,8 +173,8 @@ func TestShutdownClosesUnusedConnections(t *testing.T) {
 	}
 }
 
-// A client that does not send what it announced is answered, and its connection closed;
-// so is one that does not speak at all, on which gRPC would wait for two minutes.
+// A client that does not send its whole request gets a response, and its connection is closed.
+// A gRPC connection without any data is closed too; grpc-go's default is to wait two minutes.
 func TestStalledClients(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, neverCalled(t), func(_ *service.Config, cfg *server.Config) {
@@ -210,7 +210,7 @@ func TestStalledClients(t *testing.T) {
 // TransferTimeout does not end calls that wait for their answer.
 func TestTransferTimeoutDoesNotEndCalls(t *testing.T) {
 	t.Parallel()
-	const timeout = time.Second // generous, for the body must arrive within it
+	const timeout = time.Second // long enough for the body to arrive on a busy machine
 	f := startFacade(t, upstreamtest.Func(func(ctx context.Context, _ slashid.Request) slashid.Result {
 		select {
 		case <-ctx.Done():

@@ -10,19 +10,19 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// TLS is a listener's certificate, and which clients it accepts. Every handshake asks for
-// both anew: what is replaced holds for the next connection, and open ones stay.
+// TLS configures TLS for a listener. Every handshake calls Certificate and ClientCAs, so a
+// reload applies to new connections; open connections stay.
 type TLS struct {
 	Certificate func() *tls.Certificate
-	// ClientCAs are the authorities of clients: the handshake fails without a certificate
-	// of one of them. If it is nil, no certificate is asked for.
+	// ClientCAs returns the client CAs. A handshake without a certificate from one of them
+	// fails. If ClientCAs is nil, clients are not asked for a certificate.
 	ClientCAs func() *x509.CertPool
-	// MinVersion is that of crypto/tls; 0 means TLS 1.3.
+	// MinVersion is a version constant of crypto/tls; 0 means TLS 1.3.
 	MinVersion uint16
 }
 
-// suites are what TLS 1.2 may choose from: forward secrecy and authenticated
-// encryption, as HTTP/2 demands. TLS 1.3 has no others.
+// suites are the cipher suites for TLS 1.2: only those with forward secrecy and
+// authenticated encryption, which HTTP/2 requires. TLS 1.3 has no others.
 var suites = []uint16{
 	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
 	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
@@ -32,7 +32,7 @@ var suites = []uint16{
 	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
-// config is for a listener that speaks the given protocols, as ALPN names them.
+// config returns the crypto/tls configuration for a listener with these ALPN protocols.
 func (t *TLS) config(protocols ...string) *tls.Config {
 	return &tls.Config{
 		MinVersion: t.minVersion(),
@@ -43,8 +43,8 @@ func (t *TLS) config(protocols ...string) *tls.Config {
 				MinVersion:   t.minVersion(),
 				CipherSuites: suites,
 				NextProtos:   protocols,
-				// A resumed session would be accepted although its authority may have
-				// been dropped since.
+				// Resuming a session skips the check of the client certificate, even if its
+				// CA has been removed in the meantime.
 				SessionTicketsDisabled: true,
 			}
 			if t.ClientCAs != nil {
@@ -63,8 +63,8 @@ func (t *TLS) minVersion() uint16 {
 	return t.MinVersion
 }
 
-// grpcCredentials are for the gRPC server, which logs failed handshakes nowhere but in
-// its own log.
+// grpcCredentials returns credentials that log failed handshakes. grpc-go itself reports
+// them only to its internal log.
 func (t *TLS) grpcCredentials(logger *slog.Logger) credentials.TransportCredentials {
 	return loggedCredentials{credentials.NewTLS(t.config("h2")), logger}
 }
@@ -87,7 +87,7 @@ func (c loggedCredentials) Clone() credentials.TransportCredentials {
 	return loggedCredentials{c.TransportCredentials.Clone(), c.logger}
 }
 
-// serveHTTP serves plaintext where t is nil.
+// serveHTTP serves TLS, or plaintext if t is nil.
 func (t *TLS) serveHTTP(s *http.Server, l net.Listener) error {
 	if t == nil {
 		return s.Serve(l)

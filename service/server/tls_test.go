@@ -33,7 +33,7 @@ import (
 
 const billing = "spiffe://example.org/billing"
 
-// The answers that depend on who calls.
+// The answers for allowed and rejected callers.
 var (
 	served      = quashtest.Revoked
 	refused     = quashtest.Failure("PERMISSION_DENIED", "CALLER_NOT_ALLOWED", "NOT_APPLIED", 403, 403)
@@ -61,7 +61,7 @@ func (l lineLog) await(t *testing.T, pattern string) {
 				return
 			}
 		case <-ctx.Done():
-			t.Errorf("nothing like %q is logged", pattern)
+			t.Errorf("no log line matches %q", pattern)
 			return
 		}
 	}
@@ -84,17 +84,17 @@ func withURI(ca *pkitest.CA, uri string) *tls.Certificate {
 	return new(ca.Issue(&x509.Certificate{URIs: pkitest.URIs(uri)}))
 }
 
-// caller is a client with a connection for each transport.
+// caller is a client with one connection per transport.
 type caller struct {
 	// http1 and http2 have the same connection for gRPC. http2 is nil in plaintext.
 	http1, http2 *quashtest.Quash
-	// claims go along as headers, or as metadata.
+	// claims are sent as headers or as metadata.
 	claims map[string]string
 	dials  atomic.Int32
 }
 
-// newCaller shows cert in the handshake even if the server does not ask for it. Without
-// roots it speaks plaintext.
+// newCaller returns a caller that sends cert even if the server does not accept its CA. If
+// roots is nil, the caller uses plaintext.
 func newCaller(t *testing.T, f *facade, roots *x509.CertPool, cert *tls.Certificate, change func(*tls.Config)) *caller {
 	t.Helper()
 	c := &caller{}
@@ -165,8 +165,8 @@ func (c *caller) expect(t *testing.T, when string, want quashtest.Answers) {
 	}
 }
 
-// expectOthers calls the other services of gRPC. A refusal to watch health must have the
-// code UNIMPLEMENTED: after another one gRPC's clients hold back all calls.
+// expectOthers calls the health and reflection services. A rejected health watch must have the
+// code UNIMPLEMENTED: after any other code gRPC clients send no calls at all.
 func (c *caller) expectOthers(t *testing.T, want quashtest.Answers) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(t.Context(), metadata.New(c.claims)))
@@ -199,7 +199,7 @@ func (c *caller) expectOthers(t *testing.T, want quashtest.Answers) {
 	}
 }
 
-// reasonAndState are in the details of an error of gRPC's.
+// reasonAndState returns the reason and state in the details of a gRPC error.
 func reasonAndState(err error) (reason, state string) {
 	for _, d := range status.Convert(err).Details() {
 		switch d := d.(type) {
@@ -212,7 +212,8 @@ func reasonAndState(err error) (reason, state string) {
 	return reason, state
 }
 
-// claims are the headers in which proxies name the caller's certificate, or the caller.
+// claims returns headers in which proxies name the caller or its certificate. quash must
+// ignore them.
 func claims() map[string]string {
 	all := map[string]string{}
 	for _, name := range []string{
@@ -227,8 +228,8 @@ func claims() map[string]string {
 	return all
 }
 
-// TestAllowedCallers takes callers through every call of servers with a list of allowed
-// callers. Who is covered by a list is the subject of TestParseAllowedCallers.
+// TestAllowedCallers makes every kind of call with different certificates and server
+// configurations. TestParseAllowedCallers tests which identities a list matches.
 func TestAllowedCallers(t *testing.T) {
 	t.Parallel()
 	ca := pkitest.NewCA("authority of callers")
@@ -290,8 +291,8 @@ func TestAllowedCallers(t *testing.T) {
 		{who: "not listed, asking for a listed name", cert: other, change: func(cfg *tls.Config) { cfg.ServerName = "audit.example.org" }, want: refused},
 		{who: "not listed, claiming to be", cert: other, how: claimingToBe, want: refused},
 
-		{who: "listed, by a namesake of the authority", cert: new(pkitest.NewCA("authority of callers").Issue(listed())), want: noHandshake, why: "unknown authority"},
-		{who: "listed, signed by itself", cert: new(pkitest.SelfSigned(listed())), want: noHandshake, why: "unknown authority"},
+		{who: "listed, by another CA with the same name", cert: new(pkitest.NewCA("authority of callers").Issue(listed())), want: noHandshake, why: "unknown authority"},
+		{who: "listed, self-signed", cert: new(pkitest.SelfSigned(listed())), want: noHandshake, why: "unknown authority"},
 		{who: "listed, expired", cert: issue(expired), want: noHandshake, why: "expired or is not yet valid"},
 		{who: "listed, not yet valid", cert: issue(early), want: noHandshake, why: "expired or is not yet valid"},
 		{who: "listed, for servers only", cert: issue(forServers), want: noHandshake, why: "incompatible key usage"},
@@ -310,7 +311,7 @@ func TestAllowedCallers(t *testing.T) {
 		{who: "any certificate, no list", configure: noList, cert: issue(x509.Certificate{}), want: served},
 		{who: "no certificate, no list", configure: noList, want: noHandshake, why: "client didn't provide a certificate"},
 
-		// No flags lead to these configurations. They must fail on the safe side.
+		// Flags cannot produce these configurations. They must reject callers.
 		{who: "listed, no client CA", configure: noCA, cert: good, want: refused},
 		{who: "claiming to be listed, no client CA", configure: noCA, how: claimingToBe, want: refused},
 		{who: "claiming to be listed, no TLS", configure: noTLS, how: plaintextClaiming, want: refused},
@@ -352,8 +353,8 @@ func TestAllowedCallers(t *testing.T) {
 	}
 }
 
-// replaceable is a quash whose certificate, client authority and list can be replaced
-// while it serves.
+// replaceable is a quash whose certificate, client CA and list can be replaced while it
+// serves.
 type replaceable struct {
 	*facade
 
@@ -382,8 +383,8 @@ func (r *replaceable) allow(t *testing.T, list string) {
 	r.allowed.Store(new(allowedCallers(t, list)()))
 }
 
-// A new certificate is for new connections. Open ones stay, with the calls in progress
-// on them and with new calls.
+// A new certificate applies to new connections. Open connections stay, for calls in progress
+// and for new calls.
 func TestCertificateIsReplaced(t *testing.T) {
 	t.Parallel()
 	ca, other := pkitest.NewCA("authority"), pkitest.NewCA("another authority")
@@ -416,9 +417,9 @@ func TestCertificateIsReplaced(t *testing.T) {
 	newCaller(t, r.facade, pkitest.Pool(other), cert, nil).expect(t, "on new connections", served)
 }
 
-// A client whose authority was dropped gets no new connection, not by resuming an old
-// session either. Open connections stay.
-func TestClientAuthorityIsReplaced(t *testing.T) {
+// A client whose CA was removed cannot open a connection, not even by resuming a session.
+// Open connections stay.
+func TestClientCAIsReplaced(t *testing.T) {
 	t.Parallel()
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		t.Run(tls.VersionName(version), func(t *testing.T) {
@@ -436,19 +437,19 @@ func TestClientAuthorityIsReplaced(t *testing.T) {
 	}
 }
 
-// noSessions is the cache of a client that must get no session to resume.
+// noSessions is a client's session cache that must stay empty.
 type noSessions struct{ t *testing.T }
 
 func (noSessions) Get(string) (*tls.ClientSessionState, bool) { return nil, false }
 
 func (c noSessions) Put(_ string, session *tls.ClientSessionState) {
 	if session != nil {
-		c.t.Error("the server has given out a session to resume")
+		c.t.Error("the server issued a session ticket")
 	}
 }
 
-// A caller that is taken off the list is refused from the next call on, also on an open
-// connection; one that is put on it is served.
+// A caller that is removed from the list is rejected from its next call on, even on an open
+// connection. A caller that is added is served.
 func TestListIsReplaced(t *testing.T) {
 	t.Parallel()
 	ca := pkitest.NewCA("authority")

@@ -23,18 +23,18 @@ import (
 	"github.com/quashdev/quash/internal/telemetry"
 )
 
-// tracing makes a span and the semantic conventions' metric of each call. Only of
-// Revoke: what health is asked is noise, and other names are whatever a client sends.
-// Neither has the text of an error, for grpc-go quotes headers in its own.
+// tracing records a span and the semantic conventions' duration metric for each Revoke
+// call. It skips health checks, which are noise, and unknown methods, whose names the client
+// chooses. It records no error texts, because grpc-go's texts quote headers.
 type tracing struct {
 	tracer     trace.Tracer
 	propagator propagation.TextMapPropagator
 	duration   metric.Float64Histogram
-	// labels has the attributes of the metric for each code, made once.
+	// labels caches the attributes of the metric by code.
 	labels map[codes.Code][]metric.RecordOption
 }
 
-// spanName is that of calls, and rpc.method.
+// spanName is the name of a call's span, and the value of rpc.method.
 var spanName = strings.TrimPrefix(quashv1.TokenService_Revoke_FullMethodName, "/")
 
 func newTracing(t *telemetry.Telemetry) (*tracing, error) {
@@ -66,7 +66,7 @@ func codeName(code codes.Code) string {
 	return codepb.Code(code).String() //nolint:gosec // there are seventeen
 }
 
-// isServers reports whether a code is the server's failure, by the semantic conventions.
+// isServers reports whether a code is a server error in the semantic conventions.
 func isServers(code codes.Code) bool {
 	switch code {
 	case codes.Unknown, codes.DeadlineExceeded, codes.Unimplemented, codes.Internal, codes.Unavailable, codes.DataLoss:
@@ -76,19 +76,19 @@ func isServers(code codes.Code) bool {
 	}
 }
 
-// tracedKey is for the contexts of the calls that are traced.
+// tracedKey is the context key that marks a traced call.
 type tracedKey struct{}
 
-// asServer is made once, as all calls have it.
+// asServer is shared by all calls, to save an allocation.
 var asServer = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
 
-// TagRPC implements stats.Handler: it begins the span.
+// TagRPC implements stats.Handler: it starts the span.
 func (t *tracing) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
 	if info.FullMethodName != quashv1.TokenService_Revoke_FullMethodName {
 		return ctx
 	}
 	ctx, span := t.tracer.Start(t.propagator.Extract(ctx, incoming{ctx}), spanName, asServer...)
-	if span.IsRecording() { // most are not
+	if span.IsRecording() { // few spans are sampled
 		span.SetAttributes(callAttributes()...)
 	}
 	return context.WithValue(ctx, tracedKey{}, true)
@@ -127,8 +127,8 @@ func (*tracing) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Conte
 // HandleConn implements stats.Handler.
 func (*tracing) HandleConn(context.Context, stats.ConnStats) {}
 
-// incoming is the metadata of a call, for the propagator to read.
-type incoming struct{ ctx context.Context } //nolint:containedctx // it has the metadata
+// incoming lets the propagator read the metadata of a call.
+type incoming struct{ ctx context.Context } //nolint:containedctx // the metadata is in it
 
 // Get implements propagation.TextMapCarrier.
 func (c incoming) Get(key string) string {
@@ -138,8 +138,8 @@ func (c incoming) Get(key string) string {
 	return ""
 }
 
-// Set implements propagation.TextMapCarrier: what has come stays as it is.
+// Set implements propagation.TextMapCarrier. Extract does not call it.
 func (incoming) Set(string, string) {}
 
-// Keys implements propagation.TextMapCarrier: a trace context is not searched for.
+// Keys implements propagation.TextMapCarrier. Extract does not call it.
 func (incoming) Keys() []string { return nil }

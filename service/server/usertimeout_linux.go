@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setUserTimeout has the kernel give a connection up whose peer takes nothing of
-// what was sent to it: no timer of ours sees that.
+// setUserTimeout makes the kernel close a connection whose peer accepts no data. No
+// timer of the servers notices such a peer.
 func setUserTimeout(_, _ string, conn syscall.RawConn) error {
 	var failure error
 	err := conn.Control(func(fd uintptr) {

@@ -188,7 +188,7 @@ func (r *replica) checkEnd(t *testing.T, leftBehind int) {
 		t.Fatal(err)
 	}
 	log := r.Stderr.String()
-	if !r.State().Success() || !strings.Contains(log, `"msg":"shut down"`) {
+	if !r.State().Success() || !strings.Contains(log, `"msg":"shutdown complete"`) {
 		t.Errorf("it ended with %s\n%s", r.State(), r)
 	}
 	for line := range strings.Lines(log) {

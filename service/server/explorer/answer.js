@@ -1,9 +1,9 @@
 import { element, prose } from "./text.js";
 
-// interesting are the headers of an answer that say something about the call.
+// interesting lists the response headers that the page shows.
 const interesting = ["slashid-correlation-id", "quash-error-reason", "quash-revocation-state", "retry-after", "content-type"];
 
-// show fills panel with an answer, and with what the document says of it.
+// show fills panel with a response and its description from openapi.json.
 export async function show(panel, api, operation, response, took) {
   const text = await response.text();
   const body = parse(text);
@@ -43,18 +43,18 @@ function mood(response, state) {
   return ["IN_PROGRESS", "UNKNOWN"].includes(state) ? "wait" : "bad";
 }
 
-// meaning is what the document says of the values in the answer, or else of its status.
+// meaning describes the response: its reason, state or outcome, or else its status.
 function meaning(api, described, { reason, state, outcome }) {
   const about = (schema, value) => api.document.components.schemas[schema].oneOf.find((one) => one.const === value)?.description;
   const texts = [about("Reason", reason), about("RevocationState", `REVOCATION_STATE_${state}`), about("Outcome", `OUTCOME_${outcome}`)];
-  return prose(texts.filter(Boolean).join(" ") || described.description || "openapi.json does not describe this answer.");
+  return prose(texts.filter(Boolean).join(" ") || described.description || "openapi.json does not describe this response.");
 }
 
-// fail says that there is no answer.
+// fail shows that there is no response.
 export function fail(panel, error) {
   panel.className = "answer";
   panel.replaceChildren(
-    element("div", { class: "verdict" }, element("span", { class: "status wait" }, error.name === "AbortError" ? "cancelled" : "no answer")),
-    element("p", { class: "meaning" }, "What became of the token is not known: quash finishes what it has sent. Repeat the call."),
+    element("div", { class: "verdict" }, element("span", { class: "status wait" }, error.name === "AbortError" ? "cancelled" : "no response")),
+    element("p", { class: "meaning" }, "The token may be dead or alive: quash completes a revocation that it has sent. Send the request again."),
   );
 }

@@ -2,13 +2,13 @@ import { fail, show } from "./answer.js";
 import { control, fieldsOf, requestOf } from "./form.js";
 import { element, prose } from "./text.js";
 
-// The inputs that hold secrets. What is typed into them is in this page's memory, and
-// leaves it in requests to quash alone.
+// The inputs that hold secrets. Their values stay in this page's memory and are sent only to
+// quash.
 const secrets = [];
 
 const api = {
   document: await read(),
-  // resolve follows a $ref; what stands beside it wins.
+  // resolve follows a $ref. Members beside the $ref override those of its target.
   resolve(value) {
     if (!value?.$ref) return value;
     const { $ref, ...beside } = value;
@@ -24,7 +24,7 @@ document.querySelector("#introduction").append(...prose(info.description));
 for (const [path, { post }] of Object.entries(paths)) {
   document.querySelector("#operations").append(card(path, post));
 }
-// A page that is left may be kept, to be shown again.
+// Clear the secrets: the browser may keep the page in its back/forward cache.
 addEventListener("pagehide", () => {
   for (const input of secrets) input.value = "";
 });
@@ -33,7 +33,7 @@ async function read() {
   try {
     return await (await fetch("openapi.json")).json();
   } catch (error) {
-    document.querySelector("#summary").textContent = "openapi.json cannot be read. Load this page again.";
+    document.querySelector("#summary").textContent = "openapi.json could not be loaded. Reload this page.";
     throw error;
   }
 }
@@ -43,11 +43,11 @@ function card(path, operation) {
   const controls = new Map(fields.map((field) => [field, control(field)]));
   secrets.push(...fields.map((field) => field.input).filter((input) => input.type === "password"));
   const some = (choose) => fields.filter(choose).map((field) => controls.get(field));
-  const panel = element("div", { class: "answer empty", "aria-live": "polite" }, "The answer comes here.");
+  const panel = element("div", { class: "answer empty", "aria-live": "polite" }, "The response appears here.");
   const button = element("button", { type: "submit" }, "Send");
   const form = element("form", { autocomplete: "off", novalidate: true },
     element("h3", {}, "Body"), some((f) => f.kind === "body"),
-    // Where the body has room for it all, headers are for those who want them.
+    // Open the headers only if the body has no fields for consistency and timeout.
     group("Headers", fields.filter((f) => f.kind === "body").length === 1, some((f) => f.kind === "header" && !f.credential)),
     group("Credentials for SlashID", false, some((f) => f.credential)),
     element("div", { class: "actions" }, button));
@@ -55,17 +55,16 @@ function card(path, operation) {
   return element("section", { class: "operation", id: operation.operationId },
     element("h2", {}, operation.summary),
     element("p", { class: "route" }, element("span", { class: "method" }, "POST"), element("span", { class: "path" }, path)),
-    element("details", {}, element("summary", {}, "What it does"), element("div", { class: "prose" }, prose(operation.description))),
-    element("div", { class: "columns" }, form, element("div", {}, element("h3", {}, "Answer"), panel)),
-    element("details", { class: "responses" }, element("summary", {}, "All answers"), answers(operation)));
+    element("details", {}, element("summary", {}, "Description"), element("div", { class: "prose" }, prose(operation.description))),
+    element("div", { class: "columns" }, form, element("div", {}, element("h3", {}, "Response"), panel)),
+    element("details", { class: "responses" }, element("summary", {}, "All responses"), answers(operation)));
 }
 
 function group(title, open, controls) {
   return element("details", { open }, element("summary", {}, title), element("div", { class: "fields" }, controls));
 }
 
-// tryOut has the form send one request at a time. While it is on its way the button
-// gives it up.
+// tryOut sends one request at a time. While a request is in flight, the button cancels it.
 function tryOut(form, button, send) {
   let waiting = null;
   form.addEventListener("submit", async (event) => {

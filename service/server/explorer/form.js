@@ -1,7 +1,6 @@
 import { element, firstSentence, line } from "./text.js";
 
-// fieldsOf lists what a caller can say in an operation: the members of the body, the
-// headers, the credentials.
+// fieldsOf lists the inputs of an operation: members of the body, headers, credentials.
 export function fieldsOf(api, operation) {
   const body = api.resolve(operation.requestBody.content["application/json"].schema);
   const members = Object.entries(body.properties).map(([name, schema]) => ({
@@ -20,13 +19,13 @@ export function fieldsOf(api, operation) {
   return [...members, ...headers, ...credentials];
 }
 
-// control makes the input of a field and adds it to the field, as field.input.
+// control creates the input element of a field and stores it as field.input.
 export function control(field) {
   const { schema } = field;
-  // A password manager has no business with tokens, and neither has a history.
+  // Keep tokens out of password managers and the form history.
   const plain = { name: field.name, autocomplete: "off", spellcheck: "false", "data-1p-ignore": true, "data-lpignore": "true" };
   if (schema.enum) {
-    const unset = schema.default ? `not set: ${schema.default}` : "not set";
+    const unset = schema.default ? `not set (default: ${schema.default})` : "not set";
     field.input = element("select", plain, element("option", { value: "" }, unset), schema.enum.map((v) => element("option", {}, v)));
   } else if (schema.type === "boolean") {
     field.input = element("input", { ...plain, type: "checkbox" });
@@ -47,12 +46,12 @@ export function control(field) {
 }
 
 function hint(schema) {
-  if (schema.default !== undefined) return `not set: ${schema.default}`;
-  return schema.examples ? `for instance ${schema.examples[0]}` : undefined;
+  if (schema.default !== undefined) return `default: ${schema.default}`;
+  return schema.examples ? `example: ${schema.examples[0]}` : undefined;
 }
 
-// requestOf is the request that the fields describe. What is empty is not sent: quash
-// says better than a form what is missing.
+// requestOf builds the request from the fields. Empty fields are not sent: quash's own error
+// says what is missing.
 export function requestOf(path, fields) {
   const body = {};
   const headers = { "Content-Type": "application/json" };

@@ -1,7 +1,7 @@
-// Everything becomes nodes of text: nothing of the document, and nothing of an answer,
-// is ever read as markup.
+// All content becomes text nodes, so that neither openapi.json nor a response can inject
+// markup.
 
-// element makes an element with attributes and children.
+// element creates an element with attributes and children.
 export function element(name, attributes = {}, ...children) {
   const e = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -11,7 +11,7 @@ export function element(name, attributes = {}, ...children) {
   return e;
 }
 
-// line turns `code` into elements. It is all that the document has within a line.
+// line turns `code` into elements. The document has no other inline markup.
 export function line(text) {
   return text.split("`").map((part, i) => (i % 2 ? element("code", {}, part) : part));
 }
@@ -24,7 +24,7 @@ export function prose(text = "") {
   });
 }
 
-// firstSentence is enough beside a field.
+// firstSentence returns the first sentence of a description, for the text beside a field.
 export function firstSentence(text = "") {
   return text.split("\n\n")[0].replace(/\s+/g, " ").match(/^.*?\.(?= |$)/)?.[0] ?? text;
 }
