@@ -31,12 +31,12 @@ type codedError struct {
 
 // grammar is the command line.
 type grammar struct {
-	Dev         devCmd         `cmd:"" help:"Run quash in front of an embedded sandbox of SlashID, on loopback."`
+	Dev         devCmd         `cmd:"" help:"Run quash with an embedded SlashID sandbox on loopback, for development."`
 	Serve       serveCmd       `cmd:"" help:"Run quash in front of SlashID."`
-	Sandbox     sandboxCmd     `cmd:"" help:"Run the sandbox of SlashID alone, or mint tokens of one that runs."`
-	Revoke      revokeCmd      `cmd:"" help:"Have a quash revoke one token, which comes over standard input, or all of a list."`
-	Healthcheck healthcheckCmd `cmd:"" help:"Ask a quash on this machine whether it is ready; exit 0 if so, 1 if not."`
-	Version     versionCmd     `cmd:"" help:"Print which quash this is."`
+	Sandbox     sandboxCmd     `cmd:"" help:"Run the SlashID sandbox alone, or mint tokens in a running one."`
+	Revoke      revokeCmd      `cmd:"" help:"Revoke one token, or a list of tokens, through a running quash."`
+	Healthcheck healthcheckCmd `cmd:"" help:"Check whether the quash on this machine is ready: exit code 0 if it is, 1 if not."`
+	Version     versionCmd     `cmd:"" help:"Print the version, the commit and the Go version of this binary."`
 }
 
 // streams are where a command reads and writes: results to out, everything else to err.
@@ -95,7 +95,7 @@ func run(ctx context.Context, args []string, std streams) int {
 func newParser(std streams) *kong.Kong {
 	parser, err := kong.New(&grammar{},
 		kong.Name("quash"),
-		kong.Description("quash revokes SlashID user tokens, and tells the truth about what became of them."),
+		kong.Description("quash revokes SlashID user tokens and reports after each call whether the token is dead."),
 		kong.DefaultEnvars("QUASH"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(std.out, std.err),

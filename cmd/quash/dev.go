@@ -14,7 +14,7 @@ import (
 )
 
 type devCmd struct {
-	SandboxAddr string `name:"sandbox-addr" default:"127.0.0.1:8081" help:"Where to serve the embedded sandbox."`
+	SandboxAddr string `name:"sandbox-addr" default:"127.0.0.1:8081" help:"Listen address for the embedded sandbox, host:port."`
 	sandboxFlags
 	serverFlags `embed:"" set:"host=127.0.0.1" set:"drain_delay=0s" set:"reflection=true" set:"docs=true" set:"log_format=text"`
 }

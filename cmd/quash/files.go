@@ -83,13 +83,13 @@ func (fs *files) observe(ctx context.Context, meters metric.MeterProvider, tls *
 	meter := meters.Meter("github.com/quashdev/quash/cmd/quash")
 	reloads, reloadsErr := meter.Int64Counter("quash.reloads",
 		metric.WithUnit("{reload}"),
-		metric.WithDescription("Files that were changed while quash ran: replaced what was in use, or were refused."))
+		metric.WithDescription("Reloads of files that changed while quash ran: replaced if the new content is in use, refused if it is not valid."))
 	failing, failingErr := meter.Int64ObservableGauge("quash.reload.failing",
 		metric.WithUnit("{file}"),
-		metric.WithDescription("1 while a file cannot be used, and what it held before still is."))
+		metric.WithDescription("1 while a changed file cannot be used and its previous content stays in use."))
 	expiry, expiryErr := meter.Int64ObservableGauge("quash.tls.certificate.expiry.timestamp",
 		metric.WithUnit("s"),
-		metric.WithDescription("When the certificate that is served expires, in Unix time."))
+		metric.WithDescription("Expiry time of the certificate that quash serves, in Unix time."))
 	if err := errors.Join(reloadsErr, failingErr, expiryErr); err != nil {
 		return nil, fmt.Errorf("declare the metrics: %w", err)
 	}

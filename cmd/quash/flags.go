@@ -15,29 +15,29 @@ import (
 
 // serverFlags are the flags of a façade, whatever is upstream of it.
 type serverFlags struct {
-	GRPCAddr  string `name:"grpc-addr"  default:"${host}:9090" help:"Where to serve gRPC, host:port; an empty host means every interface."`
-	HTTPAddr  string `name:"http-addr"  default:"${host}:8080" help:"Where to serve REST."`
-	AdminAddr string `name:"admin-addr" default:"127.0.0.1:9091" help:"Where to serve probes and what else operators need, which its first page lists: in plaintext on loopback, else with the TLS certificate, and no certificate is asked for."`
+	GRPCAddr  string `name:"grpc-addr"  default:"${host}:9090" help:"Listen address for gRPC, host:port. An empty host means every interface."`
+	HTTPAddr  string `name:"http-addr"  default:"${host}:8080" help:"Listen address for REST, host:port. An empty host means every interface."`
+	AdminAddr string `name:"admin-addr" default:"127.0.0.1:9091" help:"Listen address for probes, metrics and diagnostics, host:port; its page / lists them. Plaintext on loopback, elsewhere TLS with --tls-cert-file. Clients need no certificate."`
 
-	tlsFlags     `group:"Who may call"`
+	tlsFlags     `group:"TLS and callers"`
 	limitFlags   `group:"Limits"`
 	browserFlags `group:"Browsers"`
 
-	DeadlineMargin time.Duration `default:"20ms" help:"How much of a caller's deadline is reserved for bringing the answer back, up to 10s."`
-	DrainDelay     time.Duration `default:"${drain_delay}" help:"How long to go on serving after SIGTERM, while load balancers notice."`
-	DrainTimeout   time.Duration `default:"130s" help:"How long running calls may take to finish at shutdown."`
+	DeadlineMargin time.Duration `default:"20ms" help:"Time before a caller's deadline that is reserved for returning the answer, 0s to 10s."`
+	DrainDelay     time.Duration `default:"${drain_delay}" help:"Time to keep serving after SIGTERM, until load balancers stop sending requests."`
+	DrainTimeout   time.Duration `default:"130s" help:"Maximum time at shutdown, after --drain-delay, for calls in flight to finish. Then they are cut off."`
 
-	Insecure   bool `help:"Serve plaintext where there is no TLS certificate, and allow a plaintext upstream, beyond loopback too."`
-	Reflection bool `default:"${reflection}" negatable:"" help:"Let gRPC clients ask which services there are."`
+	Insecure   bool `help:"Allow plaintext beyond loopback: to serve without a TLS certificate, and to call an http:// upstream."`
+	Reflection bool `default:"${reflection}" negatable:"" help:"Serve gRPC reflection, which lists the services to clients such as grpcurl."`
 
-	LogLevel  string `default:"info" enum:"debug,info,warn,error" help:"The minimum level to log, until it is changed at the admin listener: debug, info, warn or error."`
-	LogFormat string `default:"${log_format}" enum:"json,text" help:"How to log: json or text."`
+	LogLevel  string `default:"info" enum:"debug,info,warn,error" help:"Minimum log level: debug, info, warn or error. The admin listener can change it at run time."`
+	LogFormat string `default:"${log_format}" enum:"json,text" help:"Log format: json or text."`
 }
 
 // browserFlags are what REST does for browsers: nothing, unless one of them is set.
 type browserFlags struct {
-	Docs              bool     `default:"${docs}" negatable:"" help:"Serve a page at /docs of REST where people read the API and try it."`
-	CORSAllowedOrigin []string `name:"cors-allowed-origin" help:"An origin whose pages may call REST from a browser, for instance https://app.example.com. Repeatable." placeholder:"ORIGIN"`
+	Docs              bool     `default:"${docs}" negatable:"" help:"Serve a page at /docs of the REST listener to read and try the API."`
+	CORSAllowedOrigin []string `name:"cors-allowed-origin" help:"Origin whose pages may call REST from a browser (CORS), for instance https://app.example.com. Repeatable. If unset, no origin may." placeholder:"ORIGIN"`
 }
 
 // maxDeadlineMargin is far beyond what it takes to bring an answer to a caller. Callers

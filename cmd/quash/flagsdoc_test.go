@@ -36,10 +36,10 @@ func renderFlags(app *kong.Node) string {
 	b.WriteString(`<!-- Written by make docs from the flags in cmd/quash. -->
 # Flags
 
-Each flag can be set by its environment variable instead; the command line takes precedence.
-A command exits with code 2 for the first value that cannot be read, and else reports everything
-that is wrong with the values at once. ` + "`/configz`" + ` of the admin listener shows what a server runs
-with, and where each value comes from.
+You can set a flag by its environment variable instead; the command line takes precedence. At a value
+that it cannot parse, a command stops with exit code 2. Otherwise it reports everything that is wrong
+with the values at once. ` + "`/configz`" + ` of the admin listener shows the values that a server runs with,
+and where each of them comes from.
 `)
 	commands := app.Leaves(true)
 	serve := map[string]string{} // the defaults of its flags
@@ -53,7 +53,7 @@ with, and where each value comes from.
 		}
 		flags := slices.DeleteFunc(slices.Clone(command.Flags), func(f *kong.Flag) bool { return f.Hidden })
 		if command.Name == "dev" {
-			b.WriteString("\nIt has the flags of `quash serve`, except those for its upstream. These are new, or have other defaults:\n")
+			b.WriteString("\nIt has the flags of `quash serve`, except `--upstream-*`. These flags are new or have other defaults:\n")
 			flags = slices.DeleteFunc(flags, func(f *kong.Flag) bool {
 				same, both := serve[f.Name]
 				return both && same == defaultOf(f)
@@ -79,7 +79,7 @@ func renderTables(b *strings.Builder, flags []*kong.Flag) {
 			if group(flag) != "" {
 				fmt.Fprintf(b, "\n### %s\n", group(flag))
 			}
-			b.WriteString("\n| flag | variable | value | default | what |\n| --- | --- | --- | --- | --- |\n")
+			b.WriteString("\n| flag | variable | value | default | description |\n| --- | --- | --- | --- | --- |\n")
 		}
 		name := "--" + flag.Name
 		if flag.Tag.Negatable != "" {
@@ -103,11 +103,11 @@ func valueOf(flag *kong.Flag) string {
 	case bool:
 		return "true or false"
 	case int:
-		return "whole number"
+		return "integer"
 	case time.Duration:
 		return "duration"
 	case []string:
-		return "texts, with commas between them"
+		return "comma-separated list"
 	}
 	return cmp.Or(strings.Join(flag.EnumSlice(), " or "), flag.PlaceHolder, "text")
 }

@@ -12,9 +12,9 @@ import (
 )
 
 type healthcheckCmd struct {
-	AdminAddr string        `name:"admin-addr" default:"127.0.0.1:9091" help:"The admin address of the quash to ask, as its own flag has it."`
-	CertFile  fileName      `name:"tls-cert-file" placeholder:"FILE" help:"As quash's own flag: with it, and beyond loopback, the admin listener speaks TLS."`
-	Timeout   time.Duration `default:"3s" env:"-" help:"How long to wait for its answer."`
+	AdminAddr string        `name:"admin-addr" default:"127.0.0.1:9091" help:"Admin address of the quash to check, host:port: the --admin-addr of that quash."`
+	CertFile  fileName      `name:"tls-cert-file" placeholder:"FILE" help:"The --tls-cert-file of that quash. If it is set and the address is not loopback, the check uses TLS."`
+	Timeout   time.Duration `default:"3s" env:"-" help:"Maximum time to wait for the answer, at least 1ms."`
 }
 
 // onThisMachine does not ask who answers: the address is this machine's, it is not

@@ -14,17 +14,17 @@ import (
 // limitFlags bound what callers can make quash hold. Those of the servers hold for
 // gRPC and REST, each by itself.
 type limitFlags struct {
-	MaxInFlight             int           `default:"${max_in_flight}" help:"How many revocations may be in progress at once; more are refused."`
-	MaxConnections          int           `default:"${max_connections}" help:"How many connections may be open; more wait to be accepted."`
-	MaxStreamsPerConnection int           `default:"${max_streams_per_connection}" help:"How many calls a client may have open on one HTTP/2 connection."`
-	MaxArriving             int           `default:"${max_arriving}" help:"How many requests may have begun and not be read yet; more are refused."`
-	MaxHeaderBytes          int           `default:"${max_header_bytes}" help:"The largest header of a request."`
-	MaxRequestBytes         int           `default:"${max_request_bytes}" help:"The largest message or body of a request."`
-	MaxConnectionAge        time.Duration `default:"${max_connection_age}" help:"How long a connection takes new calls."`
-	IdleTimeout             time.Duration `default:"${idle_timeout}" help:"How long a connection without calls stays open."`
-	HeaderTimeout           time.Duration `default:"${header_timeout}" help:"How long a connection may take to be set up, and the header of a request to arrive."`
-	TransferTimeout         time.Duration `default:"${transfer_timeout}" help:"How long a request may take to arrive whole, and an answer to be taken."`
-	MinPingInterval         time.Duration `default:"${min_ping_interval}" help:"How often a gRPC client may ping; one that does so more often is disconnected."`
+	MaxInFlight             int           `default:"${max_in_flight}" help:"Maximum number of revocations in flight, 1 to 1000000; more are rejected."`
+	MaxConnections          int           `default:"${max_connections}" help:"Maximum number of open connections, for gRPC and REST each, 1 to 1000000; more wait to be accepted."`
+	MaxStreamsPerConnection int           `default:"${max_streams_per_connection}" help:"Maximum number of open calls on one HTTP/2 connection, 1 to 1000000."`
+	MaxArriving             int           `default:"${max_arriving}" help:"Maximum number of pending requests, which have started to arrive and are not fully read yet, for gRPC and REST together, 1 to 10000; more are rejected."`
+	MaxHeaderBytes          int           `default:"${max_header_bytes}" help:"Maximum size of a request header in bytes, 4096 to 16777216."`
+	MaxRequestBytes         int           `default:"${max_request_bytes}" help:"Maximum size of a request message or body in bytes, 20480 to 16777216."`
+	MaxConnectionAge        time.Duration `default:"${max_connection_age}" help:"Time for which a connection accepts new calls, at least 100ms."`
+	IdleTimeout             time.Duration `default:"${idle_timeout}" help:"Time after which a connection without calls is closed, at least 100ms."`
+	HeaderTimeout           time.Duration `default:"${header_timeout}" help:"Maximum time for setting up a connection, and for receiving a request header, at least 100ms."`
+	TransferTimeout         time.Duration `default:"${transfer_timeout}" help:"Maximum time for receiving a whole request, and for sending an answer, at least 100ms."`
+	MinPingInterval         time.Duration `default:"${min_ping_interval}" help:"Minimum interval between pings of a gRPC client, at least 100ms. Clients that ping more often are disconnected."`
 }
 
 // limitDefaults are the defaults of those flags, which are defined where they are used.

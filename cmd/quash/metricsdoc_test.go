@@ -26,8 +26,7 @@ import (
 
 const metricsDoc = "../../docs/reference/metrics.md"
 
-// docs/reference/metrics.md is written from a scrape of a quash that has everything to
-// measure.
+// docs/reference/metrics.md is written from a scrape of a quash that has every metric.
 func TestMetricsDoc(t *testing.T) {
 	t.Parallel()
 	want := renderMetrics(scrapeOfEverything(t))
@@ -41,8 +40,8 @@ func TestMetricsDoc(t *testing.T) {
 	}
 }
 
-// scrapeOfEverything returns the metrics of a quash with TLS and all of its files. Its
-// calls have got each answer whose wait it measures, and one has got none.
+// scrapeOfEverything returns the metrics of a quash with TLS and all of its files. It has
+// received each answer whose wait it measures, and one call got no answer.
 func scrapeOfEverything(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
 	var asked atomic.Int64
@@ -113,14 +112,14 @@ func renderMetrics(families map[string]*dto.MetricFamily) string {
 	b.WriteString(`<!-- Written by make docs from a scrape of quash. -->
 # Metrics
 
-As Prometheus scrapes them from ` + "`/metrics`" + ` of the admin listener. Over OTLP they have dots for
-underscores, and neither the unit nor ` + "`_total`" + ` at their ends. A label that does not apply is
-absent: an error has no ` + "`quash_outcome`" + `, and a request that could not be read no
-` + "`quash_consistency`" + `. What the reasons and states mean is in [outcomes](../outcomes.md).
+These are the metrics that Prometheus scrapes from ` + "`/metrics`" + ` of the admin listener. Their names over
+OTLP have dots instead of underscores, and no unit and no ` + "`_total`" + ` at the end. A label that does not
+apply is absent: an error has no ` + "`quash_outcome`" + `, and a request that could not be read has no
+` + "`quash_consistency`" + `. [Outcomes](../outcomes.md) explains the reasons and states.
 
-There are ` + "`go_*` and `process_*`" + ` too, as in any program in Go.
+The Go runtime and process metrics, ` + "`go_*` and `process_*`" + `, are there too.
 
-| metric | type | labels | what |
+| metric | type | labels | description |
 | --- | --- | --- | --- |
 `)
 	for _, name := range slices.Sorted(maps.Keys(families)) {

@@ -43,36 +43,36 @@ var exitCodes = map[bulk.Outcome]int{
 }
 
 type revokeCmd struct {
-	Addr     string   `default:"127.0.0.1:9090" help:"The gRPC address of the quash to ask, host:port. On loopback it is asked in plaintext, unless a file for TLS is named."`
-	Insecure bool     `help:"Speak plaintext beyond loopback too: tokens can be read on the way."`
-	CAFile   fileName `name:"ca-file" placeholder:"FILE" help:"PEM certificates of the authorities that vouch for quash; those of the system otherwise."`
-	CertFile fileName `name:"cert-file" placeholder:"FILE" help:"A PEM file with the certificate to show to quash."`
-	KeyFile  fileName `name:"key-file" placeholder:"FILE" help:"A PEM file with its private key."`
+	Addr     string   `default:"127.0.0.1:9090" help:"gRPC address of quash, host:port. Uses TLS, except on loopback if none of --ca-file, --cert-file and --key-file is set."`
+	Insecure bool     `help:"Use plaintext beyond loopback. Tokens can then be read on the network."`
+	CAFile   fileName `name:"ca-file" placeholder:"FILE" help:"PEM file with the CA certificates that verify quash's certificate. If unset, those of the system are used."`
+	CertFile fileName `name:"cert-file" placeholder:"FILE" help:"PEM file with the client certificate for quash."`
+	KeyFile  fileName `name:"key-file" placeholder:"FILE" help:"PEM file with the private key of --cert-file."`
 
-	Consistency  string        `default:"local_region" enum:"local_region,all_regions" env:"-" help:"Where a token is to be dead before it counts as revoked: local_region or all_regions."`
-	Timeout      time.Duration `default:"30s" env:"-" help:"How long SlashID may take for that, 1s to 2m."`
-	AllowInvalid bool          `env:"-" help:"Count a token that SlashID rejects as dead: it is expired, revoked before, or none of its tokens."`
-	Output       string        `default:"text" enum:"text,json" env:"-" help:"How to write what became of it: text or json."`
-	TokenFile    fileName      `env:"-" placeholder:"FILE" help:"A file with the one token, which otherwise comes over standard input."`
+	Consistency  string        `default:"local_region" enum:"local_region,all_regions" env:"-" help:"Where a token must be dead before it counts as revoked: local_region or all_regions."`
+	Timeout      time.Duration `default:"30s" env:"-" help:"Time that SlashID has to reach this consistency, 1s to 2m."`
+	AllowInvalid bool          `env:"-" help:"Count a token that SlashID rejects as dead. It is expired, already revoked, or not one of SlashID's tokens."`
+	Output       string        `default:"text" enum:"text,json" env:"-" help:"Format of the result: text or json."`
+	TokenFile    fileName      `env:"-" placeholder:"FILE" help:"File with the one token. If unset, the token is read from standard input."`
 
-	listFlags `group:"Many tokens"`
+	listFlags `group:"List of tokens"`
 }
 
-// Help is for --help, below what the command is for.
+// Help is the text of --help between the summary and the flags.
 func (*revokeCmd) Help() string {
-	return `A token is never an argument: everyone on the machine can read those.
+	return `Never pass a token as an argument: every user of the machine can read arguments.
 
 Exit codes:
-  0  dead: the token cannot be used any more
-  1  nothing was done: a file cannot be read, for instance
+  0  dead: the token can no longer be used
+  1  nothing was done, for instance because a file cannot be read
   2  the command line is wrong
-  3  rejected: SlashID does not take it for a valid token, and did nothing
-  4  in progress: SlashID has accepted it, and goes on by itself
-  5  unknown: the token may be dead or not
+  3  rejected: SlashID does not accept the token as valid, and did nothing
+  4  in progress: SlashID has accepted the revocation and finishes it automatically
+  5  unknown: the token may or may not be dead
   6  not applied: the token was not revoked
-  7  incomplete: the list was not gone through, or is empty, or the outcome could not
-     be written
-A list ends with the highest code of its tokens.`
+  7  incomplete: the list was not processed to its end, or is empty, or the result
+     could not be written
+The exit code for a list is the highest one of its tokens.`
 }
 
 // Run revokes one token, or those of a list.

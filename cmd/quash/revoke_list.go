@@ -14,12 +14,12 @@ import (
 
 // listFlags are for many tokens.
 type listFlags struct {
-	File        fileName `env:"-" placeholder:"FILE" help:"The list: a token a line, or an object of JSON with a member token; - for standard input."`
-	Concurrency int      `default:"64" env:"-" help:"How many tokens are asked about at a time, up to 1000."`
-	Rate        float64  `env:"-" placeholder:"N" help:"How many are asked about in a second at the most; 0 is any number."`
-	Journal     fileName `env:"-" placeholder:"FILE" help:"Where to keep what became of each line, so that the same command goes on where one ended: FILE.journal of the list otherwise. It has no tokens."`
-	Report      fileName `env:"-" placeholder:"FILE" help:"Where to write the report, as JSON, at the end."`
-	UntilDead   bool     `env:"-" help:"Go on until SlashID calls every token revoked or invalid, however long that takes."`
+	File        fileName `env:"-" placeholder:"FILE" help:"File with the list: one token per line, or one JSON object with a member token per line. - reads standard input."`
+	Concurrency int      `default:"64" env:"-" help:"Maximum number of calls in flight, 1 to 1000."`
+	Rate        float64  `env:"-" placeholder:"N" help:"Maximum number of calls per second; 0 means no limit."`
+	Journal     fileName `env:"-" placeholder:"FILE" help:"File that records the outcome of each line, so that the same command can resume an interrupted run. It contains no tokens. Default: the name of the list with .journal added; none if the list cannot be read again."`
+	Report      fileName `env:"-" placeholder:"FILE" help:"File for the report, which is written as JSON at the end of the run."`
+	UntilDead   bool     `env:"-" help:"Continue until SlashID reports every token as revoked or invalid, without a time limit."`
 }
 
 const (

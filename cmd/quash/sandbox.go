@@ -18,15 +18,15 @@ import (
 )
 
 type sandboxCmd struct {
-	Serve sandboxServeCmd `cmd:"" default:"withargs" help:"Run the sandbox: what quash sandbox does by itself."`
-	Mint  mintCmd         `cmd:"" help:"Write fresh tokens of a running sandbox, one a line."`
+	Serve sandboxServeCmd `cmd:"" default:"withargs" help:"Run the SlashID sandbox. This is the default of quash sandbox."`
+	Mint  mintCmd         `cmd:"" help:"Print new tokens of a running sandbox, one per line."`
 }
 
 // sandboxFlags are what a sandbox starts with; it can be changed over
 // /_sandbox/ while it runs.
 type sandboxFlags struct {
-	Regions        []string      `default:"us-east,eu-west,ap-south" help:"The sandbox's regions, the local one first."`
-	ReplicationLag time.Duration `default:"200ms" help:"How long the sandbox's other regions are behind the local one."`
+	Regions        []string      `default:"us-east,eu-west,ap-south" help:"Regions of the sandbox. The first one is the local region."`
+	ReplicationLag time.Duration `default:"200ms" help:"Time by which the other regions of the sandbox lag behind the local one."`
 }
 
 // newSandbox makes the sandbox that the flags describe, which is to be served at addr.
@@ -43,10 +43,10 @@ func (f *sandboxFlags) newSandbox(wrong *usageError, flag, addr string, insecure
 }
 
 type sandboxServeCmd struct {
-	Addr string `default:"127.0.0.1:8081" env:"QUASH_SANDBOX_ADDR" help:"Where to serve, host:port."`
+	Addr string `default:"127.0.0.1:8081" env:"QUASH_SANDBOX_ADDR" help:"Listen address, host:port."`
 	sandboxFlags
 
-	Insecure bool `help:"Serve beyond loopback too."`
+	Insecure bool `help:"Allow a listen address beyond loopback. The sandbox serves plaintext."`
 }
 
 // Run serves until ctx ends.
@@ -88,8 +88,8 @@ func serveSandbox(ctx context.Context, s *sandbox.Sandbox, listener net.Listener
 }
 
 type mintCmd struct {
-	Addr  string `default:"http://127.0.0.1:8081" env:"-" help:"The base URL of the sandbox."`
-	Count int    `default:"1" env:"-" help:"How many tokens."`
+	Addr  string `default:"http://127.0.0.1:8081" env:"-" help:"Base URL of the sandbox."`
+	Count int    `default:"1" env:"-" help:"Number of tokens, at least 1."`
 }
 
 // Run writes the tokens to standard output.

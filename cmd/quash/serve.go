@@ -12,11 +12,11 @@ import (
 )
 
 type serveCmd struct {
-	UpstreamURL        string   `name:"upstream-url" help:"SlashID's base URL, for instance https://api.slashid.com. Required." placeholder:"URL"`
-	UpstreamCAFile     fileName `name:"upstream-ca-file" help:"A PEM file with the authorities that SlashID's certificate must come from, instead of the system's. Read again when it changes." placeholder:"FILE"`
-	UpstreamAPIKeyFile fileName `name:"upstream-api-key-file" help:"A file with quash's API key for SlashID, read again when it changes. Unset, the caller's credentials are forwarded." placeholder:"FILE"`
+	UpstreamURL        string   `name:"upstream-url" help:"Base URL of SlashID, for instance https://api.slashid.com. Required." placeholder:"URL"`
+	UpstreamCAFile     fileName `name:"upstream-ca-file" help:"PEM file with the CA certificates that verify SlashID's certificate, instead of those of the system. Reloaded when it changes." placeholder:"FILE"`
+	UpstreamAPIKeyFile fileName `name:"upstream-api-key-file" help:"File with quash's API key for SlashID. Reloaded when it changes. If unset, quash forwards the caller's credentials." placeholder:"FILE"`
 
-	UpstreamConnectionAge time.Duration `default:"${upstream_connection_age}" help:"How long new requests use a connection to SlashID, at least 1s. Then they use a new one, which looks up SlashID's address again."`
+	UpstreamConnectionAge time.Duration `default:"${upstream_connection_age}" help:"Time for which new requests use a connection to SlashID, at least 1s. Then they use a new connection, for which SlashID's address is looked up again."`
 
 	serverFlags `embed:"" set:"host=" set:"drain_delay=5s" set:"reflection=false" set:"docs=false" set:"log_format=json"`
 }

@@ -15,12 +15,12 @@ import (
 
 // tlsFlags are the flags for quash's own certificate, and for who may call.
 type tlsFlags struct {
-	CertFile     fileName `name:"tls-cert-file" placeholder:"FILE" help:"A PEM file with the certificate to serve gRPC and REST with, and those between it and its authority. Like the other files here it is read again when it changes."`
-	KeyFile      fileName `name:"tls-key-file" placeholder:"FILE" help:"A PEM file with its private key."`
-	ClientCAFile fileName `name:"tls-client-ca-file" placeholder:"FILE" help:"PEM certificates of the authorities that vouch for callers: clients without a certificate of theirs are rejected."`
-	MinVersion   string   `name:"tls-min-version" default:"1.3" enum:"1.2,1.3" help:"The minimum version of TLS: 1.2 or 1.3."`
+	CertFile     fileName `name:"tls-cert-file" placeholder:"FILE" help:"PEM file with the certificate for serving gRPC and REST, followed by its intermediate certificates. Like the other files of this group, it is reloaded when it changes."`
+	KeyFile      fileName `name:"tls-key-file" placeholder:"FILE" help:"PEM file with the private key of --tls-cert-file."`
+	ClientCAFile fileName `name:"tls-client-ca-file" placeholder:"FILE" help:"PEM file with the CA certificates for callers. Clients without a certificate from one of these CAs are rejected. If unset, clients need no certificate."`
+	MinVersion   string   `name:"tls-min-version" default:"1.3" enum:"1.2,1.3" help:"Minimum TLS version: 1.2 or 1.3."`
 
-	AllowedCallersFile fileName `placeholder:"FILE" help:"A file with an identity a line, of those who alone may call: a URI such as a SPIFFE ID, or a DNS name, of the client certificate. A * at the end matches any rest, # begins a comment."`
+	AllowedCallersFile fileName `placeholder:"FILE" help:"File with the callers that may call, one identity per line: a URI (such as a SPIFFE ID) or a DNS name of the client certificate. A * at the end matches any suffix, # starts a comment. If unset, every caller with an accepted certificate may call."`
 }
 
 // access is what those flags lead to. Its zero value lets everyone in, in plaintext.
