@@ -67,15 +67,15 @@ func usageErrorf(format string, args ...any) error {
 	return &usageError{[]string{fmt.Sprintf(format, args...)}}
 }
 
-func checkAtLeast[T int | time.Duration](wrong *usageError, flag string, value, least T) {
-	if value < least {
-		wrong.addf("%s must be at least %v, and is %v", flag, least, value)
+func checkAtLeast[T int | time.Duration](wrong *usageError, flag string, value, minimum T) {
+	if value < minimum {
+		wrong.addf("%s: must be at least %v, got %v", flag, minimum, value)
 	}
 }
 
-func checkRange[T int | time.Duration](wrong *usageError, flag string, value, least, most T) {
-	if value < least || value > most {
-		wrong.addf("%s must be from %v to %v, and is %v", flag, least, most, value)
+func checkRange[T int | time.Duration](wrong *usageError, flag string, value, minimum, maximum T) {
+	if value < minimum || value > maximum {
+		wrong.addf("%s: must be from %v to %v, got %v", flag, minimum, maximum, value)
 	}
 }
 
@@ -168,7 +168,7 @@ func withoutArguments(text string, args []string) string {
 		shown = strings.ReplaceAll(shown, arg, redacted)
 	}
 	if shown != text {
-		shown += "; a token comes over standard input or out of a file, never as an argument"
+		shown += "; pass a token on standard input or in a file, never as an argument"
 	}
 	return shown
 }

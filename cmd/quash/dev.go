@@ -57,24 +57,24 @@ func (c *devCmd) Run(ctx context.Context, std streams, settings configz) error {
 
 // greeting holds commands for a shell. Tokens go in over standard input: an
 // argument would show in the process list, and habits are made here.
-var greeting = template.Must(template.New("greeting").Parse(`quash in front of a sandbox of SlashID
+var greeting = template.Must(template.New("greeting").Parse(`quash with an embedded SlashID sandbox
 
   gRPC     {{.GRPC}}
   REST     {{.HTTP}}
   admin    {{.Admin}}
   sandbox  {{.Sandbox}}
 
-Revoke a token over SlashID's own REST contract; run it twice to see the 400:
+Revoke a token over SlashID's REST API. Run it twice to see the 400:
 
   printf '{"token":"%s"}' '{{index .Tokens 0}}' |
     curl -i{{.CurlFlags}} {{.HTTP}}/token/revoke -H 'Content-Type: application/json' -d @-
 
-over quash's own REST form:
+Revoke a token over quash's native REST API:
 
   printf '{"token":"%s","consistency":"CONSISTENCY_ALL_REGIONS"}' '{{index .Tokens 1}}' |
     curl -i{{.CurlFlags}} {{.HTTP}}/v1/tokens:revoke -H 'Content-Type: application/json' -d @-
 
-over gRPC, with a region that lags, so that SlashID's 408 becomes DEADLINE_EXCEEDED:
+Revoke a token over gRPC, with a lagging region. SlashID's 408 becomes DEADLINE_EXCEEDED:
 
   curl -X PUT {{.Sandbox}}/_sandbox/regions/{{.Remote}} -d '{"lag":"5s"}'
   printf '{"token":"%s","consistency":"CONSISTENCY_ALL_REGIONS","timeout":"1s"}' '{{index .Tokens 2}}' |
@@ -82,7 +82,7 @@ over gRPC, with a region that lags, so that SlashID's 408 becomes DEADLINE_EXCEE
 
 {{if .Docs}}In a browser:  {{.HTTP}}/docs
 {{end}}More tokens:   curl -X POST '{{.Sandbox}}/_sandbox/tokens?count=3'
-Who is where:  curl {{.Sandbox}}/_sandbox/revocations
+Revocations:   curl {{.Sandbox}}/_sandbox/revocations
 Stop:          Ctrl-C
 
 `))

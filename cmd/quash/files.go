@@ -56,11 +56,11 @@ func (fs *files) watch(ctx context.Context, logger *slog.Logger, reloads metric.
 		go f.watch(ctx, reloadInterval, func(err error) {
 			if err != nil {
 				reloads.Add(ctx, 1, reloadAttributes(f, reloadRefused))
-				logger.Error(f.what+" is not replaced", "err", err.Error())
+				logger.Error(f.what+" reload failed", "err", err.Error())
 				return
 			}
 			reloads.Add(ctx, 1, reloadAttributes(f, reloadReplaced))
-			logger.Info(f.what + " is replaced")
+			logger.Info(f.what + " reloaded")
 		})
 	}
 }

@@ -58,7 +58,7 @@ func (f *serverFlags) check(wrong *usageError) {
 	checkAtLeast(wrong, "--drain-timeout", f.DrainTimeout, 0)
 	for _, origin := range f.CORSAllowedOrigin {
 		if err := server.CheckOrigin(origin); err != nil {
-			wrong.addf("--cors-allowed-origin must be an origin such as https://app.example.com, and is %q: %s", origin, err)
+			wrong.addf("--cors-allowed-origin %q: %s; an example is https://app.example.com", origin, err)
 		}
 	}
 	f.limitFlags.check(wrong)
@@ -85,7 +85,7 @@ func checkListener(wrong *usageError, flag, addr string, safe bool, instead stri
 	}
 	if !safe && !isLoopback(addr) {
 		_, port, _ := net.SplitHostPort(addr)
-		wrong.addf("%s %q would serve plaintext beyond this machine: use a loopback address such as 127.0.0.1:%s, %sor accept it with --insecure",
+		wrong.addf("%s %q: would serve plaintext beyond loopback; use a loopback address such as 127.0.0.1:%s, %sor allow plaintext with --insecure",
 			flag, addr, port, instead)
 	}
 }
@@ -96,7 +96,7 @@ func checkAddr(addr string) error {
 		return errors.New("it must be host:port, for instance 127.0.0.1:9090")
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("its port must be a number from 0 to 65535, not %q", port)
+		return fmt.Errorf("the port must be a number from 0 to 65535, got %q", port)
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ type fileName string
 // UnmarshalText implements encoding.TextUnmarshaler for kong.
 func (f *fileName) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
-		return errors.New("it must be the name of a file, and is empty")
+		return errors.New("it must be the name of a file, but is empty")
 	}
 	*f = fileName(text)
 	return nil

@@ -53,7 +53,7 @@ func (c *healthcheckCmd) Run(ctx context.Context) error {
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("no quash answers: %w", errors.Unwrap(err))
+		return fmt.Errorf("cannot reach quash: %w", errors.Unwrap(err))
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10))

@@ -93,13 +93,13 @@ func (c *revokeCmd) check() error {
 	}
 	checkRange(&wrong, "--timeout", c.Timeout, time.Second, 120*time.Second)
 	if (c.CertFile == "") != (c.KeyFile == "") {
-		wrong.addf("--cert-file and --key-file go together")
+		wrong.addf("--cert-file and --key-file: set both or neither")
 	}
 	if c.Insecure && c.hasTLSFiles() {
-		wrong.addf("--insecure is plaintext, which needs no --ca-file, --cert-file or --key-file")
+		wrong.addf("--insecure means plaintext: remove it, or remove --ca-file, --cert-file and --key-file")
 	}
 	if c.File != "" && c.TokenFile != "" {
-		wrong.addf("--file and --token-file exclude each other")
+		wrong.addf("--file and --token-file: set only one of them")
 	}
 	c.listFlags.check(&wrong)
 	return wrong.err()

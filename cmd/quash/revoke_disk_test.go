@@ -48,10 +48,10 @@ func TestRevokeListOnAFullDisk(t *testing.T) {
 	out := onADisk(t, list.String(), "head -c 4100000 /dev/zero >disk/ballast; "+revoke+"; rm disk/ballast; "+revoke+"; head -2 disk/report")
 	first, second, _ := strings.Cut(out, "exit code 7\n")
 	if !strings.Contains(first, "quash: the journal disk/journal cannot be written: ") ||
-		!strings.Contains(first, "no space left on device: nothing is lost, and when that is put right, the same command goes on where this one stopped") {
+		!strings.Contains(first, "no space left on device: nothing is lost; fix the cause, and run the same command again to continue") {
 		t.Errorf("the first run wrote\n%s", first)
 	}
-	if !strings.Contains(second, "quash: going on with what disk/journal has") || !strings.Contains(second, "All tokens are dead.\nexit code 0\n{\n  \"complete\": true") {
+	if !strings.Contains(second, "quash: resuming from the journal disk/journal") || !strings.Contains(second, "All tokens are dead.\nexit code 0\n{\n  \"complete\": true") {
 		t.Errorf("the second run wrote\n%s", second)
 	}
 	// Where there was no room for the answers, the tokens in flight are sent again.
@@ -66,7 +66,7 @@ func TestRevokeListOnADiskThatIsReadOnly(t *testing.T) {
 	addr := startAnswering(t, new(revoking).revoke)
 	revoke := "quash revoke --addr " + addr + " --file disk/list"
 	out := onADisk(t, leaked(1), "cp list disk/list; mount -o remount,ro disk; "+revoke+"; "+revoke+" --journal journal --report disk/report; "+revoke+" --journal journal")
-	want := "quash: the journal cannot be opened: open disk/list.journal: read-only file system; --journal names another place for it\n" +
+	want := "quash: the journal cannot be opened: open disk/list.journal: read-only file system; set --journal to write it elsewhere\n" +
 		"quash: --report: open disk/.quash-report-"
 	rest, ok := strings.CutPrefix(out, want)
 	if !ok || !strings.Contains(rest, ": read-only file system\n1 line of disk/list, through "+addr) || !strings.HasSuffix(rest, "All tokens are dead.\n") {

@@ -26,7 +26,7 @@ type list struct {
 // readList reads the list, which may be standard input, into memory.
 func (c *revokeCmd) readList(ctx context.Context, std streams) (*list, error) {
 	if _, ok := terminalOf(std.in); ok && c.File == stdinName {
-		return nil, usageErrorf("--file - reads a pipe, and standard input is a terminal")
+		return nil, usageErrorf("--file -: standard input is a terminal; pipe the list to it, or name a file")
 	}
 	return orInterrupted(ctx, func() (*list, error) {
 		l, in := &list{}, std.in
@@ -84,14 +84,14 @@ func (c *revokeCmd) openFiles(list *list) (*bulk.Journal, error) {
 	terms := bulk.Terms{Addr: c.Addr, Consistency: c.Consistency, AllowInvalid: c.AllowInvalid}
 	journal, err := bulk.OpenJournal(path, terms, bulk.LastLine(list.lines))
 	if c.Journal == "" && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
-		err = fmt.Errorf("%w; --journal names another place for it", err)
+		err = fmt.Errorf("%w; set --journal to write it elsewhere", err)
 	}
 	if err != nil || report == "" {
 		return journal, err
 	}
 	for _, own := range []string{path, bulk.KeyPath(path)} { // they exist by now
 		if info, err := os.Stat(own); err == nil && isFile(report, info) {
-			return nil, errors.Join(usageErrorf("--report is the journal, or its key: name another file"), journal.Close())
+			return nil, errors.Join(usageErrorf("--report is the journal or its key: name another file"), journal.Close())
 		}
 	}
 	if err := bulk.CanWriteFile(report); err != nil {

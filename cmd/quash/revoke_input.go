@@ -38,7 +38,7 @@ func (c *revokeCmd) readToken(ctx context.Context, std streams) (string, error) 
 	})
 }
 
-var errInterrupted = errors.New("it was interrupted, and nothing was revoked")
+var errInterrupted = errors.New("interrupted; nothing was revoked")
 
 // orInterrupted is what read returns, unless ctx ends before: opening a named pipe, and
 // reading a terminal or a pipe, may wait for ever, and cannot be cancelled.
@@ -70,7 +70,7 @@ func onlyToken(r io.Reader, from string) (string, error) {
 	case lines[0].Problem != "":
 		return "", usageErrorf("%s: line %d %s", from, lines[0].Number, lines[0].Problem)
 	case len(lines) > 1:
-		return "", usageErrorf("%s has more than one line: --file is for lists", from)
+		return "", usageErrorf("%s has more than one line: use --file for a list", from)
 	}
 	return lines[0].Token, nil
 }
@@ -90,7 +90,7 @@ func askForToken(ctx context.Context, terminal *os.File, w io.Writer) (string, e
 		return "", fmt.Errorf("read the token: %w", err)
 	}
 	if len(text) >= terminalLine {
-		return "", usageErrorf("a terminal takes %d characters at a time, and so not the whole token: use --token-file", terminalLine)
+		return "", usageErrorf("a terminal accepts %d characters per line, so the token is cut off: use --token-file", terminalLine)
 	}
 	return onlyToken(bytes.NewReader(text), "the terminal")
 }

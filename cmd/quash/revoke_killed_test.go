@@ -117,7 +117,7 @@ func startRevoke(t *testing.T, args []string) *proctest.Process {
 func interrupt(t *testing.T, p *proctest.Process) {
 	t.Helper()
 	must(t, p.Signal(os.Interrupt))
-	_, err := p.Await(p.Stderr, regexp.MustCompile(`(?m)^quash: finishing what is in flight; a second Ctrl-C ends it at once$`))
+	_, err := p.Await(p.Stderr, regexp.MustCompile(`(?m)^quash: finishing the calls in flight; press Ctrl-C again to stop at once$`))
 	must(t, err)
 }
 
@@ -161,7 +161,7 @@ func TestRevokeListInterrupted(t *testing.T) {
 	interrupt(t, p)
 	quash.resume()
 	must(t, p.Wait())
-	if p.State().ExitCode() != exitIncomplete || !strings.Contains(p.Stdout.String(), "INCOMPLETE: it was interrupted") {
+	if p.State().ExitCode() != exitIncomplete || !strings.Contains(p.Stdout.String(), "INCOMPLETE: the run was interrupted") {
 		t.Errorf("it ended with %s\n%s", p.State(), p)
 	}
 	quash.mu.Lock()

@@ -34,10 +34,10 @@ const (
 func (f *listFlags) check(wrong *usageError) {
 	checkRange(wrong, "--concurrency", f.Concurrency, 1, maxConcurrency)
 	if !(f.Rate >= 0) { // nor NaN
-		wrong.addf("--rate must be at least 0, and is %v", f.Rate)
+		wrong.addf("--rate: must be at least 0, got %v", f.Rate)
 	}
 	if f.File == "" && (f.Journal != "" || f.Report != "" || f.Rate != 0 || f.UntilDead) {
-		wrong.addf("--journal, --report, --rate and --until-dead are for a list, which --file names")
+		wrong.addf("--journal, --report, --rate and --until-dead need a list of tokens: set --file")
 	}
 }
 
@@ -63,10 +63,10 @@ func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
 
 	progress := newProgress(std.err)
 	if journal.Resumed() {
-		progress.say(fmt.Sprintf("going on with what %s has", c.journalPath(list)))
+		progress.say(fmt.Sprintf("resuming from the journal %s", c.journalPath(list)))
 	}
 	if c.journalPath(list) == "" {
-		progress.say("without --journal this cannot be gone on with when it is interrupted")
+		progress.say("this run cannot be resumed if it is interrupted: set --journal to make that possible")
 	}
 	sayProblems(progress, list.lines)
 	about := bulk.About{
@@ -92,7 +92,7 @@ func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
 	about.EndedAt = time.Now().UTC()
 	about.WhyIncomplete = whyIncomplete(runErr, list.readErr, list.changed())
 	about.Complete = about.WhyIncomplete == ""
-	return c.tell(std, bulk.NewReport(about, list.lines))
+	return c.finish(std, bulk.NewReport(about, list.lines))
 }
 
 // sayProblems reports the first lines without a token. All of them are in the report.
@@ -103,7 +103,7 @@ func sayProblems(progress *progress, lines []bulk.Line) {
 			continue
 		}
 		if shown++; shown > shownProblems {
-			progress.say("further lines without a token are in the report")
+			progress.say("more lines without a token: the report has all of them")
 			return
 		}
 		progress.say(fmt.Sprintf("line %d %s", line.Number, line.Result.Why))
@@ -116,7 +116,7 @@ func whyIncomplete(errs ...error) string {
 	for _, err := range errs {
 		switch {
 		case errors.Is(err, context.Canceled):
-			texts = append(texts, "it was interrupted")
+			texts = append(texts, "the run was interrupted")
 		case err != nil:
 			texts = append(texts, withoutTokens(err.Error()))
 		}
@@ -124,8 +124,8 @@ func whyIncomplete(errs ...error) string {
 	return strings.Join(texts, ", and ")
 }
 
-// tell writes the report, and returns how the command is to end.
-func (c *revokeCmd) tell(std streams, report *bulk.Report) error {
+// finish writes the report, and returns the error that sets the exit code.
+func (c *revokeCmd) finish(std streams, report *bulk.Report) error {
 	write := report.WriteText
 	if c.Output == "json" {
 		write = report.WriteJSON
@@ -138,7 +138,7 @@ func (c *revokeCmd) tell(std streams, report *bulk.Report) error {
 		unwritten = report.WriteFile(string(c.Report))
 	}
 	if unwritten = errors.Join(unwritten, write(std.out)); unwritten != nil {
-		unwritten = fmt.Errorf("write the report, which the same command does again: %w", unwritten)
+		unwritten = fmt.Errorf("write the report (run the same command again to write it): %w", unwritten)
 	}
 	if err := errors.Join(incomplete, unwritten); err != nil {
 		return &codedError{err, exitIncomplete}

@@ -51,7 +51,7 @@ func TestRevokeListForms(t *testing.T) {
 	doc := contents(t, bulkDoc)
 	one, two, three := leaked(1), leaked(2), leaked(3)
 	const noChars = "has characters that no token has"
-	const jsonPart = "looks like a part of a longer text in JSON: write a token a line, as jq -r does"
+	const jsonPart = "looks like part of a JSON document: write one token per line, as jq -r does"
 	for name, c := range map[string]struct {
 		list  string
 		asked []string
@@ -62,35 +62,35 @@ func TestRevokeListForms(t *testing.T) {
 		"a nested object":          {`{"session":{"token":"` + one + "\"}}\n" + two, []string{two}, []string{`line 1 has no member "token"`}, exitNotApplied},
 		"a number":                 {"{\"token\":7}\n", nil, []string{`line 1 has a member "token" that is not a string`}, exitNotApplied},
 		"an empty token":           {"{\"token\":\"\"}\n\"\"\n", nil, []string{"line 1 has an empty token", "line 2 has an empty token"}, exitNotApplied},
-		"half an object":           {`{"token":"` + one + "\n" + two, []string{two}, []string{"line 1 begins like an object of JSON, and is not one"}, exitNotApplied},
+		"half an object":           {`{"token":"` + one + "\n" + two, []string{two}, []string{"line 1 starts like a JSON object, but is not one"}, exitNotApplied},
 		"an array":                 {"[\n\"" + one + "\",\n\"" + two + "\"\n]\n", []string{two}, []string{"line 1 " + jsonPart, "line 2 " + jsonPart, "line 4 " + jsonPart}, exitNotApplied},
 		"a comma after the token":  {one + ",\n" + two, []string{two}, []string{"line 1 " + noChars}, exitNotApplied},
-		"a header":                 {"Bearer " + one + "\n" + two, []string{two}, []string{`line 1 begins with "Bearer": leave the token only`}, exitNotApplied},
+		"a header":                 {"Bearer " + one + "\n" + two, []string{two}, []string{`line 1 starts with "Bearer": keep only the token`}, exitNotApplied},
 		"binary":                   {"\x00\x01\xff\n" + one + "\n\x7fELF", []string{one}, []string{"line 1 " + noChars, "line 3 " + noChars}, exitNotApplied},
 		"a token that is too long": {one + strings.Repeat("a", 16<<10) + "\n" + two, []string{two}, []string{"line 1 is longer than any token"}, exitNotApplied},
 		"a wrapped token": {
 			one[:64] + "\n" + one[64:128] + "\n" + one[128:] + "\n" + two + "\n",
 			[]string{two},
 			[]string{
-				"line 1 looks like the beginning of a token that was wrapped, and goes on in the next line",
-				"line 2 looks like a further part of a token that was wrapped, and begins in a line before",
-				"line 3 looks like a further part of a token that was wrapped, and begins in a line before",
+				"line 1 looks like the start of a wrapped token that continues in the next line",
+				"line 2 looks like part of a wrapped token that starts in a line before",
+				"line 3 looks like part of a wrapped token that starts in a line before",
 			},
 			exitNotApplied,
 		},
 		"UTF-16": {
 			inUTF16(one + "\r\n"), nil,
-			[]string{"line 1 of the list cannot be read: it is UTF-16: convert the list to UTF-8, as with iconv -f UTF-16 -t UTF-8"},
+			[]string{"line 1 of the list cannot be read: it is UTF-16: convert the list to UTF-8, for instance with iconv -f UTF-16 -t UTF-8"},
 			exitIncomplete,
 		},
 		"compressed": {
 			"\x1f\x8b\x08\x00" + one, nil,
-			[]string{"line 1 of the list cannot be read: it is compressed: unpack the list first, as with gunzip"},
+			[]string{"line 1 of the list cannot be read: it is compressed: unpack the list first, for instance with gunzip"},
 			exitIncomplete,
 		},
 		"a spreadsheet": {
 			"PK\x03\x04" + one, nil,
-			[]string{"line 1 of the list cannot be read: it is an archive, or a document of an office program: export the list as text"},
+			[]string{"line 1 of the list cannot be read: it is an archive or an office document: export the list as text"},
 			exitIncomplete,
 		},
 	} {

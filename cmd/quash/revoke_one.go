@@ -72,7 +72,7 @@ func newVerdict(resp *quashv1.RevokeResponse, err error) verdict {
 		v.Consistency = consistencyName(resp.GetConsistency())
 		v.CorrelationID = resp.GetCorrelationId()
 		if v.Outcome == bulk.Unknown {
-			v.Message = "quash reports a success that this version does not know"
+			v.Message = "quash reports a success that this version of the command does not know"
 		}
 		return v
 	}
@@ -133,24 +133,24 @@ func (v verdict) sentences() (what, do string) {
 		do = "Nothing is left to do."
 		switch {
 		case v.Reason == "ALREADY_INVALID":
-			return "The token is dead: SlashID calls it invalid. It was expired, revoked before, or none of its tokens.", do
+			return "The token is dead: SlashID reports it as invalid. It is expired, already revoked, or not one of SlashID's tokens.", do
 		case v.Consistency == bulk.AllRegions:
 			return "The token is dead, in all regions.", do
 		}
-		return "The token is dead in SlashID's local region; the others follow.", do
+		return "The token is dead in SlashID's local region; the other regions follow.", do
 	case bulk.Rejected:
-		return "The token was not revoked. SlashID rejected it: it is malformed, foreign, expired or already revoked.",
-			"It cannot be used here. If it should have been alive, check that it is whole, and of the environment that this quash is for."
+		return "The token was not revoked. SlashID rejected it: it is malformed, expired, already revoked, or from another environment.",
+			"It cannot be used here. If you expected a valid token, check that it is complete and from the environment of this quash."
 	case bulk.InProgress:
-		return "The token is being revoked: SlashID has accepted that, and is not done everywhere yet.",
-			"Nothing is left to do: SlashID goes on by itself."
+		return "The token is being revoked: SlashID has accepted the revocation, and has not finished it everywhere yet.",
+			"Nothing is left to do: SlashID finishes it automatically."
 	case bulk.Unknown:
 		return fmt.Sprintf("It is not known whether the token is dead: %s.", why),
-			fmt.Sprintf("Repeat the command%s with --allow-invalid: that succeeds either way.", when)
+			fmt.Sprintf("Run the command again%s with --allow-invalid: it succeeds in both cases.", when)
 	default:
-		what, do = fmt.Sprintf("The token was NOT revoked: %s.", why), fmt.Sprintf("Repeat the command%s.", when)
+		what, do = fmt.Sprintf("The token was NOT revoked: %s.", why), fmt.Sprintf("Run the command again%s.", when)
 		if when == "" && v.Code != "UNAVAILABLE" {
-			do = "Repeating the command does not help until that is fixed."
+			do = "Running the command again does not help until this is fixed."
 		}
 		return what, do
 	}

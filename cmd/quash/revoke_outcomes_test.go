@@ -23,10 +23,10 @@ func TestRevokeOutcomes(t *testing.T) {
 		unknown    = "It is not known whether the token is dead: MESSAGE"
 
 		nothing  = "Nothing is left to do."
-		goesOn   = "Nothing is left to do: SlashID goes on by itself."
-		repeat   = "Repeat the command in 0.001s."
-		makeSure = "with --allow-invalid: that succeeds either way."
-		fix      = "Repeating the command does not help until that is fixed."
+		finishes = "Nothing is left to do: SlashID finishes it automatically."
+		repeat   = "Run the command again in 0.001s."
+		makeSure = "with --allow-invalid: it succeeds in both cases."
+		fix      = "Running the command again does not help until this is fixed."
 	)
 	type want struct {
 		code     int
@@ -38,9 +38,9 @@ func TestRevokeOutcomes(t *testing.T) {
 	repeatable := want{exitNotApplied, bulk.NotApplied, notRevoked, repeat}
 	rows := map[string]want{ // by the outcome, or by reason and state
 		"REVOKED":                                  {exitOK, bulk.Dead, "The token is dead in SlashID's local region", nothing},
-		"ALREADY_INVALID":                          {exitOK, bulk.Dead, "The token is dead: SlashID calls it invalid.", nothing},
-		"TOKEN_REJECTED NOT_APPLIED":               {exitRejected, bulk.Rejected, "The token was not revoked. SlashID rejected it", "of the environment that this quash is for."},
-		"CONSISTENCY_TIMEOUT IN_PROGRESS":          {exitInProgress, bulk.InProgress, "The token is being revoked", goesOn},
+		"ALREADY_INVALID":                          {exitOK, bulk.Dead, "The token is dead: SlashID reports it as invalid.", nothing},
+		"TOKEN_REJECTED NOT_APPLIED":               {exitRejected, bulk.Rejected, "The token was not revoked. SlashID rejected it", "from the environment of this quash."},
+		"CONSISTENCY_TIMEOUT IN_PROGRESS":          {exitInProgress, bulk.InProgress, "The token is being revoked", finishes},
 		"CONSISTENCY_TIMEOUT UNKNOWN":              notKnown,
 		"UPSTREAM_UNAVAILABLE UNKNOWN":             notKnown,
 		"UPSTREAM_UNEXPECTED_RESPONSE UNKNOWN":     notKnown,
@@ -120,10 +120,10 @@ func TestRevokeOddAnswers(t *testing.T) {
 		err  error
 		code int
 	}{
-		"dead: quash reports a success that this version does not know (77).": {&quashv1.RevokeResponse{Outcome: 77}, nil, exitUnknown},
-		"The token is dead, in all regions.":                                  {&quashv1.RevokeResponse{Outcome: quashv1.Outcome_OUTCOME_REVOKED, Consistency: quashv1.Consistency_CONSISTENCY_ALL_REGIONS}, nil, exitOK},
-		"; token: it is too long (INVALID_REQUEST).":                          {nil, service.InvalidRequest(service.Violation{Field: "token", Description: "it is too long"}), exitNotApplied},
-		"dead: too much (RESOURCE_EXHAUSTED).":                                {nil, status.Error(8, "too much"), exitUnknown},
+		"dead: quash reports a success that this version of the command does not know (77).": {&quashv1.RevokeResponse{Outcome: 77}, nil, exitUnknown},
+		"The token is dead, in all regions.":                                                 {&quashv1.RevokeResponse{Outcome: quashv1.Outcome_OUTCOME_REVOKED, Consistency: quashv1.Consistency_CONSISTENCY_ALL_REGIONS}, nil, exitOK},
+		"; token: it is too long (INVALID_REQUEST).":                                         {nil, service.InvalidRequest(service.Violation{Field: "token", Description: "it is too long"}), exitNotApplied},
+		"dead: too much (RESOURCE_EXHAUSTED).":                                               {nil, status.Error(8, "too much"), exitUnknown},
 	} {
 		addr := startAnswering(t, func(*quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) { return tt.resp, tt.err })
 		if got := revoke(t, "token", "--addr", addr); got.code != tt.code || !strings.Contains(got.stdout+got.stderr, text) {

@@ -45,7 +45,7 @@ func (p *progress) follow(ctx context.Context, state func() bulk.Progress) (stop
 	if p.terminal != nil {
 		every = time.Second
 	}
-	stopSaying := context.AfterFunc(ctx, func() { p.say("finishing what is in flight; a second Ctrl-C ends it at once") })
+	stopSaying := context.AfterFunc(ctx, func() { p.say("finishing the calls in flight; press Ctrl-C again to stop at once") })
 	stopped := make(chan struct{})
 	var following sync.WaitGroup
 	following.Go(func() {
@@ -89,7 +89,7 @@ func (p *progress) show(line string) {
 func progressLine(s bulk.Progress, now time.Time, perSecond float64) string {
 	parts := []string{fmt.Sprintf("%d of %d tokens", s.Settled, s.Tokens)}
 	if !s.Outage.IsZero() {
-		parts = append(parts, fmt.Sprintf("nothing gets through for %s", now.Sub(s.Outage).Round(time.Second)))
+		parts = append(parts, fmt.Sprintf("outage for %s", now.Sub(s.Outage).Round(time.Second)))
 	}
 	parts = append(parts, fmt.Sprintf("%d dead", s.Outcomes[bulk.Dead]))
 	for _, outcome := range []bulk.Outcome{bulk.NotApplied, bulk.Unknown, bulk.InProgress, bulk.Rejected, bulk.NoToken} {

@@ -111,7 +111,7 @@ func (c *mintCmd) Run(ctx context.Context, std streams) error {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("no sandbox answers: %w", errors.Unwrap(err))
+		return fmt.Errorf("cannot reach the sandbox: %w", errors.Unwrap(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

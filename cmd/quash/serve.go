@@ -33,10 +33,10 @@ func (c *serveCmd) Run(ctx context.Context, std streams, settings configz) error
 	checkAtLeast(&p.wrong, "--upstream-connection-age", c.UpstreamConnectionAge, time.Second)
 	p.upstream = slashid.Config{
 		BaseURL:       base,
-		RootCAs:       read(&p.files, "--upstream-ca-file", c.UpstreamCAFile, "upstream_ca", "the list of SlashID's authorities", parseCertificates),
+		RootCAs:       read(&p.files, "--upstream-ca-file", c.UpstreamCAFile, "upstream_ca", "upstream CA", parseCertificates),
 		ConnectionAge: c.UpstreamConnectionAge,
 	}
-	p.apiKey = read(&p.files, "--upstream-api-key-file", c.UpstreamAPIKeyFile, "api_key", "the API key for SlashID", parseAPIKey)
+	p.apiKey = read(&p.files, "--upstream-api-key-file", c.UpstreamAPIKeyFile, "api_key", "upstream API key", parseAPIKey)
 	if err := p.wrong.err(); err != nil {
 		return err
 	}
@@ -49,14 +49,14 @@ func (c *serveCmd) Run(ctx context.Context, std streams, settings configz) error
 
 func (c *serveCmd) baseURL() (*url.URL, error) {
 	if c.UpstreamURL == "" {
-		return nil, errors.New("--upstream-url is missing: give SlashID's address, for instance https://api.slashid.com (quash dev runs on an embedded sandbox instead)")
+		return nil, errors.New("--upstream-url is required: set SlashID's base URL, for instance https://api.slashid.com (quash dev uses an embedded sandbox instead)")
 	}
 	base, err := slashid.ParseBaseURL(c.UpstreamURL)
 	if err != nil {
 		return nil, fmt.Errorf("--upstream-url: %w; an example is https://api.slashid.com", err)
 	}
 	if base.Scheme == "http" && !c.Insecure && !isLoopbackHost(base.Hostname()) {
-		return nil, errors.New("--upstream-url would send tokens in plaintext beyond this machine: use https://, or accept it with --insecure")
+		return nil, errors.New("--upstream-url: would send tokens in plaintext beyond loopback; use https://, or allow plaintext with --insecure")
 	}
 	return base, nil
 }

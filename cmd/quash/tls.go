@@ -35,12 +35,12 @@ func (f *tlsFlags) access(fs *files) (a access) {
 	if f.CertFile != "" && f.KeyFile != "" {
 		pair, err := filewatch.LoadPair(string(f.CertFile), string(f.KeyFile), parseKeyPair)
 		a.tls = &server.TLS{
-			Certificate: add(fs, "--tls-cert-file, --tls-key-file:", "tls_certificate", "the TLS certificate", pair, err),
-			ClientCAs:   read(fs, "--tls-client-ca-file", f.ClientCAFile, "client_ca", "the list of client authorities", parseCertificates),
+			Certificate: add(fs, "--tls-cert-file, --tls-key-file:", "tls_certificate", "TLS certificate", pair, err),
+			ClientCAs:   read(fs, "--tls-client-ca-file", f.ClientCAFile, "client_ca", "client CA", parseCertificates),
 			MinVersion:  tlsVersions[f.MinVersion],
 		}
 	}
-	a.allowed = read(fs, "--allowed-callers-file", f.AllowedCallersFile, "allowed_callers", "the list of allowed callers", server.ParseAllowedCallers)
+	a.allowed = read(fs, "--allowed-callers-file", f.AllowedCallersFile, "allowed_callers", "allowed callers", server.ParseAllowedCallers)
 	return a
 }
 
@@ -50,14 +50,14 @@ var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionT
 func (f *tlsFlags) checkTogether(wrong *usageError) {
 	switch {
 	case f.CertFile != "" && f.KeyFile == "":
-		wrong.addf("--tls-cert-file needs --tls-key-file, the private key that belongs to it")
+		wrong.addf("--tls-cert-file needs --tls-key-file: set the private key of the certificate")
 	case f.CertFile == "" && f.KeyFile != "":
-		wrong.addf("--tls-key-file needs --tls-cert-file, the certificate that belongs to it")
+		wrong.addf("--tls-key-file needs --tls-cert-file: set the certificate of the private key")
 	case f.CertFile == "" && f.ClientCAFile != "":
-		wrong.addf("--tls-client-ca-file needs --tls-cert-file and --tls-key-file: callers show a certificate only to one who has one")
+		wrong.addf("--tls-client-ca-file needs --tls-cert-file and --tls-key-file: client certificates require TLS")
 	}
 	if f.AllowedCallersFile != "" && f.ClientCAFile == "" {
-		wrong.addf("--allowed-callers-file needs --tls-client-ca-file: only a certificate says who calls")
+		wrong.addf("--allowed-callers-file needs --tls-client-ca-file: callers are identified by their client certificates")
 	}
 }
 

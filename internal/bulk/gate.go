@@ -23,7 +23,7 @@ const (
 )
 
 // ErrOutage is why a run ends before its list: nothing gets through any more.
-var ErrOutage = errors.New("nothing gets through")
+var ErrOutage = errors.New("outage: no call gets through")
 
 // gate says when calls may be made, and whether one at a time. During an outage one call
 // is made now and then: whatever the cause is, the rest of the list would fare no better,
@@ -86,14 +86,14 @@ func (g *gate) answered(sent time.Time, a Answer) {
 	if a.throughToSlashID() {
 		g.failures = 0
 		if !g.since.IsZero() {
-			g.notify(fmt.Sprintf("calls get through again, after %s", now.Sub(g.since).Round(time.Second)))
+			g.notify(fmt.Sprintf("outage over after %s: calls get through again", now.Sub(g.since).Round(time.Second)))
 			g.since, g.until = time.Time{}, time.Time{}
 		}
 		return
 	}
 	if a.tooFast() {
 		if a.RetryDelay >= longPause && !g.until.After(now) {
-			g.notify(fmt.Sprintf("nothing is asked for %s, as the server wants it (%s)", a.RetryDelay.Round(time.Second), a.cause()))
+			g.notify(fmt.Sprintf("pausing for %s, as the server requests (%s)", a.RetryDelay.Round(time.Second), a.cause()))
 		}
 		g.pause(now, max(a.RetryDelay, defaultPause))
 	}
@@ -102,7 +102,7 @@ func (g *gate) answered(sent time.Time, a Answer) {
 	case g.since.IsZero() && g.failures >= g.limit:
 		g.since, g.probe = now, firstProbe
 		g.pause(now, max(g.probe, a.RetryDelay))
-		g.notify(fmt.Sprintf("nothing gets through (%s): from now on one token at a time is tried, the next in %s", a.cause(), g.until.Sub(now).Round(time.Second)))
+		g.notify(fmt.Sprintf("outage: no call gets through (%s); trying one token at a time, the next in %s", a.cause(), g.until.Sub(now).Round(time.Second)))
 	case g.since.IsZero(), sent.Before(g.since): // a call from before the outage says nothing new
 	default:
 		g.probe = min(2*g.probe, lastProbe)

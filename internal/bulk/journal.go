@@ -75,7 +75,7 @@ type Journal struct {
 	synced time.Time
 }
 
-var errInUse = errors.New("another run has it open: wait for that to end, or name another journal")
+var errInUse = errors.New("another run is using it: wait until that run ends, or name another journal")
 
 // OpenJournal opens the journal at path, or creates it, with its key beside it at KeyPath.
 // Without a path there is no file, and nothing is kept. last is the last line of the list.
@@ -108,12 +108,12 @@ func (j *Journal) open(terms Terms, last int64) error {
 		return err
 	}
 	if j.key.check() != j.header.KeyCheck {
-		return fmt.Errorf("%s is not the key of the journal %s: put the right key back, or start over with another journal",
+		return fmt.Errorf("%s is not the key of the journal %s: restore the right key, or start over with another journal",
 			KeyPath(j.path), j.path)
 	}
 	if j.header.Terms != terms {
-		return fmt.Errorf("the journal %s is that of another run (%s), not of this one (%s): "+
-			"run it as it was begun, or start over with another journal", j.path, j.header.Terms, terms)
+		return fmt.Errorf("the journal %s belongs to another run (%s), not to this one (%s): "+
+			"use the flags of that run, or start over with another journal", j.path, j.header.Terms, terms)
 	}
 	return nil
 }
@@ -122,7 +122,7 @@ func (j *Journal) open(terms Terms, last int64) error {
 // as well. A journal without records is as good as new.
 func (j *Journal) readHeader() error {
 	if info, err := j.file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return cmp.Or(err, errors.New("it is not an ordinary file: name another one"))
+		return cmp.Or(err, errors.New("it is not a regular file: name another one"))
 	}
 	if err := lock(j.file); err != nil {
 		return err
@@ -133,14 +133,14 @@ func (j *Journal) readHeader() error {
 		return nil
 	case string(text) == binaryJournal:
 		return errors.New("it has the binary format of an earlier version of quash: " +
-			"go on with the version that began it, or start over with another journal")
+			"finish it with the version that started it, or start over with another journal")
 	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull):
 		return err
 	case err != nil || json.Unmarshal(text, &j.header) != nil || j.header.Journal != journalName:
-		return errors.New("it is not a journal of quash's, and was left as it is: name another file")
+		return errors.New("it is not a quash journal, and was not changed: name another file")
 	case j.header.Version != journalVersion:
-		return fmt.Errorf("it has format %d, and this version of quash has format %d: "+
-			"go on with the version that began it, or start over with another journal", j.header.Version, journalVersion)
+		return fmt.Errorf("it has format %d, but this version of quash uses format %d: "+
+			"finish it with the version that started it, or start over with another journal", j.header.Version, journalVersion)
 	}
 	j.size = int64(len(text))
 	if _, err := j.in.Peek(1); !errors.Is(err, io.EOF) {
@@ -211,7 +211,7 @@ func (j *Journal) Restore(lines []Line) (err error) {
 		}
 		var r record
 		if errors.Is(err, bufio.ErrBufferFull) || err == nil && (json.Unmarshal(text, &r) != nil || !r.valid()) {
-			return fmt.Errorf("line %d of the journal %s is damaged: bring an intact copy back, or start over with another journal", n, j.path)
+			return fmt.Errorf("line %d of the journal %s is damaged: restore an intact copy, or start over with another journal", n, j.path)
 		}
 		if err != nil {
 			return fmt.Errorf("the journal %s cannot be read: %w", j.path, err)
@@ -224,10 +224,10 @@ func (j *Journal) Restore(lines []Line) (err error) {
 	}
 	switch {
 	case other > 0:
-		return fmt.Errorf("line %d of the list is not the one that the journal %s has: "+
-			"go on with the list as it was (lines may be added at its end), or start over with another journal", other, j.path)
+		return fmt.Errorf("line %d of the list differs from the line in the journal %s: "+
+			"use the unchanged list (you may add lines at its end), or start over with another journal", other, j.path)
 	case last < earlier:
-		return fmt.Errorf("the list ends at line %d, and went on to line %d in an earlier run", last, earlier)
+		return fmt.Errorf("the list ends at line %d, but had at least %d lines in an earlier run: use the whole list, or start over with another journal", last, earlier)
 	}
 	return j.file.Truncate(j.size) // the last record may be torn
 }
@@ -283,8 +283,8 @@ func (j *Journal) write(r record) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("the journal %s cannot be written: %w: nothing is lost, and when that is put right, "+
-			"the same command goes on where this one stopped", j.path, err)
+		return fmt.Errorf("the journal %s cannot be written: %w: nothing is lost; fix the cause, "+
+			"and run the same command again to continue", j.path, err)
 	}
 	return nil
 }

@@ -200,11 +200,11 @@ func TestJournalsThatAreRefused(t *testing.T) {
 	}
 	const (
 		anotherJournal = "start over with another journal"
-		notOurs        = "the journal PATH cannot be used: it is not a journal of quash's, and was left as it is: name another file"
-		noKey          = "PATH.key is not the key of a journal: put the key back, or " + anotherJournal
-		sameVersion    = ": go on with the version that began it, or " + anotherJournal
-		anotherRun     = "the journal PATH is that of another run (--addr %s), not of this one (--addr quash:9090 --consistency local_region): " +
-			"run it as it was begun, or " + anotherJournal
+		notOurs        = "the journal PATH cannot be used: it is not a quash journal, and was not changed: name another file"
+		noKey          = "PATH.key is not the key of a journal: restore the key, or " + anotherJournal
+		sameVersion    = ": finish it with the version that started it, or " + anotherJournal
+		anotherRun     = "the journal PATH belongs to another run (--addr %s), not to this one (--addr quash:9090 --consistency local_region): " +
+			"use the flags of that run, or " + anotherJournal
 	)
 	for name, c := range map[string]struct {
 		spoil spoil
@@ -220,7 +220,7 @@ func TestJournalsThatAreRefused(t *testing.T) {
 		},
 		"a later format": {
 			replace(`"version":2`, `"version":7`),
-			"the journal PATH cannot be used: it has format 7, and this version of quash has format 2" + sameVersion,
+			"the journal PATH cannot be used: it has format 7, but this version of quash uses format 2" + sameVersion,
 		},
 		"another address":     {replace("quash:9090", "other:9090"), fmt.Sprintf(anotherRun, "other:9090 --consistency local_region")},
 		"another consistency": {replace("local_region", "all_regions"), fmt.Sprintf(anotherRun, "quash:9090 --consistency all_regions")},
@@ -229,17 +229,17 @@ func TestJournalsThatAreRefused(t *testing.T) {
 			fmt.Sprintf(anotherRun, "quash:9090 --consistency local_region --allow-invalid"),
 		},
 		// Only the last line may be half of one.
-		"no JSON":     {appended("not JSON"), "line 4 of the journal PATH is damaged: bring an intact copy back, or " + anotherJournal},
-		"a half line": {appended(`{"line":1}`), "line 4 of the journal PATH is damaged: bring an intact copy back, or " + anotherJournal},
-		"a long line": {appended(strings.Repeat("x", 1e5)), "line 4 of the journal PATH is damaged: bring an intact copy back, or " + anotherJournal},
+		"no JSON":     {appended("not JSON"), "line 4 of the journal PATH is damaged: restore an intact copy, or " + anotherJournal},
+		"a half line": {appended(`{"line":1}`), "line 4 of the journal PATH is damaged: restore an intact copy, or " + anotherJournal},
+		"a long line": {appended(strings.Repeat("x", 1e5)), "line 4 of the journal PATH is damaged: restore an intact copy, or " + anotherJournal},
 		"no key": {
 			noKeyFile,
-			"the journal's key PATH.key is missing, and nothing tells its lines without it: put the key back, or " + anotherJournal,
+			"the journal's key PATH.key is missing, and the journal cannot be used without it: restore the key, or " + anotherJournal,
 		},
-		"the key of another": {key(strings.Repeat("k", 32)), "PATH.key is not the key of the journal PATH: put the right key back, or " + anotherJournal},
+		"the key of another": {key(strings.Repeat("k", 32)), "PATH.key is not the key of the journal PATH: restore the right key, or " + anotherJournal},
 		"half a key":         {key("k"), noKey},
 		"too long a key":     {key(strings.Repeat("k", 33)), noKey},
-		"in use":             {inUse, "the journal PATH cannot be used: another run has it open: wait for that to end, or name another journal"},
+		"in use":             {inUse, "the journal PATH cannot be used: another run is using it: wait until that run ends, or name another journal"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -269,7 +269,7 @@ func TestPlacesWhereNoJournalCanBe(t *testing.T) {
 	for path, want := range map[string]string{
 		filepath.Join(dir, "missing", "journal"): "the journal cannot be opened: ",
 		dir:                                      "the journal cannot be opened: ",
-		os.DevNull:                               "it is not an ordinary file",
+		os.DevNull:                               "it is not a regular file",
 	} {
 		if _, err := bulk.OpenJournal(path, terms, 1); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: failed with %v", path, err)
@@ -280,8 +280,11 @@ func TestPlacesWhereNoJournalCanBe(t *testing.T) {
 // The list of a journal may get further lines at its end, and is refused if it is another.
 func TestListsOfAJournal(t *testing.T) {
 	t.Parallel()
-	const other = "line LINE of the list is not the one that the journal PATH has: " +
-		"go on with the list as it was (lines may be added at its end), or start over with another journal"
+	const other = "line LINE of the list differs from the line in the journal PATH: " +
+		"use the unchanged list (you may add lines at its end), or start over with another journal"
+	shorter := func(last int) string {
+		return fmt.Sprintf("the list ends at line %d, but had at least 5 lines in an earlier run: use the whole list, or start over with another journal", last)
+	}
 	a, b, c, d := token(1), token(2), token(3), token(4)
 	for name, tt := range map[string]struct {
 		list []string
@@ -290,8 +293,8 @@ func TestListsOfAJournal(t *testing.T) {
 		"as it was":             {[]string{a, "", b, c, "no token"}, ""},
 		"other white space":     {[]string{" " + a, "\t", b + "\r", c, "no token"}, ""},
 		"more at its end":       {[]string{a, "", b, c, "no token", d, a}, ""},
-		"less at its end":       {[]string{a, "", b}, "the list ends at line 3, and went on to line 5 in an earlier run"},
-		"nothing":               {nil, "the list ends at line 0, and went on to line 5 in an earlier run"},
+		"less at its end":       {[]string{a, "", b}, shorter(3)},
+		"nothing":               {nil, shorter(0)},
 		"another order":         {[]string{a, "", c, b, "no token"}, strings.Replace(other, "LINE", "3", 1)},
 		"another token":         {[]string{a, "", b, d, "no token"}, strings.Replace(other, "LINE", "4", 1)},
 		"a token that is empty": {[]string{a, "", "", c, "no token"}, strings.Replace(other, "LINE", "3", 1)},

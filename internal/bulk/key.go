@@ -59,11 +59,11 @@ func readKey(path string) (key, error) {
 	k, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("the journal's key %s is missing, and nothing tells its lines without it: put the key back, or start over with another journal", path)
+		return nil, fmt.Errorf("the journal's key %s is missing, and the journal cannot be used without it: restore the key, or start over with another journal", path)
 	case err != nil:
 		return nil, fmt.Errorf("the journal's key cannot be read: %w", err)
 	case len(k) != keySize:
-		return nil, fmt.Errorf("%s is not the key of a journal: put the key back, or start over with another journal", path)
+		return nil, fmt.Errorf("%s is not the key of a journal: restore the key, or start over with another journal", path)
 	}
 	return k, nil
 }

@@ -167,13 +167,13 @@ func (r *Report) conclusion() string {
 	dead := r.Count(Dead)
 	switch left := r.Lines() - dead; {
 	case !r.Complete:
-		return fmt.Sprintf("INCOMPLETE: %s. The list was read up to line %d; the same command goes on with it.\n", r.WhyIncomplete, r.ReadToLine)
+		return fmt.Sprintf("INCOMPLETE: %s. The list was read up to line %d; run the same command again to continue.\n", r.WhyIncomplete, r.ReadToLine)
 	case r.Lines() == 0:
 		return "The list has no tokens.\n"
 	case left == 0:
 		return r.caveat() + "All tokens are dead.\n"
 	default:
-		return r.caveat() + fmt.Sprintf("%s certainly dead; %s not, or not known to be.\n", plural(dead, "line"), plural(left, "line"))
+		return r.caveat() + fmt.Sprintf("%s certainly dead; %s not dead, or not known to be.\n", plural(dead, "line"), plural(left, "line"))
 	}
 }
 
@@ -182,9 +182,9 @@ func (r *Report) caveat() string {
 	if !slices.ContainsFunc(r.Groups, func(g *group) bool { return g.Dead && g.Why == alreadyInvalid }) {
 		return ""
 	}
-	text := "ALREADY_INVALID: SlashID says so of tokens that are revoked or expired, and of those of another environment"
+	text := "ALREADY_INVALID: SlashID gives this answer for tokens that are revoked or expired, and for tokens of another environment"
 	if r.Consistency == AllRegions {
-		text += "; it does not say so for all regions"
+		text += "; it does not cover all regions"
 	}
 	return text + ".\n"
 }
@@ -227,7 +227,7 @@ func (r *Report) WriteFile(path string) (err error) {
 // CanWriteFile returns why WriteFile would not be able to write there.
 func CanWriteFile(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no regular file", path)
+		return fmt.Errorf("%s is not a regular file", path)
 	}
 	probe, err := os.CreateTemp(filepath.Dir(path), tempPattern)
 	if err != nil {

@@ -46,11 +46,11 @@ func about() bulk.About {
 
 func TestReportForPeople(t *testing.T) {
 	t.Parallel()
-	const alreadyInvalidAlso = "ALREADY_INVALID: SlashID says so of tokens that are revoked or expired, and of those of another environment"
+	const alreadyInvalidAlso = "ALREADY_INVALID: SlashID gives this answer for tokens that are revoked or expired, and for tokens of another environment"
 	far := about()
 	far.Consistency = bulk.AllRegions
 	cut := about()
-	cut.Complete, cut.WhyIncomplete, cut.ReadToLine, cut.Resumed = false, "it was interrupted", 2, true
+	cut.Complete, cut.WhyIncomplete, cut.ReadToLine, cut.Resumed = false, "the run was interrupted", 2, true
 	for name, c := range map[string]struct {
 		about bulk.About
 		lines []bulk.Result
@@ -71,26 +71,26 @@ func TestReportForPeople(t *testing.T) {
 				"  dead         4  REVOKED                lines 1-2, 5, 11\n" +
 				"  dead         1  ALREADY_INVALID        line 3\n" +
 				alreadyInvalidAlso + ".\n" +
-				"5 lines certainly dead; 6 lines not, or not known to be.\n",
+				"5 lines certainly dead; 6 lines not dead, or not known to be.\n",
 		},
 		"a duplicate of what is not dead": {
 			about(),
 			[]bulk.Result{lost, dead, duplicate},
 			"3 lines of tokens, through quash:9090, consistency local_region, in 1m30s\n" +
 				"  unknown  2  UNAVAILABLE  lines 1, 3\n  dead     1  REVOKED      line 2\n" +
-				"1 line certainly dead; 2 lines not, or not known to be.\n",
+				"1 line certainly dead; 2 lines not dead, or not known to be.\n",
 		},
 		"all regions": {
 			far,
 			[]bulk.Result{deadBefore},
 			"1 line of tokens, through quash:9090, consistency all_regions, in 1m30s\n  dead  1  ALREADY_INVALID  line 1\n" +
-				alreadyInvalidAlso + "; it does not say so for all regions.\nAll tokens are dead.\n",
+				alreadyInvalidAlso + "; it does not cover all regions.\nAll tokens are dead.\n",
 		},
 		"incomplete, though all that was read is dead": {
 			cut,
 			[]bulk.Result{dead, dead},
 			"2 lines of tokens, through quash:9090, consistency local_region, in 1m30s, after an earlier run\n  dead  2  REVOKED  lines 1-2\n" +
-				"INCOMPLETE: it was interrupted. The list was read up to line 2; the same command goes on with it.\n",
+				"INCOMPLETE: the run was interrupted. The list was read up to line 2; run the same command again to continue.\n",
 		},
 		"many ranges": {
 			about(),
@@ -98,7 +98,7 @@ func TestReportForPeople(t *testing.T) {
 			"40 lines of tokens, through quash:9090, consistency local_region, in 1m30s\n" +
 				"  unknown  20  UNAVAILABLE  lines 2, 4, 6, 8, 10, 12, 14, 16 and 12 more ranges\n" +
 				"  dead     20  REVOKED      lines 1, 3, 5, 7, 9, 11, 13, 15 and 12 more ranges\n" +
-				"20 lines certainly dead; 20 lines not, or not known to be.\n",
+				"20 lines certainly dead; 20 lines not dead, or not known to be.\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -140,7 +140,7 @@ func TestAllPauseWhenTheServerIsExhausted(t *testing.T) {
 	t.Parallel()
 	for delay, said := range map[time.Duration]string{
 		7 * time.Second:  "",
-		10 * time.Minute: "nothing is asked for 10m0s, as the server wants it (UPSTREAM_RATE_LIMITED)",
+		10 * time.Minute: "pausing for 10m0s, as the server requests (UPSTREAM_RATE_LIMITED)",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFixture(t, many(10)...)
@@ -209,7 +209,7 @@ func TestAnOutageDoesNotUseUpTheList(t *testing.T) {
 				if wasted := len(f.begun) - 500; wasted > 16+15+12 {
 					t.Errorf("%d calls during the outage", wasted)
 				}
-				if !strings.Contains(f.said(), "nothing gets through ("+cause+")") || !strings.Contains(f.said(), "calls get through again, after 4m") {
+				if !strings.Contains(f.said(), "outage: no call gets through ("+cause+")") || !strings.Contains(f.said(), "outage over after 4m") {
 					t.Errorf("it said:\n%s", f.said())
 				}
 				if len(f.notices) > 2 {

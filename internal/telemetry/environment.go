@@ -33,7 +33,7 @@ func (s signal) wanted() (bool, error) {
 		return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" ||
 			os.Getenv("OTEL_EXPORTER_OTLP_"+string(s)+"_ENDPOINT") != "", nil
 	case !slices.Contains(exporters, exporter):
-		return false, fmt.Errorf("%s must be one of %s, and is %q", variable, strings.Join(exporters, ", "), exporter)
+		return false, fmt.Errorf("%s: must be one of %s, got %q", variable, strings.Join(exporters, ", "), exporter)
 	default:
 		// There is /metrics for Prometheus already.
 		return exporter != "prometheus", nil

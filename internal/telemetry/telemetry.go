@@ -83,7 +83,7 @@ func New(ctx context.Context, version string) (*Telemetry, error) {
 	if tracing {
 		exporter, err := autoexport.NewSpanExporter(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("set up the export of traces that the OTEL_* variables ask for: %w", err)
+			return nil, fmt.Errorf("set up the export of traces from the OTEL_* variables: %w", err)
 		}
 		tracers := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about))
 		t.Tracers, t.shutdowns = tracers, append(t.shutdowns, tracers.Shutdown)
@@ -95,7 +95,7 @@ func New(ctx context.Context, version string) (*Telemetry, error) {
 			for _, shutdown := range t.shutdowns {
 				_ = shutdown(ctx) // no span has begun
 			}
-			return nil, fmt.Errorf("set up the export of metrics that the OTEL_* variables ask for: %w", err)
+			return nil, fmt.Errorf("set up the export of metrics from the OTEL_* variables: %w", err)
 		}
 		options = append(options, sdkmetric.WithReader(reader))
 	}
@@ -149,7 +149,7 @@ func (t *Telemetry) Shutdown(ctx context.Context, logger *slog.Logger) {
 	for _, shutdown := range t.shutdowns {
 		all.Go(func() {
 			if err := shutdown(ctx); err != nil {
-				logger.Warn("the last spans or metrics could not be sent", "err", ErrorText(err))
+				logger.Warn("final telemetry export failed", "err", ErrorText(err))
 			}
 		})
 	}

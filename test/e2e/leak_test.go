@@ -317,7 +317,7 @@ func leakOwnKey(t *testing.T, s *scan) {
 	if err := os.Rename(write(t, s.apiKey+"\n"+s.token), keyFile); err != nil {
 		t.Error(err)
 	}
-	f.awaitLog(t, `the API key for SlashID is not replaced`)
+	f.awaitLog(t, `upstream API key reload failed`)
 
 	var busy sync.WaitGroup
 	for _, transport := range transports { // which takes the second, and five of grace

@@ -17,11 +17,11 @@ const maxLine = 64 << 10
 var notLists = map[string]error{
 	"\xFF\xFE":   errUTF16,
 	"\xFE\xFF":   errUTF16,
-	"\x1F\x8B":   errors.New("it is compressed: unpack the list first, as with gunzip"),
-	"PK\x03\x04": errors.New("it is an archive, or a document of an office program: export the list as text"),
+	"\x1F\x8B":   errors.New("it is compressed: unpack the list first, for instance with gunzip"),
+	"PK\x03\x04": errors.New("it is an archive or an office document: export the list as text"),
 }
 
-var errUTF16 = errors.New("it is UTF-16: convert the list to UTF-8, as with iconv -f UTF-16 -t UTF-8")
+var errUTF16 = errors.New("it is UTF-16: convert the list to UTF-8, for instance with iconv -f UTF-16 -t UTF-8")
 
 // Line is a line of a list that is not empty.
 type Line struct {

@@ -188,10 +188,10 @@ func TestReadFails(t *testing.T) {
 		"between lines":      {io.MultiReader(strings.NewReader(token+"\n\n"), breaks), []tokenlist.Line{good(1, token)}, "line 3 of the list cannot be read: input/output error"},
 		"in a line":          {io.MultiReader(strings.NewReader(token+"\n"+other), breaks), []tokenlist.Line{good(1, token)}, "line 2 of the list cannot be read: input/output error"},
 		"in a long line":     {io.MultiReader(strings.NewReader(token+"\n"+strings.Repeat("a", 1<<20)), breaks), []tokenlist.Line{good(1, token)}, "line 2 of the list cannot be read: input/output error"},
-		"UTF-16":             {strings.NewReader("\xff\xfee\x00y\x00"), nil, "line 1 of the list cannot be read: it is UTF-16: convert the list to UTF-8, as with iconv -f UTF-16 -t UTF-8"},
-		"UTF-16, big endian": {strings.NewReader("\xfe\xff\x00e\x00y"), nil, "line 1 of the list cannot be read: it is UTF-16: convert the list to UTF-8, as with iconv -f UTF-16 -t UTF-8"},
-		"compressed":         {strings.NewReader("\x1f\x8b\x08\x00"), nil, "line 1 of the list cannot be read: it is compressed: unpack the list first, as with gunzip"},
-		"a spreadsheet":      {strings.NewReader("PK\x03\x04\x14\x00"), nil, "line 1 of the list cannot be read: it is an archive, or a document of an office program: export the list as text"},
+		"UTF-16":             {strings.NewReader("\xff\xfee\x00y\x00"), nil, "line 1 of the list cannot be read: it is UTF-16: convert the list to UTF-8, for instance with iconv -f UTF-16 -t UTF-8"},
+		"UTF-16, big endian": {strings.NewReader("\xfe\xff\x00e\x00y"), nil, "line 1 of the list cannot be read: it is UTF-16: convert the list to UTF-8, for instance with iconv -f UTF-16 -t UTF-8"},
+		"compressed":         {strings.NewReader("\x1f\x8b\x08\x00"), nil, "line 1 of the list cannot be read: it is compressed: unpack the list first, for instance with gunzip"},
+		"a spreadsheet":      {strings.NewReader("PK\x03\x04\x14\x00"), nil, "line 1 of the list cannot be read: it is an archive or an office document: export the list as text"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

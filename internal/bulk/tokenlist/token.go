@@ -17,14 +17,14 @@ type Problem string
 const (
 	TooLong       Problem = "is longer than any token"
 	NoTokenChars  Problem = "has characters that no token has"
-	BadJSON       Problem = "begins like an object of JSON, and is not one"
+	BadJSON       Problem = "starts like a JSON object, but is not one"
 	NoTokenMember Problem = `has no member "token"`
 	TokenNoString Problem = `has a member "token" that is not a string`
 	EmptyToken    Problem = "has an empty token"
-	WrapBegins    Problem = "looks like the beginning of a token that was wrapped, and goes on in the next line"
-	WrapGoesOn    Problem = "looks like a further part of a token that was wrapped, and begins in a line before"
-	JSONPart      Problem = "looks like a part of a longer text in JSON: write a token a line, as jq -r does"
-	BearerPrefix  Problem = `begins with "Bearer": leave the token only`
+	WrapBegins    Problem = "looks like the start of a wrapped token that continues in the next line"
+	WrapGoesOn    Problem = "looks like part of a wrapped token that starts in a line before"
+	JSONPart      Problem = "looks like part of a JSON document: write one token per line, as jq -r does"
+	BearerPrefix  Problem = `starts with "Bearer": keep only the token`
 )
 
 // parse returns the token of a line, or why it has none; neither for an empty line.
