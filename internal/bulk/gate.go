@@ -8,41 +8,41 @@ import (
 )
 
 const (
-	// outagePatience is how long a run waits while nothing gets through, unless it goes on
-	// until all tokens are dead.
+	// outagePatience is how long an outage may last before it ends the run. It does not
+	// apply with --until-dead.
 	outagePatience = 5 * time.Minute
-	// minFailures is how many answers in a row must have got nowhere for an outage, however
-	// few calls are made at a time.
+	// minFailures is the minimum number of consecutive failures that make an outage, even at
+	// a low concurrency.
 	minFailures = 8
-	// During an outage the wait before the next call doubles from the first to the last.
+	// During an outage the wait before the next call doubles from firstProbe to lastProbe.
 	firstProbe, lastProbe = time.Second, 30 * time.Second
-	// defaultPause is how long to pause when a server that is called too fast does not say.
+	// defaultPause is the pause after RESOURCE_EXHAUSTED without a retry delay.
 	defaultPause = time.Second
-	// longPause is how long a pause is that the operator is told about.
+	// longPause is the shortest pause that the run reports.
 	longPause = 10 * time.Second
 )
 
-// ErrOutage is why a run ends before its list: nothing gets through any more.
+// ErrOutage ends a run before the end of its list: no call gets through.
 var ErrOutage = errors.New("outage: no call gets through")
 
-// gate says when calls may be made, and whether one at a time. During an outage one call
-// is made now and then: whatever the cause is, the rest of the list would fare no better,
-// and quash must not be flooded when it comes back.
+// gate decides when calls may be made, and whether only one at a time. During an outage it
+// allows one call now and then: the rest of the list would fail in the same way, and quash
+// must not be flooded when it recovers.
 type gate struct {
 	notify  func(string)
-	forever bool // whether to wait for the end of any outage
+	forever bool // whether to wait for the end of any outage, without a limit
 
 	mu       sync.Mutex
-	failures int       // answers in a row that got nowhere
-	limit    int       // how many of them make an outage
-	until    time.Time // no call is made before
-	since    time.Time // when the outage was noticed; zero while there is none
+	failures int       // consecutive answers that did not get through
+	limit    int       // the number of failures that makes an outage
+	until    time.Time // no call is made before this time
+	since    time.Time // when the outage was noticed; zero without an outage
 	probe    time.Duration
 }
 
-// next is when a call may be made that is due at some time, and whether it has to be the
-// only one. During an outage it fails with ErrOutage once that has lasted too long, and
-// lets no delay that a server asks for put that off.
+// next returns when a call that is due may be made, and whether it must be the only one in
+// flight. It returns ErrOutage once an outage has lasted too long. A retry delay that the
+// server asks for does not extend that time.
 func (g *gate) next(due time.Time) (at time.Time, alone bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -64,21 +64,21 @@ func (g *gate) next(due time.Time) (at time.Time, alone bool, err error) {
 	return at, true, nil
 }
 
-// outage is since when there is one; zero while there is none.
+// outage returns when the outage began; zero without an outage.
 func (g *gate) outage() time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.since
 }
 
-// expect sets how many calls are to be made at a time, and how many tokens there are.
+// expect sets the concurrency and the number of tokens of a pass.
 func (g *gate) expect(concurrency, tokens int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.limit = max(min(concurrency, tokens), minFailures)
 }
 
-// answered takes the answer to a call that was sent at some time.
+// answered processes the answer to a call that was sent at sent.
 func (g *gate) answered(sent time.Time, a Answer) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -103,7 +103,7 @@ func (g *gate) answered(sent time.Time, a Answer) {
 		g.since, g.probe = now, firstProbe
 		g.pause(now, max(g.probe, a.RetryDelay))
 		g.notify(fmt.Sprintf("outage: no call gets through (%s); trying one token at a time, the next in %s", a.cause(), g.until.Sub(now).Round(time.Second)))
-	case g.since.IsZero(), sent.Before(g.since): // a call from before the outage says nothing new
+	case g.since.IsZero(), sent.Before(g.since): // the call was sent before the outage, so its answer is not a probe
 	default:
 		g.probe = min(2*g.probe, lastProbe)
 		g.pause(now, max(g.probe, a.RetryDelay))

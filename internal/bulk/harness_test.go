@@ -15,7 +15,7 @@ import (
 	"github.com/quashdev/quash/internal/bulk/tokenlist"
 )
 
-// What calls are answered.
+// Answers to calls.
 var (
 	revoked        = bulk.Answer{Success: quashv1.Outcome_OUTCOME_REVOKED}
 	alreadyInvalid = bulk.Answer{Success: quashv1.Outcome_OUTCOME_ALREADY_INVALID}
@@ -39,7 +39,7 @@ func failed(code codes.Code, reason quashv1.ErrorReason, state quashv1.Revocatio
 	return bulk.Answer{Code: code, Reason: reason, State: state, RetryDelay: delay}
 }
 
-// What becomes of tokens.
+// Results of tokens.
 var (
 	dead         = bulk.Result{Outcome: bulk.Dead, Why: "REVOKED"}
 	deadBefore   = bulk.Result{Outcome: bulk.Dead, Why: "ALREADY_INVALID"}
@@ -49,15 +49,15 @@ var (
 	notAsked     = bulk.Result{Outcome: bulk.NotAsked}
 )
 
-// fixture is a run, and a quash that answers it.
+// fixture has the configuration of a run, and a quash that answers its calls.
 type fixture struct {
 	bulk.Config
 
-	// script is how the calls for a token are answered, the last one again and again. All
-	// others are answered revoked, unless always knows better.
+	// script has the answers to the calls for a token; the last one repeats. Calls for other
+	// tokens are answered with revoked. always, if set, is asked first.
 	script map[string][]bulk.Answer
 	always func(token string) (bulk.Answer, bool)
-	takes  time.Duration // each call
+	takes  time.Duration // the duration of each call
 
 	mu          sync.Mutex
 	calls       map[string]int
@@ -67,7 +67,7 @@ type fixture struct {
 	notices     []string
 }
 
-// newFixture is a run over a list of tokens that keeps no journal.
+// newFixture returns a fixture for a list of tokens, without a journal.
 func newFixture(t *testing.T, tokens ...string) *fixture {
 	t.Helper()
 	f := &fixture{calls: map[string]int{}}
@@ -94,7 +94,7 @@ func (f *fixture) revoke(_ context.Context, token string) bulk.Answer {
 	call := f.calls[token]
 	f.calls[token]++
 	f.mu.Unlock()
-	time.Sleep(f.takes) // in synctest's time
+	time.Sleep(f.takes) // in synctest's fake time
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.inFlight--
@@ -124,7 +124,7 @@ func (f *fixture) run(t *testing.T) {
 
 func (f *fixture) said() string { return strings.Join(f.notices, "\n") }
 
-// count is how many lines have a result.
+// count returns the number of lines with a result.
 func (f *fixture) count(result bulk.Result) (n int) {
 	for _, line := range f.Lines {
 		if line.Result == result {
@@ -134,7 +134,7 @@ func (f *fixture) count(result bulk.Result) (n int) {
 	return n
 }
 
-// many is n tokens.
+// many returns n tokens.
 func many(n int) (tokens []string) {
 	for i := range n {
 		tokens = append(tokens, token(i))

@@ -18,22 +18,22 @@ import (
 const (
 	journalName    = "quash revoke"
 	journalVersion = 2
-	// binaryJournal is how journals of version 1 begin, which were not text.
+	// binaryJournal is the start of journals of version 1, which were not text.
 	binaryJournal = "quash revoke journal\n"
-	// syncEvery is how often what was written is made to reach the disk. A process that is
-	// killed loses nothing; when the power fails, the lines of that time may be sent again.
+	// syncEvery is how often the file is synced to disk. A killed process loses nothing; after
+	// a power failure the tokens of that time may be sent again.
 	syncEvery = time.Second
 )
 
-// Terms are what makes a token dead in the eyes of a run. What another quash has done, or
-// to another consistency, does not count.
+// Terms define when a token counts as dead in a run. What another quash has done, or at another
+// consistency, does not count.
 type Terms struct {
 	Addr         string `json:"addr"`
 	Consistency  string `json:"consistency"`
 	AllowInvalid bool   `json:"allow_invalid,omitempty"`
 }
 
-// String is the terms as flags.
+// String returns the terms as flags.
 func (t Terms) String() string {
 	flags := fmt.Sprintf("--addr %s --consistency %s", t.Addr, t.Consistency)
 	if t.AllowInvalid {
@@ -42,15 +42,15 @@ func (t Terms) String() string {
 	return flags
 }
 
-// A journal is JSON Lines. The first line is a header. Each further line is a record: of
-// a token that is about to be sent, by the number of its line and the token's hash, or of
-// the result that an answer leads to.
+// A journal is JSON Lines. The first line is a header. Each further line is a record with a
+// line number of the list. It has either the hash of a token that is about to be sent, or the
+// result after an answer.
 type header struct {
 	Journal string `json:"journal"`
 	Version int    `json:"version"`
 	Terms
 
-	Lines    int64  `json:"lines"` // the last line of the list when the journal was begun
+	Lines    int64  `json:"lines"` // the last line of the list when the journal was created
 	KeyCheck string `json:"key_check"`
 }
 
@@ -60,26 +60,26 @@ type record struct {
 	Result
 }
 
-// Journal is the file that has what was done with each line, so that the next run goes on
-// where this one ends, however it ends. Sending and Answered may be called by many.
+// Journal is the file that records what was done with each line, so that the next run resumes
+// where this one ends, even if it is killed. Sending and Answered are safe for concurrent use.
 type Journal struct {
 	path    string
-	file    *os.File // nil of a journal that is not kept
+	file    *os.File // nil if no journal is kept
 	in      *bufio.Reader
 	header  header
 	key     key
 	resumed bool
 
 	mu     sync.Mutex
-	size   int64 // up to the end of the last record that was written whole
+	size   int64 // the offset after the last complete record
 	synced time.Time
 }
 
 var errInUse = errors.New("another run is using it: wait until that run ends, or name another journal")
 
-// OpenJournal opens the journal at path, or creates it, with its key beside it at KeyPath.
-// Without a path there is no file, and nothing is kept. last is the last line of the list.
-// If it fails, a file that was there is left as it was.
+// OpenJournal opens the journal at path, or creates it, with its key in a second file at
+// KeyPath. If path is "", nothing is recorded. last is the last line of the list. If
+// OpenJournal fails, it does not change an existing file.
 func OpenJournal(path string, terms Terms, last int64) (*Journal, error) {
 	if path == "" {
 		return &Journal{}, nil
@@ -118,8 +118,8 @@ func (j *Journal) open(terms Terms, last int64) error {
 	return nil
 }
 
-// readHeader takes the file for this process, and reads its header if there are records
-// as well. A journal without records is as good as new.
+// readHeader locks the file for this process, and reads its header. It sets resumed if there are
+// records after the header: a journal without records is treated as new.
 func (j *Journal) readHeader() error {
 	if info, err := j.file.Stat(); err != nil || !info.Mode().IsRegular() {
 		return cmp.Or(err, errors.New("it is not a regular file: name another one"))
@@ -150,8 +150,8 @@ func (j *Journal) readHeader() error {
 	return nil
 }
 
-// create makes the file a journal without records. The key comes first: a journal is never
-// without it.
+// create writes the header of a new journal. It creates the key first, so that no journal
+// exists without its key.
 func (j *Journal) create(h header) (err error) {
 	if j.key, err = createKey(KeyPath(j.path)); err != nil {
 		return err
@@ -171,7 +171,7 @@ func (j *Journal) create(h header) (err error) {
 	return nil
 }
 
-// syncDir makes the names of new files reach the disk. Windows has no such thing.
+// syncDir syncs the names of new files to disk. Windows has no equivalent.
 func syncDir(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil
@@ -187,9 +187,8 @@ func syncDir(path string) error {
 // Resumed reports whether the journal has records of an earlier run.
 func (j *Journal) Resumed() bool { return j.resumed }
 
-// Restore gives the lines of the list the results that earlier runs have recorded. It
-// fails if the list is another one. Then the lines have no results, and the journal must
-// not be used.
+// Restore sets the results of the lines to those that earlier runs have recorded. It fails if
+// the list has changed. Then the lines have no results, and the journal must not be used.
 func (j *Journal) Restore(lines []Line) (err error) {
 	if !j.resumed {
 		return nil
@@ -202,8 +201,8 @@ func (j *Journal) Restore(lines []Line) (err error) {
 		}
 	}()
 	last := LastLine(lines)
-	earlier := j.header.Lines // the last line that the list had
-	var other int64           // the first line that is another one
+	earlier := j.header.Lines // the last line of the list in earlier runs
+	var other int64           // the first line that differs; 0 if none does
 	for n := 2; ; n++ {
 		text, err := j.in.ReadSlice('\n')
 		if errors.Is(err, io.EOF) {
@@ -229,18 +228,19 @@ func (j *Journal) Restore(lines []Line) (err error) {
 	case last < earlier:
 		return fmt.Errorf("the list ends at line %d, but had at least %d lines in an earlier run: use the whole list, or start over with another journal", last, earlier)
 	}
-	return j.file.Truncate(j.size) // the last record may be torn
+	return j.file.Truncate(j.size) // the last record may be incomplete
 }
 
 func (r record) valid() bool {
 	return r.Line > 0 && (r.Sent != "" || slices.Contains(outcomes, r.Outcome))
 }
 
-// restore reports whether the record is of that line of the list, and gives it the result.
+// restore sets the result of the line that the record is about. It reports whether the line
+// still has the token of the record.
 func (j *Journal) restore(lines []Line, r record) bool {
 	i, found := slices.BinarySearchFunc(lines, r.Line, func(l Line, number int64) int { return cmp.Compare(l.Number, number) })
 	switch {
-	case !found || lines[i].First != nil: // nothing is sent for such a line
+	case !found || lines[i].First != nil: // duplicates are never sent, so they have no records
 		return false
 	case r.Sent == "":
 		lines[i].Result = r.Result
@@ -250,7 +250,7 @@ func (j *Journal) restore(lines []Line, r record) bool {
 	return r.Sent == j.key.hash(lines[i].Token)
 }
 
-// Sending records that a token is about to be sent: from then on it may be dead.
+// Sending records that a token is about to be sent. From then on it may be dead.
 func (j *Journal) Sending(line *Line) error {
 	if j.file == nil {
 		return nil
@@ -266,7 +266,7 @@ func (j *Journal) Answered(line *Line) error {
 	return j.write(record{Line: line.Number, Result: line.Result})
 }
 
-// write appends a record. What a full disk leaves of one is overwritten by the next.
+// write appends a record. After a failed write, the next record overwrites the incomplete one.
 func (j *Journal) write(r record) error {
 	text, err := json.Marshal(r)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 
 var terms = bulk.Terms{Addr: "quash:9090", Consistency: "local_region"}
 
-// resume opens the journal at path for the list of f, and closes it at the end of a test.
+// resume opens the journal at path for the list of f. It is closed when the test ends.
 func (f *fixture) resume(t *testing.T, path string) {
 	t.Helper()
 	j, err := bulk.OpenJournal(path, terms, bulk.LastLine(f.Lines))
@@ -34,7 +34,7 @@ func (f *fixture) resume(t *testing.T, path string) {
 	f.Journal = j
 }
 
-// oneRun runs over a list to its end.
+// oneRun completes a run over a list.
 func oneRun(t *testing.T, path string, script map[string][]bulk.Answer, lines ...string) *fixture {
 	t.Helper()
 	f := newFixture(t, lines...)
@@ -68,7 +68,7 @@ func write(t *testing.T, path string, b []byte) {
 	}
 }
 
-// A journal is text that a person can read.
+// A journal is readable text.
 func TestJournal(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
@@ -87,8 +87,8 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// A run may be killed while it writes any byte. Its successor skips nothing, repeats only
-// what may not have been answered, and calls no token dead that may not be.
+// A run may be killed while it writes any byte. The next run skips no token, sends again only
+// tokens that may not have been answered, and reports no token as dead that may be alive.
 func TestJournalCutAnywhere(t *testing.T) {
 	t.Parallel()
 	whole := newPath(t)
@@ -100,10 +100,10 @@ func TestJournalCutAnywhere(t *testing.T) {
 		path := newPath(t)
 		write(t, path, text[:size])
 		write(t, bulk.KeyPath(path), read(t, bulk.KeyPath(whole)))
-		// SlashID has revoked whatever was sent, and perhaps one token more than the
-		// journal knows: then it rejects that one.
+		// SlashID has revoked every token that was sent, perhaps one more than the journal
+		// knows, and then rejects it.
 		records := bytes.Split(text[header:size], []byte("\n"))
-		last := len(records) - 1 // torn, or empty
+		last := len(records) - 1 // incomplete, or empty
 		sent, answered := map[string]bool{}, map[string]bool{}
 		for _, r := range records[:last] {
 			for i, line := range lines {
@@ -135,7 +135,7 @@ func TestJournalCutAnywhere(t *testing.T) {
 				t.Errorf("cut at %d: line %d is %v after %d calls, want %v after %d", size, line.Number, line.Result, f.calls[line.Token], want, calls)
 			}
 		}
-		// The next run finds all of that in the journal.
+		// The run after that has nothing to do.
 		again := newFixture(t, lines...)
 		synctest.Test(t, func(t *testing.T) { again.resume(t, path); again.run(t) })
 		if len(again.calls) > 0 {
@@ -144,7 +144,7 @@ func TestJournalCutAnywhere(t *testing.T) {
 	}
 }
 
-// What an earlier run has made of a token counts, whatever the answer is now.
+// The result of an earlier run counts for the result of a token, whatever the answer is now.
 func TestResumedResults(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -172,7 +172,7 @@ func TestResumedResults(t *testing.T) {
 	}
 }
 
-// A journal that cannot be used is left as it is.
+// A journal that cannot be used is not changed.
 func TestJournalsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	type spoil = func(t *testing.T, path string) // a journal with one line
@@ -208,7 +208,7 @@ func TestJournalsThatAreRefused(t *testing.T) {
 	)
 	for name, c := range map[string]struct {
 		spoil spoil
-		want  string // PATH is the journal's
+		want  string // PATH stands for the journal
 	}{
 		"a list":              {content("token-1\ntoken-2\n"), notOurs},
 		"a list without ends": {content(strings.Repeat("x", 1<<16)), notOurs},
@@ -228,7 +228,7 @@ func TestJournalsThatAreRefused(t *testing.T) {
 			replace(`"lines"`, `"allow_invalid":true,"lines"`),
 			fmt.Sprintf(anotherRun, "quash:9090 --consistency local_region --allow-invalid"),
 		},
-		// Only the last line may be half of one.
+		// Only the last line may be incomplete.
 		"no JSON":     {appended("not JSON"), "line 4 of the journal PATH is damaged: restore an intact copy, or " + anotherJournal},
 		"a half line": {appended(`{"line":1}`), "line 4 of the journal PATH is damaged: restore an intact copy, or " + anotherJournal},
 		"a long line": {appended(strings.Repeat("x", 1e5)), "line 4 of the journal PATH is damaged: restore an intact copy, or " + anotherJournal},
@@ -277,7 +277,7 @@ func TestPlacesWhereNoJournalCanBe(t *testing.T) {
 	}
 }
 
-// The list of a journal may get further lines at its end, and is refused if it is another.
+// A list may get more lines at its end. Any other change is rejected.
 func TestListsOfAJournal(t *testing.T) {
 	t.Parallel()
 	const other = "line LINE of the list differs from the line in the journal PATH: " +
@@ -325,8 +325,8 @@ func TestListsOfAJournal(t *testing.T) {
 	}
 }
 
-// A journal without records is as good as new, also for another run. It takes a key that
-// is there, for that may belong to a journal that was moved away.
+// A journal without records is treated as new, also with other terms. It uses an existing key,
+// because that may belong to a journal that was moved away.
 func TestNewJournals(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
@@ -363,7 +363,7 @@ func TestNewJournals(t *testing.T) {
 	}
 }
 
-// The files of a journal are for their owner only, and have nothing of the tokens.
+// Only the owner can read the files of a journal, and they contain no part of a token.
 func TestNothingOfATokenIsOnDisk(t *testing.T) {
 	t.Parallel()
 	const token = "eyJhbGciOiJFUzI1NiJ9.eyJqdGkiOiJhLXVuaXF1ZS1qdGktaW5kZWVkIiwic3ViIjoic29tZS1wZXJzb24tb2Ytb3VycyJ9.c2lnbmF0dXJlLXNpZ25hdHVyZS1zaWduYXR1cmU"
@@ -392,8 +392,8 @@ func TestNothingOfATokenIsOnDisk(t *testing.T) {
 	}
 }
 
-// FuzzJournal opens any file. It is refused and left as it is, or it is a journal for which
-// a second run has nothing to do.
+// FuzzJournal opens any file. Either it is rejected and not changed, or it is a journal for
+// which a second run has nothing to do.
 func FuzzJournal(f *testing.F) {
 	f.Add([]byte(`{"line":1,"sent":"00"}` + "\n"))
 	f.Add([]byte(`{"line":1,"outcome":"dead"}` + "\n" + `{"line":2,"outcome":"not_applied","why":"X"}` + "\n{"))

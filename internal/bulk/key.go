@@ -13,12 +13,11 @@ import (
 
 const keySize = 32
 
-// KeyPath is where the key of the journal at path is.
+// KeyPath returns the path of the key for the journal at path.
 func KeyPath(path string) string { return path + ".key" }
 
-// key makes the hashes that stand for tokens in a journal. It is in a file of its own, so
-// that a journal can be handed over: without the key, its hashes cannot be compared with
-// those of a token that is at hand.
+// key makes the hashes that stand for tokens in a journal. It is in a separate file, so that a
+// journal can be handed to others: without the key, the hashes cannot be compared with a token.
 type key []byte
 
 func (k key) hash(text string) string {
@@ -27,19 +26,19 @@ func (k key) hash(text string) string {
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// check tells whether a key is a journal's. No token has a space.
+// check returns a hash that identifies the key. Its input has spaces, so it is not a token.
 func (k key) check() string { return k.hash("is this the key?") }
 
-// createKey makes the key of a new journal. A key that is there already is used: it may
-// belong to a journal that was moved away, and is useless without it. An empty file is
-// what a run leaves that is killed while it makes the key.
+// createKey returns the key for a new journal. It uses an existing key, because that may belong
+// to a journal that was moved away, which is useless without it. An empty file is the rest of
+// a run that was killed while it created the key.
 func createKey(path string) (key, error) {
 	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
 		return readKey(path)
 	}
 	k := make(key, keySize)
 	_, _ = rand.Read(k) // never fails
-	// An empty file may be readable by others, so another one takes its place.
+	// An empty file may be readable by other users, so replace it.
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the journal's key cannot be created: %w", err)
 	}

@@ -6,23 +6,23 @@ import (
 	"github.com/quashdev/quash/internal/bulk/tokenlist"
 )
 
-// Line is a line of the list, and what is known of its token.
+// Line is a line of the list, with the result of its token.
 type Line struct {
 	// Number counts all lines of the list from 1, empty ones too.
 	Number int64
-	// Token is "" where Result says that the line has none.
+	// Token is "" if the line has no token. Then Result says why.
 	Token string
-	// First is the first line with the same token; nil if this is the first. The token is
-	// sent for that line, and its result holds here.
+	// First is the first line with the same token; nil if this is the first one. The token
+	// is sent for that line only, and its result applies to this one.
 	First *Line
-	// Result is what became of the token so far, as far as First does not say it.
+	// Result is the result of the token so far. It is unused if First is set.
 	Result Result
 
-	failures int       // answers in this run that say neither yes nor no
-	due      time.Time // when it is sent again
+	failures int       // answers in this run that did not decide the outcome
+	due      time.Time // when the token is sent again
 }
 
-// NewLines returns the lines of a list to which nothing has been done.
+// NewLines returns the lines of a list before any run.
 func NewLines(list []tokenlist.Line) []Line {
 	lines := make([]Line, len(list))
 	first := make(map[string]*Line, len(list))
@@ -40,7 +40,7 @@ func NewLines(list []tokenlist.Line) []Line {
 	return lines
 }
 
-// LastLine is the number of the last line, 0 for an empty list.
+// LastLine returns the number of the last line; 0 for an empty list.
 func LastLine(lines []Line) int64 {
 	if len(lines) == 0 {
 		return 0
@@ -48,7 +48,7 @@ func LastLine(lines []Line) int64 {
 	return lines[len(lines)-1].Number
 }
 
-// result is what became of the line's token.
+// result returns the result of the line's token.
 func (l *Line) result() Result {
 	if l.First != nil {
 		return l.First.Result

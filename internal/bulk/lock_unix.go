@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lock takes the file for this process, until it is closed. The kernel lets go of it
-// when the process is killed.
+// lock locks the file for this process until it is closed. The kernel releases the lock when
+// the process is killed.
 func lock(f *os.File) error {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {

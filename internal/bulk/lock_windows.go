@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lock takes the file for this process, until it is closed. What is locked is a byte
-// that the file does not have: others could not read one that it has.
+// lock locks the file for this process until it is closed. It locks a byte far after the end of
+// the file, because other processes cannot read a locked byte.
 func lock(f *os.File) error {
 	err := windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY,
 		0, 1, 0, &windows.Overlapped{OffsetHigh: math.MaxInt32})

@@ -10,28 +10,28 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// Outcome is what became of a token, in the words of reports and journals.
+// Outcome is the outcome of a token, as reports and journals write it.
 type Outcome string
 
-// The outcomes that there are.
+// All outcomes.
 const (
-	NotApplied Outcome = "not_applied" // it failed, and certainly nothing was done
-	NotAsked   Outcome = "not_asked"   // nothing was sent yet
-	NoToken    Outcome = "no_token"    // the line has none
-	Unknown    Outcome = "unknown"     // it was sent, and may be dead or not
-	InProgress Outcome = "in_progress" // SlashID has accepted it, and goes on
-	Rejected   Outcome = "rejected"    // SlashID does not take it for a valid token
-	Dead       Outcome = "dead"        // it certainly cannot be used any more
+	NotApplied Outcome = "not_applied" // the call failed, and the token was certainly not revoked
+	NotAsked   Outcome = "not_asked"   // the token was not sent yet
+	NoToken    Outcome = "no_token"    // the line has no token
+	Unknown    Outcome = "unknown"     // the token was sent, and may or may not be dead
+	InProgress Outcome = "in_progress" // SlashID has accepted the revocation, and finishes it
+	Rejected   Outcome = "rejected"    // SlashID does not accept the token as valid
+	Dead       Outcome = "dead"        // the token can certainly no longer be used
 )
 
-// outcomes are in the order of reports: first those that need attention.
+// outcomes are in the order of reports: those that need attention come first.
 var outcomes = []Outcome{NotApplied, NotAsked, NoToken, Unknown, InProgress, Rejected, Dead}
 
-// label is the outcome for people.
+// label returns the outcome for text reports.
 func (o Outcome) label() string { return strings.ReplaceAll(string(o), "_", " ") }
 
-// Result is an outcome, and what made it so: REVOKED or ALREADY_INVALID of a dead token,
-// the problem of a line without a token, the error's reason otherwise.
+// Result is an outcome and its cause: REVOKED or ALREADY_INVALID for a dead token, the problem
+// of a line without a token, else the reason of the error.
 type Result struct {
 	Outcome Outcome `json:"outcome,omitempty"`
 	Why     string  `json:"why,omitempty"`
@@ -43,11 +43,12 @@ const (
 	tokenRejected  = "TOKEN_REJECTED"
 )
 
-// maybeApplied reports whether the token may be dead, and that is not certain.
+// maybeApplied reports whether it is uncertain that the token is dead.
 func (r Result) maybeApplied() bool { return r.Outcome == Unknown || r.Outcome == InProgress }
 
-// settled reports whether no call can tell more. SlashID rejects a token that it has
-// revoked somewhere: with consistency all_regions it never says when it is dead in all.
+// settled reports whether further calls cannot change the result. SlashID rejects a token that
+// it has revoked in one region. With consistency all_regions a call therefore never reports
+// when a token in progress is dead in all regions.
 func (r Result) settled() bool {
 	switch r.Outcome {
 	case Dead, Rejected, NoToken:
@@ -59,7 +60,7 @@ func (r Result) settled() bool {
 	return false
 }
 
-// sent is what is known of a token that was sent, until there is an answer.
+// sent returns the result of a token that was sent, until there is an answer.
 func (r Result) sent() Result {
 	if r.maybeApplied() {
 		return r
@@ -67,26 +68,26 @@ func (r Result) sent() Result {
 	return Result{Outcome: Unknown}
 }
 
-// Answer is what came of one call.
+// Answer is the result of one call.
 type Answer struct {
-	// Success is what a call that succeeded says. The other fields are of one that failed.
+	// Success is set by a call that succeeded, the other fields by a call that failed.
 	Success quashv1.Outcome
 	Code    codes.Code
 	Reason  quashv1.ErrorReason
 	State   quashv1.RevocationState
-	// RetryDelay is how long the server asks to wait; 0 where it does not say.
+	// RetryDelay is how long the server asks to wait before a retry; 0 if it does not.
 	RetryDelay time.Duration
-	// Message says more, for people.
+	// Message explains the error to a user.
 	Message string
 }
 
-// Result is what an answer says of a token that was never sent before.
+// Result returns the result of a token that was never sent before.
 func (a Answer) Result() Result { return a.after(Result{Outcome: NotAsked}, false) }
 
-// after is what is known of the token after the answer, where before was known until then.
-// What an earlier attempt may have done is not undone by what this one did not do: if
-// SlashID rejects the token then, the earlier one has revoked it. In all regions? That it
-// does not say.
+// after returns the result of a token after an answer; before is its result until then. An
+// earlier attempt may have revoked the token even if this one did nothing: if SlashID rejects
+// the token after such an attempt, that attempt has revoked it. SlashID does not say whether
+// it did so in all regions.
 func (a Answer) after(before Result, allRegions bool) Result {
 	maybeApplied := before.maybeApplied()
 	switch {
@@ -113,22 +114,22 @@ func (a Answer) rejected() bool {
 	return a.Reason == quashv1.ErrorReason_ERROR_REASON_TOKEN_REJECTED
 }
 
-// hopeless reports whether the same call would always be answered the same.
+// hopeless reports whether a retry always gets the same answer.
 func (a Answer) hopeless() bool {
 	return a.Reason == quashv1.ErrorReason_ERROR_REASON_INVALID_REQUEST
 }
 
-// throughToSlashID reports whether calls get through: the answer is about this token, and
-// another token may have another one.
+// throughToSlashID reports whether calls get through: the answer is about this token, so other
+// tokens may get other answers.
 func (a Answer) throughToSlashID() bool {
 	return a.Code == codes.OK || a.rejected() || a.hopeless() ||
 		a.Reason == quashv1.ErrorReason_ERROR_REASON_CONSISTENCY_TIMEOUT
 }
 
-// tooFast reports whether calls come too fast, for SlashID or for quash.
+// tooFast reports whether SlashID or quash limits the rate of calls.
 func (a Answer) tooFast() bool { return a.Code == codes.ResourceExhausted }
 
-// Cause is the error's reason, or gRPC's code where there is none; "" of a success.
+// Cause returns the reason of the error, or the gRPC code without a reason; "" for a success.
 func (a Answer) Cause() string {
 	switch {
 	case a.Reason != quashv1.ErrorReason_ERROR_REASON_UNSPECIFIED:
@@ -139,8 +140,8 @@ func (a Answer) Cause() string {
 	return CodeName(a.Code)
 }
 
-// cause adds what gRPC says, where the error has no reason of quash's: the call may not
-// even have reached it.
+// cause returns Cause, with gRPC's message if the error has no reason: then the call may not
+// have reached quash.
 func (a Answer) cause() string {
 	if a.Reason != quashv1.ErrorReason_ERROR_REASON_UNSPECIFIED || a.Message == "" {
 		return a.Cause()
@@ -148,5 +149,5 @@ func (a Answer) cause() string {
 	return a.Cause() + ": " + a.Message
 }
 
-// CodeName is the code as gRPC's specification writes it, such as DEADLINE_EXCEEDED.
+// CodeName returns the code as the gRPC specification writes it, such as DEADLINE_EXCEEDED.
 func CodeName(code codes.Code) string { return rpccode.Code(code).String() } //nolint:gosec // there are 17

@@ -15,41 +15,41 @@ import (
 	"time"
 )
 
-// About is what a report says of the run itself.
+// About describes the run in a report.
 type About struct {
-	// Complete is whether every line of the list was read, and sent as often as it was to
-	// be. WhyIncomplete says why not, in a sentence without a full stop.
+	// Complete reports whether every line of the list was read, and sent as often as
+	// necessary. WhyIncomplete says why not, in a sentence without a full stop.
 	Complete      bool   `json:"complete"`
 	WhyIncomplete string `json:"why_incomplete,omitempty"`
-	// List is the file with the tokens, - for standard input, Server where they were
-	// sent to, and Consistency what was asked for.
+	// List is the file with the tokens, or - for standard input. Server is the address of
+	// quash. Consistency is the requested consistency.
 	List        string `json:"list"`
 	Server      string `json:"server"`
 	Consistency string `json:"consistency"`
-	// StartedAt and EndedAt are those of the last run; Resumed is whether there was one
-	// before it.
+	// StartedAt and EndedAt are the times of the last run. Resumed reports whether there
+	// was an earlier run.
 	StartedAt time.Time `json:"started_at"`
 	EndedAt   time.Time `json:"ended_at"`
 	Resumed   bool      `json:"resumed"`
-	// ReadToLine is the last line that the last run read.
+	// ReadToLine is the number of the last line that the last run read.
 	ReadToLine int64 `json:"read_to_line"`
 }
 
-// AllRegions is the Consistency that stands for all of them.
+// AllRegions is the Consistency for all regions.
 const AllRegions = "all_regions"
 
-// Report says of every line of a list what became of its token. A duplicate counts as the
-// first line with its token.
+// Report has the result of every line of a list. A duplicate has the result of the first line
+// with the same token.
 type Report struct {
 	About
 
-	// Counts are the numbers of lines, by outcome, and of all lines.
+	// Counts has the number of lines by outcome, and of all lines as "lines".
 	Counts     map[string]int `json:"counts"`
 	Groups     []*group       `json:"groups"`
 	Duplicates []duplicate    `json:"duplicates"`
 }
 
-// group is the lines with one result.
+// group has the lines with the same result.
 type group struct {
 	Outcome Outcome `json:"outcome"`
 	Dead    bool    `json:"certainly_dead"`
@@ -63,7 +63,7 @@ type duplicate struct {
 	First int64 `json:"first"`
 }
 
-// span is lines one after the other, in JSON a string such as "7" or "7-9".
+// span is a range of lines. Its JSON is a string such as "7" or "7-9".
 type span struct{ from, to int64 }
 
 func (s span) String() string {
@@ -76,7 +76,7 @@ func (s span) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (s span) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// NewReport makes the report of a run that has ended.
+// NewReport returns the report of a run that has ended.
 func NewReport(about About, lines []Line) *Report {
 	r := &Report{About: about, Counts: map[string]int{"lines": len(lines)}, Groups: []*group{}, Duplicates: []duplicate{}}
 	for _, outcome := range outcomes {
@@ -117,13 +117,13 @@ func (g *group) add(line int64) {
 	}
 }
 
-// Count is how many lines have an outcome.
+// Count returns the number of lines with an outcome.
 func (r *Report) Count(outcome Outcome) int { return r.Counts[string(outcome)] }
 
-// Lines is how many lines there are, without empty ones.
+// Lines returns the number of lines, without empty lines.
 func (r *Report) Lines() int { return r.Counts["lines"] }
 
-// WriteText writes the report for people.
+// WriteText writes the report as text.
 func (r *Report) WriteText(w io.Writer) error {
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s of %s, through %s, consistency %s, in %s", plural(r.Lines(), "line"), r.List, r.Server, r.Consistency,
@@ -136,13 +136,13 @@ func (r *Report) WriteText(w io.Writer) error {
 	for _, g := range r.Groups {
 		_, _ = fmt.Fprintf(table, "  %s\t%d\t%s\t%s\n", g.Outcome.label(), g.Count, g.Why, g.lines())
 	}
-	_ = table.Flush() // a strings.Builder takes everything
+	_ = table.Flush() // writing to a strings.Builder cannot fail
 	out.WriteString(r.conclusion())
 	_, err := io.WriteString(w, out.String())
 	return err
 }
 
-// shownSpans is how many ranges of lines people are shown of a group.
+// shownSpans is the maximum number of ranges of a group in the text report.
 const shownSpans = 8
 
 func (g *group) lines() string {
@@ -162,7 +162,7 @@ func (g *group) lines() string {
 	return text
 }
 
-// conclusion is for those who read one line only.
+// conclusion returns the last line of the text report, which sums it up.
 func (r *Report) conclusion() string {
 	dead := r.Count(Dead)
 	switch left := r.Lines() - dead; {
@@ -177,7 +177,7 @@ func (r *Report) conclusion() string {
 	}
 }
 
-// caveat says on what "dead" rests for tokens that SlashID calls invalid.
+// caveat explains what "dead" means for tokens that SlashID reports as invalid.
 func (r *Report) caveat() string {
 	if !slices.ContainsFunc(r.Groups, func(g *group) bool { return g.Dead && g.Why == alreadyInvalid }) {
 		return ""
@@ -196,18 +196,18 @@ func plural(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// WriteJSON writes the report as one object, with every line.
+// WriteJSON writes the report as one JSON object, with every line.
 func (r *Report) WriteJSON(w io.Writer) error {
 	out := json.NewEncoder(w)
 	out.SetIndent("", "  ")
 	return out.Encode(r)
 }
 
-// tempPattern is how a report is named until it is whole.
+// tempPattern is the name of a report until it is complete.
 const tempPattern = ".quash-report-*"
 
-// WriteFile writes the report as JSON to a file that only its owner can read, all of it
-// or nothing.
+// WriteFile writes the report as JSON to a file that only its owner can read. If it fails, the
+// file is unchanged.
 func (r *Report) WriteFile(path string) (err error) {
 	temp, err := os.CreateTemp(filepath.Dir(path), tempPattern)
 	if err != nil {
@@ -224,7 +224,7 @@ func (r *Report) WriteFile(path string) (err error) {
 	return nil
 }
 
-// CanWriteFile returns why WriteFile would not be able to write there.
+// CanWriteFile returns an error if WriteFile could not write to path.
 func CanWriteFile(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is not a regular file", path)

@@ -16,8 +16,7 @@ import (
 	"github.com/quashdev/quash/internal/bulk"
 )
 
-// resultsOf is a list whose lines ended so. Those without a result are duplicates of
-// line 1.
+// resultsOf returns lines with the results. A line without a result is a duplicate of line 1.
 func resultsOf(results ...bulk.Result) []bulk.Line {
 	lines := make([]bulk.Line, len(results))
 	for i, result := range results {

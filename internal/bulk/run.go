@@ -16,53 +16,53 @@ import (
 )
 
 const (
-	// maxFailures is how many calls may be made for a token in a run that say neither yes
-	// nor no, unless all tokens are to be dead.
+	// maxFailures is how many calls for a token may end without a decision in a run. It does
+	// not apply with UntilDead.
 	maxFailures = 5
-	// A token is sent again after the server's delay, or else after one that doubles from
-	// the first of these to the last.
+	// A token is sent again after the delay that the server asks for, or else after a delay
+	// that doubles from firstBackoff to lastBackoff.
 	firstBackoff, lastBackoff = time.Second, 30 * time.Second
 )
 
-// Recorder notes what a run does, before it does it and afterwards.
+// Recorder records each call of a run, before and after it.
 type Recorder interface {
-	// Sending is called before a token is sent, which is not done if it fails.
+	// Sending is called before a token is sent. If it fails, the token is not sent.
 	Sending(line *Line) error
 	// Answered is called when the line has a new Result.
 	Answered(line *Line) error
 }
 
-// Config is what a run needs. All of it but Rate, AllRegions and UntilDead must be set.
+// Config configures a run. All fields except Rate, AllRegions and UntilDead are required.
 type Config struct {
 	Lines   []Line
 	Journal Recorder
-	// Revoke makes one call, and no more than one. Its context does not end when that of
-	// the run does: a call that has begun is finished. It has to bound itself.
+	// Revoke makes exactly one call. Its context does not end with the context of the run,
+	// so that calls in flight are finished. Revoke must have its own timeout.
 	Revoke func(ctx context.Context, token string) Answer
-	// Concurrency is how many calls may be in flight, at least 1.
+	// Concurrency is the maximum number of calls in flight, at least 1.
 	Concurrency int
-	// Rate is how many calls may begin in a second; 0 is any number.
+	// Rate is the maximum number of calls per second; 0 means no limit.
 	Rate float64
-	// AllRegions is whether a token is dead only once it is so in all regions. That it is
-	// invalid where SlashID was asked is not enough then: it stays in progress.
+	// AllRegions means that a token is dead only when it is dead in all regions. A token that
+	// SlashID then rejects stays in progress, because it may be dead in one region only.
 	AllRegions bool
-	// UntilDead goes on with a token until it is dead or rejected. Otherwise it has a few
-	// attempts, and is done once SlashID has accepted it.
+	// UntilDead retries each token until it is dead or rejected. Without it a token has a few
+	// attempts, and is settled when SlashID has accepted the revocation.
 	UntilDead bool
-	// Notify is told what the operator should know, in a sentence without a full stop.
+	// Notify receives messages for the operator, each a sentence without a full stop.
 	Notify func(text string)
 }
 
-// Progress is how far a run has come.
+// Progress is the progress of a run.
 type Progress struct {
-	// Tokens is how many there are, and Settled how many of them this run does not send
-	// any more.
+	// Tokens is the number of tokens, Settled the number of them that this run does not send
+	// again.
 	Tokens, Settled int
-	// Calls is how many were answered.
+	// Calls is the number of answered calls.
 	Calls int
-	// Outcomes is how many tokens have each.
+	// Outcomes is the number of tokens by outcome.
 	Outcomes map[Outcome]int
-	// Outage is since when nothing gets through; zero while something does.
+	// Outage is when the current outage began; zero without an outage.
 	Outage time.Time
 }
 
@@ -83,7 +83,7 @@ type Run struct {
 func New(cfg Config) *Run {
 	pace := rate.NewLimiter(rate.Inf, 0)
 	if cfg.Rate > 0 {
-		// The calls of a hundredth of a second may come at once: timers are no finer.
+		// The burst is the calls of 10 ms, because timers are not more precise.
 		pace = rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/100)))
 	}
 	r := &Run{
@@ -109,7 +109,7 @@ func New(cfg Config) *Run {
 	return r
 }
 
-// Progress may be called at any time.
+// Progress returns the current progress. It is safe for concurrent use.
 func (r *Run) Progress() Progress {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -119,10 +119,10 @@ func (r *Run) Progress() Progress {
 	return p
 }
 
-// Do sends the tokens that are not settled, in the order of the list, and then, pass by
-// pass, those again for which that can help. When ctx ends it begins nothing more, waits
-// for what is in flight, and returns ctx's error. Other errors are those of the journal,
-// and ErrOutage. Whatever it returns, the lines have their results by then.
+// Do sends the tokens that are not settled, in the order of the list. Then it retries, in
+// further passes, the tokens for which a retry can help. When ctx ends, Do starts no more
+// calls, waits for the calls in flight, and returns the error of ctx. It also returns errors of
+// the journal, and ErrOutage. In every case the lines have their results when Do returns.
 func (r *Run) Do(ctx context.Context) error {
 	var todo []*Line
 	for i := range r.Lines {
@@ -162,8 +162,8 @@ func (r *Run) pass(ctx context.Context, pass int, todo []*Line) error {
 	return stopped
 }
 
-// turn waits until a call may be made that is due at some time, and takes a slot for it.
-// During an outage it takes all slots.
+// turn waits until a call that is due may be made, and acquires a slot for it. During an outage
+// it acquires all slots.
 func (r *Run) turn(ctx context.Context, due time.Time) (slots int64, err error) {
 	for {
 		slots = 1
@@ -174,7 +174,7 @@ func (r *Run) turn(ctx context.Context, due time.Time) (slots int64, err error) 
 		if err := r.slots.Acquire(ctx, slots); err != nil {
 			return 0, err
 		}
-		// The calls that were in flight until now may have changed the gate.
+		// Calls that were in flight during Acquire may have changed the gate.
 		at, stillAlone, err := r.gate.next(due)
 		wait := time.Until(at)
 		if err == nil && wait <= 0 && alone == stillAlone {
@@ -202,7 +202,7 @@ func (r *Run) call(ctx context.Context, pass int, line *Line) error {
 	sent, before := time.Now(), line.Result
 	a := r.Revoke(ctx, line.Token)
 	line.Result = a.after(before, r.AllRegions)
-	// An answer that nothing was done is not the token's fault, and does not count.
+	// NOT_APPLIED is not caused by the token, so it does not count against maxFailures.
 	if a.State != quashv1.RevocationState_REVOCATION_STATE_NOT_APPLIED {
 		line.failures++
 	}
@@ -211,7 +211,7 @@ func (r *Run) call(ctx context.Context, pass int, line *Line) error {
 	return r.Journal.Answered(line)
 }
 
-// repeats reports whether a token is to be sent again.
+// repeats reports whether a token must be sent again.
 func (r *Run) repeats(line *Line, a Answer) bool {
 	switch {
 	case line.Result.settled(), a.rejected(), a.hopeless():
@@ -237,8 +237,8 @@ func (r *Run) note(before Result, line *Line, again bool, delay time.Duration) {
 	}
 }
 
-// backoff is how long to wait before a token is sent again, where the server has asked for
-// delay. Jitter keeps apart what failed together.
+// backoff returns how long to wait before a token is sent again. delay is what the server asked
+// for. Jitter spreads out the retries of calls that failed at the same time.
 func backoff(pass int, delay time.Duration) time.Duration {
 	if delay <= 0 {
 		delay = min(firstBackoff<<min(pass-1, 5), lastBackoff)

@@ -34,7 +34,7 @@ func TestEachTokenIsSentOnce(t *testing.T) {
 	})
 }
 
-// What becomes of a token, by the answers to its calls.
+// The result of a token, by the answers to its calls.
 func TestResults(t *testing.T) {
 	t.Parallel()
 	type answers = []bulk.Answer
@@ -45,19 +45,19 @@ func TestResults(t *testing.T) {
 		untilDead int // calls
 		finally   bulk.Result
 	}{
-		"revoked":                       {answers{revoked}, 1, dead, 1, dead},
-		"dead before":                   {answers{alreadyInvalid}, 1, deadBefore, 1, deadBefore},
-		"rejected":                      {answers{rejected}, 1, isRejected, 1, isRejected},
-		"not a token for quash":         {answers{invalid}, 1, notAppliedWhy("INVALID_REQUEST"), 1, notAppliedWhy("INVALID_REQUEST")},
-		"accepted":                      {answers{pending, rejected}, 1, isInProgress, 2, deadBefore},
-		"accepted, then quash away":     {answers{pending, noQuash, unavailable, rejected}, 1, isInProgress, 4, deadBefore},
-		"a moment's trouble":            {answers{unavailable, revoked}, 2, dead, 2, dead},
-		"revoked by the lost one":       {answers{unavailable, rejected}, 2, deadBefore, 2, deadBefore},
-		"never got there, then refused": {answers{unreachable, rejected}, 2, isRejected, 2, isRejected},
-		"lost, then not even sent":      {answers{unavailable, limited, rejected}, 3, deadBefore, 3, deadBefore},
-		"lasting trouble":               {slices.Concat(slices.Repeat(answers{unavailable}, 6), answers{revoked}), 5, isUnknown, 7, dead},
-		// It is not the token's fault, so there is no end of attempts.
-		"turned away": {slices.Concat(slices.Repeat(answers{limited}, 7), answers{revoked}), 8, dead, 8, dead},
+		"revoked":                   {answers{revoked}, 1, dead, 1, dead},
+		"dead before":               {answers{alreadyInvalid}, 1, deadBefore, 1, deadBefore},
+		"rejected":                  {answers{rejected}, 1, isRejected, 1, isRejected},
+		"not a token for quash":     {answers{invalid}, 1, notAppliedWhy("INVALID_REQUEST"), 1, notAppliedWhy("INVALID_REQUEST")},
+		"accepted":                  {answers{pending, rejected}, 1, isInProgress, 2, deadBefore},
+		"accepted, then no quash":   {answers{pending, noQuash, unavailable, rejected}, 1, isInProgress, 4, deadBefore},
+		"a moment's trouble":        {answers{unavailable, revoked}, 2, dead, 2, dead},
+		"revoked by the lost one":   {answers{unavailable, rejected}, 2, deadBefore, 2, deadBefore},
+		"never sent, then rejected": {answers{unreachable, rejected}, 2, isRejected, 2, isRejected},
+		"lost, then rate-limited":   {answers{unavailable, limited, rejected}, 3, deadBefore, 3, deadBefore},
+		"lasting trouble":           {slices.Concat(slices.Repeat(answers{unavailable}, 6), answers{revoked}), 5, isUnknown, 7, dead},
+		// The token does not cause this, so the number of attempts has no limit.
+		"rate-limited": {slices.Concat(slices.Repeat(answers{limited}, 7), answers{revoked}), 8, dead, 8, dead},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -84,8 +84,8 @@ func notAppliedWhy(reason string) bulk.Result {
 	return bulk.Result{Outcome: bulk.NotApplied, Why: reason}
 }
 
-// SlashID rejects a token that it has revoked somewhere. That is not everywhere, and it
-// never says when it is.
+// SlashID rejects a token that it has revoked in one region, and never reports when it is dead
+// in all regions.
 func TestDeadInAllRegions(t *testing.T) {
 	t.Parallel()
 	somewhere := bulk.Result{Outcome: bulk.InProgress, Why: "TOKEN_REJECTED"}
@@ -135,7 +135,7 @@ func TestATokenWaitsAsLongAsTheServerAsks(t *testing.T) {
 	})
 }
 
-// Where calls come too fast, all of them wait, and a long wait is announced.
+// After RESOURCE_EXHAUSTED all calls wait, and the run reports a long wait.
 func TestAllPauseWhenTheServerIsExhausted(t *testing.T) {
 	t.Parallel()
 	for delay, said := range map[time.Duration]string{
@@ -182,7 +182,7 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// While nothing gets through, the list is left alone, however long that is.
+// During an outage the run makes few calls, and resumes the list after it.
 func TestAnOutageDoesNotUseUpTheList(t *testing.T) {
 	t.Parallel()
 	refused := noQuash
@@ -204,8 +204,8 @@ func TestAnOutageDoesNotUseUpTheList(t *testing.T) {
 				if f.count(dead) != 500 {
 					t.Errorf("%d are dead", f.count(dead))
 				}
-				// Each of the 15 answers before the one that shows the outage may let another
-				// call begin. Then there are 12 tries: after 1, 2, 4, 8 and 16 s, and every 30 s.
+				// Each of the 15 answers before the one that makes it an outage may start another
+				// call. Then there are 12 probes: after 1, 2, 4, 8 and 16 s, and every 30 s.
 				if wasted := len(f.begun) - 500; wasted > 16+15+12 {
 					t.Errorf("%d calls during the outage", wasted)
 				}
@@ -220,15 +220,15 @@ func TestAnOutageDoesNotUseUpTheList(t *testing.T) {
 	}
 }
 
-// An outage that lasts ends the run, however long a delay the server asks for, and however
-// few tokens are left.
+// A long outage ends the run, even if the server asks for a long delay, and even if few tokens
+// are left.
 func TestAnOutageThatLastsEndsTheRun(t *testing.T) {
 	t.Parallel()
 	patient := unavailable
 	patient.RetryDelay = 3 * time.Hour
 	for name, tt := range map[string]struct {
 		answer bulk.Answer
-		fails  int // so many tokens
+		fails  int // the number of tokens that fail
 	}{
 		"no quash":       {noQuash, 500},
 		"a long delay":   {patient, 500},
@@ -257,8 +257,8 @@ func TestAnOutageThatLastsEndsTheRun(t *testing.T) {
 	}
 }
 
-// Tokens that SlashID cannot handle look like an outage, if there are enough of them. The
-// others after them are revoked all the same.
+// If SlashID fails for enough tokens in a row, that looks like an outage. The tokens after them
+// must still be revoked.
 func TestTokensThatFailDoNotKeepTheOthersAlive(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -274,7 +274,7 @@ func TestTokensThatFailDoNotKeepTheOthersAlive(t *testing.T) {
 	})
 }
 
-// Until all is dead there is no end to it but the user's.
+// With UntilDead an outage never ends the run.
 func TestUntilDeadOutlastsAnyOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -289,7 +289,7 @@ func TestUntilDeadOutlastsAnyOutage(t *testing.T) {
 	})
 }
 
-// Tokens that are in progress for ever do not keep the others waiting.
+// Tokens that stay in progress do not delay the other tokens.
 func TestUntilDeadGoesThroughTheList(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -328,7 +328,7 @@ func TestCallsInFlightAreFinished(t *testing.T) {
 
 var errFull = errors.New("no space left on device")
 
-// fullJournal has room for so many records, and no more.
+// fullJournal fails after room records.
 type fullJournal struct{ room int }
 
 func (j *fullJournal) Sending(*bulk.Line) error { return j.Answered(nil) }

@@ -1,9 +1,9 @@
-// Package filewatch keeps what is read from a file up to date: keys, certificates
-// and lists that operators replace while the program runs.
+// Package filewatch reloads files that operators replace while the program runs: keys,
+// certificates and lists.
 //
-// It looks at the file's content every now and then instead of asking the kernel
-// for events: that also notices the renamed symbolic links by which Kubernetes
-// replaces a mounted Secret, and works on file systems that send no events.
+// It polls the content of the files instead of using events of the kernel. Polling also
+// notices the renamed symbolic links by which Kubernetes replaces a mounted Secret, and works
+// on file systems that send no events.
 package filewatch
 
 import (
@@ -18,25 +18,25 @@ import (
 	"time"
 )
 
-// File is a value that was parsed from a file, or from several that belong
-// together. It is safe for concurrent use.
+// File is a value that is parsed from a file, or from several files that belong together. It is
+// safe for concurrent use.
 type File[T any] struct {
 	paths    []string
 	parse    func(contents [][]byte) (T, error)
-	contents [][]byte // as they were last looked at, good or not; only Watch uses it
+	contents [][]byte // at the last poll, valid or not; only Watch uses it
 	bad      bool     // whether contents could not be parsed; only Watch uses it
 	value    atomic.Pointer[T]
 	stale    atomic.Bool
 }
 
-// Load reads a file, and parses it for the first time. parse's errors must not
-// quote the content, which may be secret.
+// Load reads and parses a file. The errors of parse must not quote the content, which may be
+// secret.
 func Load[T any](path string, parse func(content []byte) (T, error)) (*File[T], error) {
 	return load([]string{path}, func(contents [][]byte) (T, error) { return parse(contents[0]) })
 }
 
-// LoadPair reads two files that only make sense together, such as a certificate and
-// its key. They cannot be replaced at the same instant: in between the old value
+// LoadPair reads and parses two files that belong together, such as a certificate and its key.
+// Two files cannot be replaced at the same instant. While they do not match, the old value
 // stays, and Watch may report the mismatch.
 func LoadPair[T any](first, second string, parse func(first, second []byte) (T, error)) (*File[T], error) {
 	return load([]string{first, second}, func(contents [][]byte) (T, error) { return parse(contents[0], contents[1]) })
@@ -50,16 +50,16 @@ func load[T any](paths []string, parse func(contents [][]byte) (T, error)) (*Fil
 	return f, nil
 }
 
-// Get returns the newest value that could be parsed.
+// Get returns the newest valid value.
 func (f *File[T]) Get() T { return *f.value.Load() }
 
-// Stale reports whether the value is not the one in the files, because they could not
-// be read or parsed when Watch last looked.
+// Stale reports whether the value differs from the files, because they could not be read or
+// parsed at the last poll.
 func (f *File[T]) Stale() bool { return f.stale.Load() }
 
-// Watch looks at the files every interval until ctx ends. It calls changed, one
-// call at a time, with nil after each new value, and with the error each time the
-// files turn bad; the value stays what it was then.
+// Watch polls the files every interval until ctx ends. It calls changed, one call at a time:
+// with nil after each new value, and with the error when the files become invalid or
+// unreadable. In that case the old value stays.
 func (f *File[T]) Watch(ctx context.Context, interval time.Duration, changed func(error)) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -84,14 +84,14 @@ func (f *File[T]) Watch(ctx context.Context, interval time.Duration, changed fun
 	}
 }
 
-// reload reads the files, and reports whether their contents have changed since
-// the last time.
+// reload reads the files, and reports whether their contents have changed since the last
+// poll.
 func (f *File[T]) reload() (news bool, err error) {
 	defer func() { f.stale.Store(f.bad || err != nil) }()
 	contents := make([][]byte, len(f.paths))
 	for i, path := range f.paths {
 		if contents[i], err = os.ReadFile(path); err != nil {
-			// The path stands in front already.
+			// The error below names the path already.
 			if pathErr, ok := errors.AsType[*os.PathError](err); ok {
 				err = pathErr.Err
 			}

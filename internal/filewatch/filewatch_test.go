@@ -64,15 +64,15 @@ func TestLoadNamesTheFile(t *testing.T) {
 	}
 }
 
-// Whatever is in the files, the last good value stays in use, and each change is
-// reported once.
+// The last valid value stays in use, whatever the files contain, and each change is reported
+// once.
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
-	const gone = ": no such file or directory"
+	const missing = ": no such file or directory"
 	apart := first + " and " + second + ": they do not belong together"
-	type contents struct{ first, second string } // "-" is no file
+	type contents struct{ first, second string } // "-" removes the file
 	synctest.Test(t, func(t *testing.T) {
 		put := func(path, content string) {
 			if content == "-" {
@@ -100,18 +100,18 @@ func TestWatch(t *testing.T) {
 			{"nothing new", contents{"one", "one"}, "one", "", false},
 			{"the first alone", contents{"two", "one"}, "one", apart, true},
 			{"the second after it", contents{"two", "two"}, "two", "<nil>", false},
-			{"both between two looks", contents{"three", "three"}, "three", "<nil>", false},
+			{"both between two polls", contents{"three", "three"}, "three", "<nil>", false},
 			{"the second alone", contents{"three", "four"}, "three", apart, true},
 			{"the old pair again", contents{"three", "three"}, "three", "<nil>", false},
 			{"a bad pair", contents{"", ""}, "three", first + " and " + second + ": it is empty", true},
 			{"a good pair", contents{"four", "four"}, "four", "<nil>", false},
-			{"one file removed", contents{"four", "-"}, "four", second + gone, true},
-			{"the other too", contents{"-", "-"}, "four", first + gone, true},
+			{"one file removed", contents{"four", "-"}, "four", second + missing, true},
+			{"the other too", contents{"-", "-"}, "four", first + missing, true},
 			{"the same files back", contents{"four", "four"}, "four", "", false},
 		} {
 			put(first, step.first)
 			put(second, step.second)
-			time.Sleep(5 * time.Second) // several looks
+			time.Sleep(5 * time.Second) // several polls
 			synctest.Wait()
 			if got := f.Get(); got != step.value {
 				t.Errorf("%s: the value is %q, want %q", step.name, got, step.value)

@@ -1,5 +1,5 @@
-// Package pkitest issues certificates for tests. Where one cannot be made, which is
-// a mistake of the test, it panics.
+// Package pkitest issues certificates for tests. It panics if a certificate cannot be issued,
+// which is a mistake in the test.
 package pkitest
 
 import (
@@ -17,17 +17,18 @@ import (
 // CA is a certificate authority.
 type CA struct {
 	pair tls.Certificate
-	// along is what whoever it issues a certificate to sends along with it.
-	along [][]byte
+	// chain has the intermediate certificates that a server or client must send after a
+	// certificate of this CA.
+	chain [][]byte
 }
 
-// NewCA returns an authority that nobody but itself vouches for.
+// NewCA returns a self-signed CA.
 func NewCA(name string) *CA { return &CA{pair: issue(authority(name), nil)} }
 
-// NewIntermediate returns an authority that ca vouches for.
+// NewIntermediate returns a CA whose certificate is issued by ca.
 func (ca *CA) NewIntermediate(name string) *CA {
 	pair := issue(authority(name), ca)
-	return &CA{pair: pair, along: pair.Certificate}
+	return &CA{pair: pair, chain: pair.Certificate}
 }
 
 func authority(name string) *x509.Certificate {
@@ -39,11 +40,11 @@ func authority(name string) *x509.Certificate {
 	}
 }
 
-// Issue returns a certificate as the template has it. Unless the template says
-// otherwise it is valid for an hour around now, for servers and for clients.
+// Issue returns a certificate from the template. By default it is valid from an hour ago to an
+// hour from now, for servers and clients.
 func (ca *CA) Issue(template *x509.Certificate) tls.Certificate { return issue(template, ca) }
 
-// SelfSigned does the same without an authority.
+// SelfSigned returns a self-signed certificate from the template, with the defaults of Issue.
 func SelfSigned(template *x509.Certificate) tls.Certificate { return issue(template, nil) }
 
 func issue(template *x509.Certificate, ca *CA) tls.Certificate {
@@ -59,19 +60,19 @@ func issue(template *x509.Certificate, ca *CA) tls.Certificate {
 		cert.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	}
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
-	parent, signer, along := &cert, key, [][]byte(nil)
+	parent, signer, chain := &cert, key, [][]byte(nil)
 	if ca != nil {
-		parent, signer, along = ca.pair.Leaf, ca.pair.PrivateKey.(*ecdsa.PrivateKey), ca.along //nolint:forcetypeassert // as made here
+		parent, signer, chain = ca.pair.Leaf, ca.pair.PrivateKey.(*ecdsa.PrivateKey), ca.chain //nolint:forcetypeassert // issue makes it so
 	}
 	der := must(x509.CreateCertificate(rand.Reader, &cert, parent, key.Public(), signer))
 	return tls.Certificate{
-		Certificate: append([][]byte{der}, along...),
+		Certificate: append([][]byte{der}, chain...),
 		PrivateKey:  key,
 		Leaf:        must(x509.ParseCertificate(der)),
 	}
 }
 
-// Pool is for whoever trusts the authorities.
+// Pool returns a pool with the certificates of the CAs.
 func Pool(cas ...*CA) *x509.CertPool {
 	pool := x509.NewCertPool()
 	for _, ca := range cas {
@@ -80,10 +81,10 @@ func Pool(cas ...*CA) *x509.CertPool {
 	return pool
 }
 
-// PEM is the authority's certificate.
+// PEM returns the certificate of the CA.
 func (ca *CA) PEM() []byte { return certificatesPEM(ca.pair) }
 
-// PEM returns a certificate, with those between it and its authority, and its key.
+// PEM returns a certificate with its intermediate certificates, and its key.
 func PEM(pair tls.Certificate) (cert, key []byte) {
 	der := must(x509.MarshalPKCS8PrivateKey(pair.PrivateKey))
 	return certificatesPEM(pair), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
@@ -96,7 +97,7 @@ func certificatesPEM(pair tls.Certificate) (text []byte) {
 	return text
 }
 
-// URIs are for the template of a certificate.
+// URIs parses URIs for the template of a certificate.
 func URIs(texts ...string) (uris []*url.URL) {
 	for _, text := range texts {
 		uris = append(uris, must(url.Parse(text)))

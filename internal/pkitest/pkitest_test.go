@@ -10,8 +10,8 @@ import (
 	"github.com/quashdev/quash/internal/pkitest"
 )
 
-// What the tests elsewhere rely on: a peer that trusts the authority takes exactly
-// the certificates that are meant to be good.
+// Other tests rely on this: a peer that trusts the CA accepts the valid certificates, and
+// rejects the others.
 func TestIssue(t *testing.T) {
 	t.Parallel()
 	ca := pkitest.NewCA("the authority")
@@ -23,24 +23,24 @@ func TestIssue(t *testing.T) {
 		"of the authority":    {ca.Issue(named), true},
 		"of one in between":   {ca.NewIntermediate("another").Issue(named), true},
 		"of a namesake":       {pkitest.NewCA("the authority").Issue(named), false},
-		"of nobody":           {pkitest.SelfSigned(named), false},
+		"self-signed":         {pkitest.SelfSigned(named), false},
 		"for another name":    {ca.Issue(&x509.Certificate{Subject: pkix.Name{CommonName: "quash.example.org"}}), false},
 		"for a while ago":     {ca.Issue(&x509.Certificate{DNSNames: named.DNSNames, NotAfter: time.Now().Add(-time.Minute)}), false},
 		"for later":           {ca.Issue(&x509.Certificate{DNSNames: named.DNSNames, NotBefore: time.Now().Add(time.Minute)}), false},
 		"for another purpose": {ca.Issue(&x509.Certificate{DNSNames: named.DNSNames, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}), false},
 	} {
-		// As its peer gets it, by way of files.
+		// The peer receives it as PEM, as from files.
 		pair, err := tls.X509KeyPair(pkitest.PEM(tt.pair))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		along := x509.NewCertPool()
+		intermediates := x509.NewCertPool()
 		for _, der := range pair.Certificate[1:] {
 			cert, err := x509.ParseCertificate(der)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			along.AddCert(cert)
+			intermediates.AddCert(cert)
 		}
 		roots := x509.NewCertPool()
 		roots.AppendCertsFromPEM(ca.PEM())
@@ -48,7 +48,7 @@ func TestIssue(t *testing.T) {
 			t.Error("the authority's PEM is not the authority")
 		}
 		_, err = pair.Leaf.Verify(x509.VerifyOptions{
-			Roots: roots, Intermediates: along, DNSName: "quash.example.org",
+			Roots: roots, Intermediates: intermediates, DNSName: "quash.example.org",
 			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		})
 		if (err == nil) != tt.good {

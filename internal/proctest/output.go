@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// keep is how much of an output is kept: a benchmark's process can log a lot.
+// keep limits how much of an output is kept, because processes of benchmarks can log a lot.
 const keep = 16 << 20
 
 // Output is what a process has written to a stream so far, up to 16 MiB.
@@ -15,7 +15,7 @@ type Output struct {
 
 	mu    sync.Mutex
 	text  bytes.Buffer
-	grown chan struct{} // closed and replaced whenever there is more
+	grown chan struct{} // closed and replaced when there is more
 }
 
 func newOutput(copyTo io.Writer) *Output {

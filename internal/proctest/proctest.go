@@ -1,5 +1,5 @@
-// Package proctest runs quash, and other commands, as processes: for tests, benchmarks
-// and end-to-end tests.
+// Package proctest runs quash and other commands as processes, for tests, benchmarks and
+// end-to-end tests.
 package proctest
 
 import (
@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// patience bounds every wait for a process. Only a process that hangs uses it up.
+// patience bounds every wait for a process. Only a process that hangs reaches it.
 const patience = time.Minute
 
 // Build builds quash into the folder dir, with flags of go build, and returns the path of
@@ -29,7 +29,7 @@ func Build(ctx context.Context, dir string, flags ...string) (string, error) {
 	root := filepath.Join(filepath.Dir(self), "..", "..")
 	binary := filepath.Join(dir, "quash")
 	args := append([]string{"build", "-o", binary}, flags...)
-	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/quash")...) //nolint:gosec // a path of the caller's own
+	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/quash")...) //nolint:gosec // the caller chooses the path
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build quash: %w\n%s", err, out)
@@ -37,11 +37,11 @@ func Build(ctx context.Context, dir string, flags ...string) (string, error) {
 	return binary, nil
 }
 
-// Addrs are where a quash serves: host:port, and the base URL of the sandbox of quash dev
-// and quash sandbox. Those that a command does not serve are empty.
+// Addrs has the addresses of a quash as host:port, and the base URL of the sandbox of quash dev
+// and quash sandbox. Addresses that a command does not serve are empty.
 type Addrs struct{ GRPC, HTTP, Admin, Sandbox string }
 
-// The lines by which a command says that it serves, in both formats of the log.
+// The lines by which a command reports its addresses, in both log formats.
 var (
 	servingLine  = regexp.MustCompile(`(?m)\bserving\b.*\bgrpc"?[=:]"?([^\s",]+).*\bhttp"?[=:]"?([^\s",]+).*\badmin"?[=:]"?([^\s",}]+)`)
 	greetingLine = regexp.MustCompile(`(?m)^  sandbox +(http://\S+)$`)
@@ -50,16 +50,16 @@ var (
 
 // Process is a command that was started. Stop or Kill must be called.
 type Process struct {
-	// Stdout and Stderr are what it has written so far.
+	// Stdout and Stderr are the output so far.
 	Stdout, Stderr *Output
 
 	cmd  *exec.Cmd
 	done chan struct{} // closed once it has exited and its output is complete
 }
 
-// Start starts a command. If the command's Env is nil, its environment is empty, so that
-// no QUASH_ variable of the caller's applies. What it writes also goes to the command's
-// Stdout and Stderr if they are set.
+// Start starts a command. If the Env of the command is nil, its environment is empty, so that
+// no QUASH_ variable of this process applies. Its output is also copied to the Stdout and
+// Stderr of the command if they are set.
 func Start(cmd *exec.Cmd) (*Process, error) {
 	p := &Process{
 		Stdout: newOutput(cmd.Stdout),
@@ -84,7 +84,7 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 // Serve starts quash with arguments, and waits until it serves. environment holds
 // variables as NAME=VALUE.
 func Serve(binary string, environment []string, args ...string) (*Process, Addrs, error) {
-	cmd := exec.Command(binary, args...) //nolint:gosec,noctx // a program of the caller's; Stop and Kill end it
+	cmd := exec.Command(binary, args...) //nolint:gosec,noctx // the caller chooses the program; Stop and Kill end it
 	cmd.Env = append([]string{}, environment...)
 	p, err := Start(cmd)
 	if err != nil {
@@ -98,7 +98,7 @@ func Serve(binary string, environment []string, args ...string) (*Process, Addrs
 	return p, addrs, nil
 }
 
-// Addrs waits until the command, a quash serve, dev or sandbox, says where it serves.
+// Addrs waits until quash serve, dev or sandbox reports its addresses.
 func (p *Process) Addrs() (addrs Addrs, err error) {
 	var match []string
 	switch subcommand := p.subcommand(); subcommand {
@@ -144,7 +144,7 @@ func (p *Process) Await(output *Output, re *regexp.Regexp) ([]string, error) {
 		select {
 		case <-grown:
 		case <-p.done:
-			ended = true // look at what came last
+			ended = true // check the last output, then give up
 		case <-timeout.C:
 			return nil, fmt.Errorf("no match for %#q within %s\n%s", re, patience, p)
 		}
@@ -154,13 +154,13 @@ func (p *Process) Await(output *Output, re *regexp.Regexp) ([]string, error) {
 // Signal sends a signal.
 func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
 
-// PID is the number of the process.
+// PID returns the process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Done is closed once the process has exited and its output is complete.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// State is that of the process after its exit.
+// State returns the state of the process after its exit.
 func (p *Process) State() *os.ProcessState { return p.cmd.ProcessState }
 
 // Wait waits for the exit of the process.
@@ -173,8 +173,8 @@ func (p *Process) Wait() error {
 	}
 }
 
-// Stop sends SIGTERM and waits for the exit. It fails if the process does not exit, or
-// not with code 0.
+// Stop sends SIGTERM and waits for the exit. It fails if the process does not exit, or exits
+// with another code than 0.
 func (p *Process) Stop() error {
 	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -189,13 +189,13 @@ func (p *Process) Stop() error {
 	return nil
 }
 
-// Kill ends the process if it still runs, and waits for that.
+// Kill kills the process if it still runs, and waits for its exit.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
 }
 
-// String is the command with its output, for error messages.
+// String returns the command with its output, for error messages.
 func (p *Process) String() string {
 	return fmt.Sprintf("[%s]\n[stdout]\n%s[stderr]\n%s", strings.Join(p.cmd.Args, " "), p.Stdout, p.Stderr)
 }

@@ -30,15 +30,15 @@ const (
 	DropInPath = "/token/revoke"
 )
 
-// Endpoints are all of them.
+// Endpoints lists all endpoints.
 var Endpoints = []string{GRPC, Native, DropIn}
 
-// Answers are what the endpoints say of one outcome: the code, the reason and the state,
-// after the HTTP status if there is one. The drop-in endpoint has no code, and nothing
-// after the status of a success.
+// Answers has the answer of each endpoint for one outcome: the HTTP status if there is one, then
+// the code, the reason and the state. The drop-in endpoint has no code, and for a success only
+// the status.
 type Answers map[string]string
 
-// Failure returns what the endpoints say of an error.
+// Failure returns the answers for an error.
 func Failure(code, reason, state string, native, dropIn int) Answers {
 	return Answers{
 		GRPC:   fmt.Sprintf("%s %s %s", code, reason, state),
@@ -47,7 +47,7 @@ func Failure(code, reason, state string, native, dropIn int) Answers {
 	}
 }
 
-// The outcomes that SlashID and the way to it lead to, as callers see them.
+// The outcomes of calls to SlashID, as callers see them.
 var (
 	Revoked        = Answers{GRPC: "OK REVOKED", Native: "200 REVOKED", DropIn: "204"}
 	AlreadyInvalid = Answers{GRPC: "OK ALREADY_INVALID", Native: "200 ALREADY_INVALID", DropIn: "204"}
@@ -65,27 +65,27 @@ var (
 	NoConnection  = Failure("DEADLINE_EXCEEDED", "UPSTREAM_TIMEOUT", "NOT_APPLIED", 504, 503)
 )
 
-// State is the outcome or the revocation state that the answers agree on.
+// State returns the outcome or the revocation state that all answers have.
 func (a Answers) State() string { return a[GRPC][strings.LastIndexByte(a[GRPC], ' ')+1:] }
 
-// Answer is what a client got.
+// Answer is an answer that a client received.
 type Answer struct {
-	// Text is the answer as Answers has it.
+	// Text is the answer in the form of Answers.
 	Text string
-	// Attempts are those in the details; -1 without any.
+	// Attempts is the number of attempts in the details; -1 without details.
 	Attempts int
-	// Everything is the whole of it: headers, trailers, body and details.
+	// Everything is the whole answer: headers, trailers, body and details.
 	Everything string
 }
 
-// Ask asks an endpoint to revoke a token. It may run on any goroutine. The drop-in
-// endpoint gets the consistency and the timeout, in whole seconds, as headers.
+// Ask asks an endpoint to revoke a token. It is safe to call from any goroutine. It sends the
+// drop-in endpoint the consistency and the timeout, in whole seconds, as headers.
 func (q *Quash) Ask(ctx context.Context, endpoint string, req *quashv1.RevokeRequest) (Answer, error) {
 	switch endpoint {
 	case GRPC:
 		return q.askGRPC(ctx, req)
 	case Native:
-		body, err := protojson.Marshal(req) //nolint:forbidigo // the token is a test's
+		body, err := protojson.Marshal(req) //nolint:forbidigo // the token belongs to a test
 		if err != nil {
 			return Answer{}, err
 		}
@@ -107,7 +107,7 @@ func (q *Quash) Ask(ctx context.Context, endpoint string, req *quashv1.RevokeReq
 }
 
 func (q *Quash) askGRPC(ctx context.Context, req *quashv1.RevokeRequest) (Answer, error) {
-	// REST has no deadline to give, so gRPC gives none either.
+	// REST cannot send a deadline, so do not send one over gRPC either.
 	calling, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()

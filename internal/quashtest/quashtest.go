@@ -1,8 +1,8 @@
 // Package quashtest runs a whole quash inside the test process: gRPC, REST and admin on
 // loopback.
 //
-//	quashtest.go  runs one, in front of a sandbox of SlashID or of another upstream
-//	ask.go        calls any of its endpoints, and names the answers
+//	quashtest.go  runs a quash in front of a SlashID sandbox or another upstream
+//	ask.go        calls its endpoints, and names the answers
 package quashtest
 
 import (
@@ -22,14 +22,14 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// Quash is one that runs.
+// Quash is a running quash.
 type Quash struct {
 	// Addr is host:port of gRPC. URL and AdminURL are base URLs.
 	Addr, URL, AdminURL string
 	// Conn and HTTP connect to a quash that serves plaintext.
 	Conn *grpc.ClientConn
 	HTTP *http.Client
-	// Sandbox is where Start and InFrontOf have it revoke.
+	// Sandbox is the upstream of a quash that Start or InFrontOf has started.
 	Sandbox *sandbox.Server
 
 	tb      sandbox.TB
@@ -38,7 +38,7 @@ type Quash struct {
 	stopped bool
 }
 
-// Start runs a quash in front of a sandbox of its own until the test ends.
+// Start runs a quash in front of a new sandbox until the test ends.
 func Start(tb sandbox.TB, configure ...func(*server.Config)) *Quash {
 	tb.Helper()
 	return InFrontOf(tb, sandbox.Start(tb, sandbox.Config{}), configure...)
@@ -62,8 +62,8 @@ func InFrontOf(tb sandbox.TB, s *sandbox.Server, configure ...func(*server.Confi
 	return q
 }
 
-// Serve runs a quash in front of any upstream until the test ends. Its API key is the one
-// of sandboxes.
+// Serve runs a quash in front of any upstream until the test ends. Its API key is the default
+// API key of the sandbox.
 func Serve(tb sandbox.TB, upstream service.Upstream, configure ...func(*service.Config, *server.Config)) *Quash {
 	tb.Helper()
 	svcCfg := service.Config{
@@ -121,14 +121,14 @@ func Serve(tb sandbox.TB, upstream service.Upstream, configure ...func(*service.
 	return q
 }
 
-// Shutdown ends quash as a signal would, and returns what Run returned.
+// Shutdown ends quash like SIGTERM does, and returns the result of Run.
 func (q *Quash) Shutdown() error {
 	q.stopped = true
 	q.cancel()
 	return q.ended()
 }
 
-// Stop ends quash as a signal would. The test fails if a call was cut off.
+// Stop ends quash like SIGTERM does. The test fails if a call was cut off.
 func (q *Quash) Stop() {
 	q.tb.Helper()
 	if err := q.Shutdown(); err != nil {

@@ -15,26 +15,26 @@ import (
 // alphabet: comparing ignores that.
 type form struct {
 	name string
-	// write encodes bytes. The results are several if they depend on what precedes the
-	// bytes.
+	// write encodes bytes. It returns several results if the encoding depends on the
+	// preceding bytes.
 	write func(bytes string) []string
-	// least is how many characters in a row of the result give away TellingRun bytes.
-	least int
+	// minRun is the number of consecutive characters of the result that reveal LeakLen bytes.
+	minRun int
 }
 
-// textForms are for printable secrets.
+// textForms are the forms of printable secrets.
 var textForms = []form{
-	{"as it is", func(s string) []string { return []string{s} }, TellingRun},
-	{"escaped for a URL", func(s string) []string { return []string{url.QueryEscape(s), url.PathEscape(s)} }, TellingRun},
-	{"quoted for JSON", inJSON, TellingRun},
-	{"quoted for Go", func(s string) []string { return []string{strings.Trim(strconv.Quote(s), `"`)} }, TellingRun},
-	{"escaped for HTML", func(s string) []string { return []string{html.EscapeString(s)} }, TellingRun},
+	{"unencoded", func(s string) []string { return []string{s} }, LeakLen},
+	{"escaped for a URL", func(s string) []string { return []string{url.QueryEscape(s), url.PathEscape(s)} }, LeakLen},
+	{"quoted for JSON", inJSON, LeakLen},
+	{"quoted for Go", func(s string) []string { return []string{strings.Trim(strconv.Quote(s), `"`)} }, LeakLen},
+	{"escaped for HTML", func(s string) []string { return []string{html.EscapeString(s)} }, LeakLen},
 }
 
-// byteForms are for all secrets.
+// byteForms are the forms of all secrets.
 var byteForms = []form{
-	{"in base64", inBase64, 15}, // that of 12 bytes has 15 characters to which others add nothing
-	{"in hex", inHex, 2 * TellingRun},
+	{"in base64", inBase64, 15}, // 12 bytes fix 15 characters, whatever the neighbouring bytes are
+	{"in hex", inHex, 2 * LeakLen},
 	eachByte("in hex, apart", "%02x", " "),
 	eachByte("in hex, with colons", "%02x", ":"),
 	eachByte("in hex, each with 0x", "0x%02x", " "),
@@ -53,13 +53,13 @@ func inHex(s string) []string { return []string{hex.EncodeToString([]byte(s))} }
 func inJSON(s string) []string {
 	quoted, err := json.Marshal(s)
 	if err != nil {
-		panic(err) // no string leads here
+		panic(err) // strings can always be marshaled
 	}
 	return []string{string(quoted[1 : len(quoted)-1])}
 }
 
-// inBase64 writes the three ways in which base64 can fall on bytes in the middle of
-// others, without the characters that depend on what stands before.
+// inBase64 returns the base64 of s at each of the three alignments that s can have inside other
+// bytes, without the characters that depend on the bytes before s.
 func inBase64(s string) []string {
 	all := make([]string, 3)
 	for before, shared := range []int{0, 2, 3} {
@@ -68,7 +68,7 @@ func inBase64(s string) []string {
 	return all
 }
 
-// eachByte writes every byte in the same way.
+// eachByte returns a form that writes each byte with format.
 func eachByte(name, format, separator string) form {
 	write := func(s string) []string {
 		parts := make([]string, len(s))
@@ -77,6 +77,6 @@ func eachByte(name, format, separator string) form {
 		}
 		return []string{strings.Join(parts, separator)}
 	}
-	// The shortest that a byte of a text can be: in decimal it has two digits.
-	return form{name, write, len(write(strings.Repeat(" ", TellingRun))[0])}
+	// A space is one of the shortest bytes of a text: two digits in decimal.
+	return form{name, write, len(write(strings.Repeat(" ", LeakLen))[0])}
 }

@@ -9,41 +9,41 @@ import (
 	"strings"
 )
 
-// windowLen is how many characters in a row of a form are looked up. All forms
-// need more than that to tell anything.
+// windowLen is the number of consecutive characters of a form that are looked up. It is less
+// than the minRun of every form.
 const windowLen = 8
 
-// Searcher finds secrets in texts: any TellingRun bytes in a row of one, in any of
-// many forms, and its digests. It is safe for concurrent use.
+// Searcher finds secrets in texts: any LeakLen consecutive bytes of a secret, in many forms, and
+// digests of it. It is safe for concurrent use.
 type Searcher struct {
 	written []written
-	// windows are positions of windowLen characters in what is written, so many that any
-	// telling run has one.
+	// windows maps windowLen characters to their positions in written. There are enough
+	// positions that any minRun characters contain one.
 	windows map[uint64][]position
 }
 
-// written is a secret in a form.
+// written is a secret in one form.
 type written struct {
-	what  string
-	text  []byte
-	least int // how many characters in a row give it away
+	what   string
+	text   []byte
+	minRun int // the number of consecutive characters that reveal the secret
 }
 
 type position struct{ written, offset int }
 
-// NewSearcher returns a searcher for the secrets, none of which may be shorter than
-// TellingRun: that could be found anywhere.
+// NewSearcher returns a searcher for the secrets. It panics if a secret is shorter than LeakLen,
+// because such a text may occur anywhere by chance.
 func NewSearcher(secrets ...Secret) *Searcher {
 	s := &Searcher{windows: map[uint64][]position{}}
 	for _, secret := range secrets {
-		if len(secret.Text) < TellingRun {
-			panic("secrettest: " + secret.Name + " is too short to be told from chance")
+		if len(secret.Text) < LeakLen {
+			panic("secrettest: " + secret.Name + " is too short: it may occur by chance")
 		}
 		s.add(secret.Name, secret.Text, byteForms)
 		if !strings.ContainsFunc(secret.Text, func(r rune) bool { return r < ' ' || r > '~' }) {
 			s.add(secret.Name, secret.Text, textForms)
 		}
-		// Digests may be mistaken for anonymous.
+		// A digest identifies the secret too, although it may look anonymous.
 		text := []byte(secret.Text)
 		md5, sha1, sha256, sha512 := md5.Sum(text), sha1.Sum(text), sha256.Sum256(text), sha512.Sum512(text) //nolint:gosec // to be found
 		for name, digest := range map[string][]byte{"MD5": md5[:], "SHA-1": sha1[:], "SHA-256": sha256[:], "SHA-512": sha512[:]} {
@@ -58,9 +58,9 @@ func (s *Searcher) add(what, secret string, forms []form) {
 	for _, f := range forms {
 		for _, text := range f.write(secret) {
 			folded := fold(text)
-			least := min(f.least, len(folded))
-			s.written = append(s.written, written{what + " " + f.name, folded, least})
-			for offset := 0; offset <= len(folded)-windowLen; offset += least - windowLen + 1 {
+			minRun := min(f.minRun, len(folded))
+			s.written = append(s.written, written{what + " " + f.name, folded, minRun})
+			for offset := 0; offset <= len(folded)-windowLen; offset += minRun - windowLen + 1 {
 				key := binary.LittleEndian.Uint64(folded[offset:])
 				s.windows[key] = append(s.windows[key], position{len(s.written) - 1, offset})
 			}
@@ -68,7 +68,7 @@ func (s *Searcher) add(what, secret string, forms []form) {
 	}
 }
 
-// Find says which secret text holds, in which form, and where; "" if none.
+// Find returns which secret is in text, in which form, and where. what is "" without a leak.
 func (s *Searcher) Find(text string) (what string, at int) {
 	folded := fold(text)
 	for i := range max(0, len(folded)-windowLen+1) {
@@ -81,7 +81,7 @@ func (s *Searcher) Find(text string) (what string, at int) {
 			for p.offset+(end-i) < len(w.text) && end < len(folded) && folded[end] == w.text[p.offset+(end-i)] {
 				end++
 			}
-			if end-begin >= w.least {
+			if end-begin >= w.minRun {
 				return w.what, begin
 			}
 		}
@@ -89,7 +89,7 @@ func (s *Searcher) Find(text string) (what string, at int) {
 	return "", 0
 }
 
-// fold makes the same of what differs only in case, or in the alphabet of base64.
+// fold maps upper case to lower case, and the standard alphabet of base64 to the URL alphabet.
 func fold(text string) []byte {
 	folded := []byte(text)
 	for i, c := range folded {

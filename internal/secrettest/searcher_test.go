@@ -15,7 +15,7 @@ import (
 
 const (
 	jti = "0b50b1ec-8d1c-4c5e-9f2a-6f0f7a3ad1c9"
-	key = `k"3\y<&>'%+/=.dR7qTz0Wm4Xc` // every kind of quoting changes it
+	key = `k"3\y<&>'%+/=.dR7qTz0Wm4Xc` // every quoting changes this text
 )
 
 const signature = "\x00\x9f\xfe not really a signature \xff\xfb\xbf"
@@ -48,7 +48,7 @@ func TestFind(t *testing.T) {
 	}
 	for name, secret := range map[string]string{"token": token, "key": key, "jti": jti, "signature": token[strings.LastIndex(token, ".")+1:]} {
 		for form, text := range map[string]string{
-			"as it is":             secret,
+			"unchanged":            secret,
 			"hex":                  fmt.Sprintf("%x", secret),
 			"hex, capitals, apart": fmt.Sprintf("% X", secret),
 			"hex, with 0x":         fmt.Sprintf("%# x", secret),
@@ -89,12 +89,12 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// Any run of TellingRun bytes is found, and one byte less is not.
+// Any LeakLen consecutive bytes are found, and one byte less is not.
 func TestFindRuns(t *testing.T) {
 	t.Parallel()
 	searcher := secrettest.NewSearcher(secrettest.Secret{Name: "the token", Text: token})
-	for i := range len(token) - secrettest.TellingRun + 1 {
-		run := token[i : i+secrettest.TellingRun]
+	for i := range len(token) - secrettest.LeakLen + 1 {
+		run := token[i : i+secrettest.LeakLen]
 		for _, text := range []string{
 			run, "ab" + run + "~", fmt.Sprintf("%x", "a"+run+"~"), fmt.Sprintf("%d", []byte(run)),
 			base64.StdEncoding.EncodeToString([]byte("a" + run + "~")),
@@ -104,7 +104,7 @@ func TestFindRuns(t *testing.T) {
 			}
 		}
 		if what, at := searcher.Find("~" + run[1:] + "~"); what != "" {
-			t.Errorf("%d bytes are taken for %s at %d: %s", secrettest.TellingRun-1, what, at, run[1:])
+			t.Errorf("%d bytes are reported as %s at %d: %s", secrettest.LeakLen-1, what, at, run[1:])
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Package secrettest finds secrets in texts, for tests: any part of them, however it is
-// encoded, and their digests.
+// Package secrettest is the leak scan of the tests. It finds parts of secrets in texts, in many
+// encodings, and digests of secrets.
 package secrettest
 
 import (
@@ -10,23 +10,23 @@ import (
 	"github.com/google/uuid"
 )
 
-// TellingRun is how many bytes in a row of a secret must not appear anywhere.
-const TellingRun = 12
+// LeakLen is the number of consecutive bytes of a secret that count as a leak.
+const LeakLen = 12
 
 // A Secret is a text that must not appear, and its name for messages.
 type Secret struct{ Name, Text string }
 
-// OfToken returns what is secret of a JWT: the whole of it, its parts, which may be
-// hashed by themselves, the bytes of the signature, and the claims that say which
-// token it is and whose.
+// OfToken returns the secrets of a JWT: the token, its parts (which may also be hashed
+// separately), the bytes of the signature, and the claims that identify the token and its
+// owner.
 func OfToken(name, token string) []Secret {
 	secrets := []Secret{{name, token}}
 	add := func(what, text string) {
-		if len(text) >= TellingRun {
+		if len(text) >= LeakLen {
 			secrets = append(secrets, Secret{name + "'s " + what, text})
 		}
 	}
-	parts := append(strings.Split(token, "."), "", "") // what is no JWT has fewer
+	parts := append(strings.Split(token, "."), "", "") // a text that is not a JWT has fewer parts
 	add("header", parts[0])
 	add("claims", parts[1])
 	add("signature", parts[2])
@@ -42,31 +42,31 @@ func OfToken(name, token string) []Secret {
 	for what, text := range map[string]string{"jti": claims.JTI, "sub": claims.Sub} {
 		add(what, text)
 		if id, err := uuid.Parse(text); err == nil {
-			add(what+"'s bytes", string(id[:])) // which in hex are the UUID without its dashes
+			add(what+"'s bytes", string(id[:])) // in hex: the UUID without dashes
 		}
 	}
 	return secrets
 }
 
-// SharedRun returns TellingRun bytes in a row that text has from secret, if any.
+// SharedRun returns LeakLen consecutive bytes of secret that are in text; "" without a leak.
 func SharedRun(text, secret string) string {
-	for i := range max(0, len(secret)-TellingRun+1) {
-		if run := secret[i : i+TellingRun]; strings.Contains(text, run) {
+	for i := range max(0, len(secret)-LeakLen+1) {
+		if run := secret[i : i+LeakLen]; strings.Contains(text, run) {
 			return run
 		}
 	}
 	return ""
 }
 
-// Trace says in which form text holds secret, or TellingRun bytes in a row of it; "" if in
-// none.
+// Trace returns in which form text contains secret, or LeakLen consecutive bytes of it; ""
+// without a leak.
 func Trace(text, secret string) string {
 	what, _ := NewSearcher(Secret{"the secret", secret}).Find(text)
 	return what
 }
 
-// Spiked is text changed to hold, in any TellingRun bytes in a row, something that is in no
-// text of ours, so that finding it means that it was leaked.
+// Spiked returns text with marks such that any LeakLen consecutive bytes contain a mark. No text
+// of quash contains the marks, so SharedRun has no false positives.
 func Spiked(text string) string {
 	spiked := []byte(text)
 	for i := 4; i+1 < len(spiked); i += 6 {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A signal is what the names of its variables have in them.
+// A signal is a part of the names of its environment variables.
 type signal string
 
 const (
@@ -15,9 +15,8 @@ const (
 	metrics signal = "METRICS"
 )
 
-// wanted reports whether the environment asks for the signal to be exported. The
-// specification exports to localhost:4318 by default, and most machines
-// have nothing there.
+// wanted reports whether the environment asks to export the signal. Unlike the specification,
+// it does not export to localhost:4318 by default: most machines have no collector there.
 func (s signal) wanted() (bool, error) {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
 		return false, nil
@@ -35,7 +34,7 @@ func (s signal) wanted() (bool, error) {
 	case !slices.Contains(exporters, exporter):
 		return false, fmt.Errorf("%s: must be one of %s, got %q", variable, strings.Join(exporters, ", "), exporter)
 	default:
-		// There is /metrics for Prometheus already.
+		// Prometheus scrapes /metrics, so nothing needs to be exported.
 		return exporter != "prometheus", nil
 	}
 }

@@ -6,17 +6,17 @@ import (
 )
 
 var (
-	// collectorsWords are where exporters quote their collector: the body of its answer, the
-	// description of its status, its reason to leave something out.
-	collectorsWords = regexp.MustCompile(`(?s)(\bbody: |\bdesc = |\bpartial success: ).*`)
-	addresses       = regexp.MustCompile(`https?://[^\s"]+`)
+	// collectorText matches what exporters quote from the collector: the body of its answer,
+	// the description of its status, its reason for a partial success.
+	collectorText = regexp.MustCompile(`(?s)(\bbody: |\bdesc = |\bpartial success: ).*`)
+	addresses     = regexp.MustCompile(`https?://[^\s"]+`)
 )
 
-// ErrorText is what an exporter's error may tell a log. Of addresses only the host is
-// shown, since services put credentials into the rest; a collector may answer with those
-// that it was sent.
+// ErrorText returns the text of an exporter's error without credentials. It keeps only the
+// scheme and the host of an address, because the rest may contain credentials. It redacts what
+// the collector answered, because that may quote the credentials that the collector received.
 func ErrorText(err error) string {
-	text := collectorsWords.ReplaceAllString(err.Error(), "$1[redacted]")
+	text := collectorText.ReplaceAllString(err.Error(), "$1[redacted]")
 	return addresses.ReplaceAllStringFunc(text, func(address string) string {
 		u, err := url.Parse(address)
 		if err != nil {

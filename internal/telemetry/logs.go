@@ -7,8 +7,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// WithTraceID returns a handler that adds to each line the id of the trace that it
-// is part of, where there is one.
+// WithTraceID returns a handler that adds the trace id to each log line that belongs to a
+// trace.
 func WithTraceID(h slog.Handler) slog.Handler { return traced{h} }
 
 type traced struct{ slog.Handler }

@@ -9,7 +9,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The developer's own OTEL_* variables are not for the tests.
+	// The OTEL_* variables of the developer must not affect the tests.
 	for _, variable := range os.Environ() {
 		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "OTEL_") {
 			_ = os.Unsetenv(name)

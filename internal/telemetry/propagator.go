@@ -7,12 +7,12 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Header is the one that carries the trace context, as net/http writes it.
+// Header is the name of the header with the trace context, as net/http writes it.
 const Header = "Traceparent"
 
-// TraceContext is W3C's propagator of the trace context, without tracestate: that is
-// a caller's free text, which could be a token, and would go to SlashID and to the
-// collector of the spans. Baggage is not passed on for the same reason.
+// TraceContext propagates the W3C trace context without tracestate. A caller can write any text
+// into tracestate, also a token, and it would reach SlashID and the collector. Baggage is not
+// propagated for the same reason.
 var TraceContext propagation.TextMapPropagator = propagator{}
 
 type propagator struct{ propagation.TraceContext }

@@ -27,24 +27,24 @@ import (
 )
 
 const (
-	// scrapesAtOnce is how many may read the metrics at the same time, and
-	// scrapeTimeout how long that may take.
+	// scrapesAtOnce is the maximum number of concurrent scrapes, scrapeTimeout the maximum
+	// time of each.
 	scrapesAtOnce = 4
 	scrapeTimeout = 10 * time.Second
 )
 
-// Telemetry is one program's. Shutdown must be called at its end.
+// Telemetry is the telemetry of one program. Call Shutdown when the program ends.
 type Telemetry struct {
 	Tracers    trace.TracerProvider
 	Meters     metric.MeterProvider
 	Propagator propagation.TextMapPropagator
-	// Metrics answers scrapes of Prometheus; nil where there is nothing to scrape.
+	// Metrics answers scrapes of Prometheus. It is nil if there are no metrics.
 	Metrics http.Handler
 
 	shutdowns []func(context.Context) error
 }
 
-// None measures and traces nothing.
+// None returns a Telemetry that records nothing.
 func None() *Telemetry {
 	return &Telemetry{
 		Tracers:    tracenoop.NewTracerProvider(),
@@ -53,16 +53,16 @@ func None() *Telemetry {
 	}
 }
 
-// New reads the environment: OTEL_EXPORTER_OTLP_ENDPOINT and the other variables of
-// the OpenTelemetry specification. Without any of them nothing is sent anywhere, and
-// the metrics are there for Prometheus alone. version is quash's own.
+// New configures telemetry from OTEL_EXPORTER_OTLP_ENDPOINT and the other environment variables
+// of the OpenTelemetry specification. If none of them is set, nothing is exported, and only
+// Metrics serves the metrics. version is the version of quash.
 func New(ctx context.Context, version string) (*Telemetry, error) {
 	tracing, tracesErr := traces.wanted()
 	measuring, metricsErr := metrics.wanted()
 	if err := errors.Join(tracesErr, metricsErr); err != nil {
 		return nil, err
 	}
-	// The environment goes first, as operators expect.
+	// The attributes from the environment take precedence, as operators expect.
 	environment, err := resource.New(ctx, resource.WithFromEnv())
 	if err != nil {
 		return nil, fmt.Errorf("read OTEL_RESOURCE_ATTRIBUTES: %w", err)
@@ -78,8 +78,8 @@ func New(ctx context.Context, version string) (*Telemetry, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Before the metrics, which are sent when they are shut down: a start that fails has
-	// nothing to send yet.
+	// Set up traces before metrics: the shutdown of metrics sends them, and a start that fails
+	// must not send anything.
 	if tracing {
 		exporter, err := autoexport.NewSpanExporter(ctx)
 		if err != nil {
@@ -109,7 +109,7 @@ func New(ctx context.Context, version string) (*Telemetry, error) {
 	return t, nil
 }
 
-// newScraped returns the reader behind Metrics.
+// newScraped returns the reader that Metrics serves.
 func newScraped(registry *prometheus.Registry) (sdkmetric.Reader, error) {
 	registry.MustRegister(
 		collectors.NewGoCollector(),
@@ -118,7 +118,7 @@ func newScraped(registry *prometheus.Registry) (sdkmetric.Reader, error) {
 	reader, err := promexporter.New(
 		promexporter.WithRegisterer(registry),
 		promexporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
-		// The names are unique without it, and queries are shorter.
+		// The names are unique without the scope, and queries stay short.
 		promexporter.WithoutScopeInfo(),
 	)
 	if err != nil {
@@ -127,11 +127,11 @@ func newScraped(registry *prometheus.Registry) (sdkmetric.Reader, error) {
 	return reader, nil
 }
 
-// waitBuckets are the bounds of histograms of durations that may reach SlashID's longest
-// consistency timeout, which is 120 s. The conventions' own end at 10 s.
+// waitBuckets are the bucket bounds for durations up to SlashID's longest consistency timeout,
+// 120 s. The bounds of the semantic conventions end at 10 s.
 var waitBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120}
 
-// withWaitBuckets gives these bounds to all that waits for SlashID.
+// withWaitBuckets sets waitBuckets for all histograms of calls that wait for SlashID.
 func withWaitBuckets() sdkmetric.Option {
 	long := sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: waitBuckets}}
 	return sdkmetric.WithView(
@@ -141,9 +141,9 @@ func withWaitBuckets() sdkmetric.Option {
 	)
 }
 
-// Shutdown sends what has not been sent yet, until ctx ends. A failure is only logged:
-// no revocation is lost by it. Spans and metrics are sent at the same time: a collector
-// that does not answer for one must not use up the time of the other.
+// Shutdown exports the remaining spans and metrics until ctx ends. It logs failures and does not
+// return them, because no revocation is lost. Spans and metrics are exported concurrently: if
+// the collector does not answer one export, the other must still have its time.
 func (t *Telemetry) Shutdown(ctx context.Context, logger *slog.Logger) {
 	var all sync.WaitGroup
 	for _, shutdown := range t.shutdowns {

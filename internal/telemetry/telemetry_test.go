@@ -17,8 +17,8 @@ import (
 	"github.com/quashdev/quash/internal/telemetry"
 )
 
-// export sets the variables, makes a span and a measurement, and returns a scrape, and
-// what the export at shutdown logs.
+// export sets the variables, and makes a span and a measurement. It returns a scrape, and the
+// log of the export at shutdown.
 func export(t *testing.T, env map[string]string) (scrape, log string) {
 	t.Helper()
 	for name, value := range env {
@@ -42,8 +42,8 @@ func export(t *testing.T, env map[string]string) (scrape, log string) {
 	return scraped.Body.String(), text.String()
 }
 
-// Something is exported exactly where the environment says so, and Prometheus always
-// finds the metrics.
+// Signals are exported only if the environment says so, and Prometheus always gets the
+// metrics.
 func TestEnvironment(t *testing.T) {
 	var mu sync.Mutex
 	exported := map[string]bool{}
@@ -99,7 +99,7 @@ func TestBadEnvironment(t *testing.T) {
 	}
 }
 
-// No credential for a collector gets into the log, and what is wrong does.
+// The log has the cause of a failed export, and no credentials for the collector.
 func TestExportErrorsShowNoCredential(t *testing.T) {
 	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
@@ -128,7 +128,7 @@ func TestExportErrorsShowNoCredential(t *testing.T) {
 
 const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
-// The trace context is passed on, and what callers may write freely is not.
+// The trace context is propagated, and text that callers choose is not.
 func TestPropagator(t *testing.T) {
 	t.Parallel()
 	in := propagation.MapCarrier{"traceparent": traceparent, "tracestate": "a=b", "baggage": "c=d"}
@@ -136,7 +136,7 @@ func TestPropagator(t *testing.T) {
 	if got := trace.SpanContextFromContext(ctx); got.TraceID().String() != traceparent[3:35] || got.TraceState().Len() > 0 || !got.IsRemote() {
 		t.Errorf("extracted %v", got)
 	}
-	// One that another propagator read could have more.
+	// A context from another propagator may have a tracestate.
 	ctx = propagation.TraceContext{}.Extract(t.Context(), in)
 	out := propagation.MapCarrier{}
 	telemetry.TraceContext.Inject(ctx, out)

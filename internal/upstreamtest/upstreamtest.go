@@ -1,4 +1,4 @@
-// Package upstreamtest makes upstreams of quash for tests.
+// Package upstreamtest has upstreams of quash for tests.
 package upstreamtest
 
 import (
@@ -7,7 +7,7 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// Func is an upstream that is one function.
+// Func is an upstream that calls a function.
 type Func func(ctx context.Context, req slashid.Request) slashid.Result
 
 // Revoke implements service.Upstream.

@@ -8,12 +8,12 @@ import (
 	"io"
 )
 
-// maxLine is the longest line that is read, in bytes: the longest token, and three times
-// as much for what else a JSON object has. Longer lines are skipped, not held.
+// maxLine is the maximum length of a line in bytes: four times the longest token, to leave room
+// for other members of a JSON object. Longer lines are skipped and not kept in memory.
 const maxLine = 64 << 10
 
-// notLists are files that are no text, or have another encoding, by how they begin. Each
-// of their lines would have a problem, and the lines are not what is wrong.
+// notLists has the errors for files that are not UTF-8 text, by their first bytes. Without it,
+// every line would be reported, which would hide the cause.
 var notLists = map[string]error{
 	"\xFF\xFE":   errUTF16,
 	"\xFE\xFF":   errUTF16,
@@ -27,14 +27,14 @@ var errUTF16 = errors.New("it is UTF-16: convert the list to UTF-8, for instance
 type Line struct {
 	// Number counts all lines from 1, empty ones too.
 	Number int64
-	// Token is the token to revoke, of a form that quash takes; "" if there is a Problem.
+	// Token is a token that quash accepts; "" if there is a Problem.
 	Token string
-	// Problem is why there is none.
+	// Problem is the reason why the line has no token.
 	Problem Problem
 }
 
-// Read reads a list to its end. If it fails, the error says at which line, and the lines
-// before that one are returned as well.
+// Read reads a list to its end. If it fails, the error has the line number, and Read also
+// returns the lines before that line.
 func Read(r io.Reader) ([]Line, error) {
 	in := bufio.NewReaderSize(r, maxLine)
 	lines, err := read(in)
@@ -58,8 +58,8 @@ func read(in *bufio.Reader) (lines []Line, err error) {
 		} else {
 			line.Token, line.Problem = parse(text)
 		}
-		// The text before a failure may be half a line. The text before the end of the
-		// list is a line, even without a newline.
+		// Before a read error the text may be half a line, so it is dropped. At the end of the
+		// list it is a line, even without a newline.
 		ended := errors.Is(err, io.EOF)
 		if err != nil && !ended {
 			return lines, cannotRead(number, err)

@@ -49,8 +49,8 @@ var lists = map[string]listCase{
 	"quotes":                       {`"` + token + "\"\n'" + other + "'", []tokenlist.Line{good(1, token), good(2, other)}},
 	"nothing in quotes":            {`""`, []tokenlist.Line{bad(1, tokenlist.EmptyToken)}},
 	"a list in JSON":               {"[\n\"" + token + "\",\n\"" + other + "\"\n]", []tokenlist.Line{bad(1, tokenlist.JSONPart), bad(2, tokenlist.JSONPart), good(3, other), bad(4, tokenlist.JSONPart)}},
-	"all of that in a line":        {`["` + token + `","` + other + `"]`, []tokenlist.Line{bad(1, tokenlist.JSONPart)}},
-	"that, and longer":             {"\uFEFF [" + strings.Repeat(`"`+token+`",`, 1000) + "\n" + other, []tokenlist.Line{bad(1, tokenlist.JSONPart), good(2, other)}},
+	"a JSON array in a line":       {`["` + token + `","` + other + `"]`, []tokenlist.Line{bad(1, tokenlist.JSONPart)}},
+	"a long JSON array":            {"\uFEFF [" + strings.Repeat(`"`+token+`",`, 1000) + "\n" + other, []tokenlist.Line{bad(1, tokenlist.JSONPart), good(2, other)}},
 	"a header":                     {"Bearer " + token + "\nbearer " + token + "\nbearer\n\nBearer x y", []tokenlist.Line{bad(1, tokenlist.BearerPrefix), bad(2, tokenlist.BearerPrefix), good(3, "bearer"), bad(5, tokenlist.BearerPrefix)}},
 	"a table":                      {"user,token\n7," + token, []tokenlist.Line{bad(1, tokenlist.NoTokenChars), bad(2, tokenlist.NoTokenChars)}},
 	"a byte order mark":            {"\uFEFF" + token, []tokenlist.Line{good(1, token)}},
@@ -91,40 +91,40 @@ var lists = map[string]listCase{
 	"an object that is too long":   {`{"log": "` + strings.Repeat("x", 64<<10) + `", "token": "a"}` + "\n" + token, []tokenlist.Line{bad(1, tokenlist.TooLong), good(2, token)}},
 }
 
-const begins, goesOn = tokenlist.WrapBegins, tokenlist.WrapGoesOn
+const starts, continues = tokenlist.WrapStarts, tokenlist.WrapContinues
 
 var wrapped = map[string]listCase{
 	"in the header": {
 		token[:10] + "\n" + token[10:] + "\n" + other,
-		[]tokenlist.Line{bad(1, begins), bad(2, goesOn), good(3, other)},
+		[]tokenlist.Line{bad(1, starts), bad(2, continues), good(3, other)},
 	},
 	"before a dot": {
 		header + "\n." + claims + "." + signature,
-		[]tokenlist.Line{bad(1, begins), bad(2, goesOn)},
+		[]tokenlist.Line{bad(1, starts), bad(2, continues)},
 	},
 	"after a dot, where the claims begin like a token": {
 		header + ".\n" + claims + "." + signature,
-		[]tokenlist.Line{bad(1, begins), bad(2, goesOn)},
+		[]tokenlist.Line{bad(1, starts), bad(2, continues)},
 	},
 	"over three lines": {
 		header + "\n." + claims + ".\n" + signature,
-		[]tokenlist.Line{bad(1, begins), bad(2, goesOn), bad(3, goesOn)},
+		[]tokenlist.Line{bad(1, starts), bad(2, continues), bad(3, continues)},
 	},
-	"with spaces before what goes on": {
+	"with spaces before the continuation": {
 		header + "." + claims + "\n  ." + signature,
-		[]tokenlist.Line{bad(1, begins), bad(2, goesOn)},
+		[]tokenlist.Line{bad(1, starts), bad(2, continues)},
 	},
-	"in the signature: what comes before is sent, for it may be whole": {
+	"in the signature: the first line is sent, because it may be a whole token": {
 		token + "\nc2ln\n" + other,
-		[]tokenlist.Line{good(1, token), bad(2, goesOn), good(3, other)},
+		[]tokenlist.Line{good(1, token), bad(2, continues), good(3, other)},
 	},
 	"in the signature, twice": {
 		token + "\nc2ln\ndXJl\n",
-		[]tokenlist.Line{good(1, token), bad(2, goesOn), bad(3, goesOn)},
+		[]tokenlist.Line{good(1, token), bad(2, continues), bad(3, continues)},
 	},
 	"one after the other": {
 		token[:10] + "\n" + token[10:] + "\n" + other[:10] + "\n" + other[10:],
-		[]tokenlist.Line{bad(1, begins), bad(2, goesOn), bad(3, begins), bad(4, goesOn)},
+		[]tokenlist.Line{bad(1, starts), bad(2, continues), bad(3, starts), bad(4, continues)},
 	},
 	"cut off, not wrapped": {
 		header + "." + claims + "\n" + header + "." + claims + "\n",
@@ -206,8 +206,8 @@ func TestReadFails(t *testing.T) {
 	}
 }
 
-// However a list is wrapped, no line has a token that is not in the list, apart from one
-// that was wrapped in its signature.
+// At any wrapping column, no line has a token that is not in the list, except one that was
+// wrapped in its signature.
 func TestWrappedAtAnyColumn(t *testing.T) {
 	t.Parallel()
 	for column := 2; column < len(token); column++ {
@@ -230,7 +230,7 @@ func TestWrappedAtAnyColumn(t *testing.T) {
 	}
 }
 
-// Every line that is not empty has a token that stands in it, or a problem.
+// Every line that is not empty has a token that is in its text, or a problem.
 func FuzzRead(f *testing.F) {
 	for _, c := range lists {
 		f.Add(c.list)

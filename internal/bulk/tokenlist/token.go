@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// maxToken is the longest token that quash takes, in bytes.
+// maxToken is the maximum length of a token in bytes.
 const maxToken = 16 << 10
 
-// Problem is why a line has no token to revoke: words to put after the line's number,
-// which have nothing of the line. "" is none.
+// Problem is the reason why a line has no token to revoke. Its text follows "line N", and never
+// quotes the line. It is "" if there is no problem.
 type Problem string
 
-// The problems that there are.
+// All problems.
 const (
 	TooLong       Problem = "is longer than any token"
 	NoTokenChars  Problem = "has characters that no token has"
@@ -21,13 +21,13 @@ const (
 	NoTokenMember Problem = `has no member "token"`
 	TokenNoString Problem = `has a member "token" that is not a string`
 	EmptyToken    Problem = "has an empty token"
-	WrapBegins    Problem = "looks like the start of a wrapped token that continues in the next line"
-	WrapGoesOn    Problem = "looks like part of a wrapped token that starts in a line before"
+	WrapStarts    Problem = "looks like the start of a wrapped token that continues in the next line"
+	WrapContinues Problem = "looks like part of a wrapped token that starts in a line before"
 	JSONPart      Problem = "looks like part of a JSON document: write one token per line, as jq -r does"
 	BearerPrefix  Problem = `starts with "Bearer": keep only the token`
 )
 
-// parse returns the token of a line, or why it has none; neither for an empty line.
+// parse returns the token or the problem of a line. Both are "" for an empty line.
 func parse(text []byte) (string, Problem) {
 	text = trim(text)
 	switch {
@@ -43,13 +43,13 @@ func parse(text []byte) (string, Problem) {
 	return checked(string(unquoted(text)))
 }
 
-// trim removes white space, and a byte order mark: lists are joined from others, so one
-// may stand before any line.
+// trim removes white space and a byte order mark. If lists were concatenated, a mark can be at
+// the start of any line.
 func trim(text []byte) []byte {
 	return bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\uFEFF")))
 }
 
-// isJSONPart reports whether a line looks like one of an array, or of an object over
+// isJSONPart reports whether a line looks like part of a JSON array, or of a JSON object over
 // several lines.
 func isJSONPart(text []byte) bool {
 	switch text[0] {
@@ -61,7 +61,7 @@ func isJSONPart(text []byte) bool {
 	return false
 }
 
-// tooLong is the problem of a line of which text is the beginning.
+// tooLong returns the problem of a line that is too long. text is its beginning.
 func tooLong(text []byte) Problem {
 	if bytes.HasPrefix(trim(text), []byte("[")) {
 		return JSONPart
@@ -69,7 +69,7 @@ func tooLong(text []byte) Problem {
 	return TooLong
 }
 
-// checked returns the token if it is one that quash takes.
+// checked returns the token if quash accepts it, or else the problem.
 func checked(token string) (string, Problem) {
 	switch {
 	case token == "":
@@ -95,8 +95,8 @@ func unquoted(text []byte) []byte {
 	return text
 }
 
-// parseObject returns the token of a line that begins like a JSON object. A map has names
-// as they are written: decoding into a struct would take a member "Token" too.
+// parseObject returns the token of a line that starts like a JSON object. It decodes into a map
+// to compare the name exactly: decoding into a struct would also accept a member "Token".
 func parseObject(text []byte) (string, Problem) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(text, &members); err != nil {

@@ -4,13 +4,13 @@ import "strings"
 
 // part describes a line that may be a part of a token.
 type part struct {
-	// token is whether the line has a token at all.
+	// token reports whether the line has a token.
 	token bool
-	// begins is whether it begins like a JWT: with a JSON object, in base64.
+	// begins reports whether it starts like a JWT: with a JSON object in base64.
 	begins bool
-	// whole is whether it begins so and has all three parts of a JWT.
+	// whole reports whether it starts like a JWT and has all three parts of a JWT.
 	whole bool
-	// dots is how many there are, and dotLast whether one is at the end.
+	// dots is the number of dots, dotLast whether the text ends with a dot.
 	dots    int
 	dotLast bool
 }
@@ -32,31 +32,31 @@ func isJWT(token string) bool {
 	return header != "" && claims != "" && signature != "" && !strings.Contains(signature, ".")
 }
 
-// markWrapped gives a problem to the lines that look like parts of a wrapped token.
-// SlashID would reject each part, and the token that is still alive would be taken for
-// one that is not valid any more.
+// markWrapped sets the problem of lines that look like parts of a wrapped token. SlashID would
+// reject each part, and the operator would believe that the token is no longer valid.
 //
-// A whole token that goes on in the next line keeps its own line: what follows may be a
-// part of its signature, and may be something else.
+// A line that has a whole token keeps it, even if the next line looks like its continuation:
+// that may be the rest of the signature, or something else.
 func markWrapped(lines []Line) {
-	var open part // what the lines before have of a token
+	var open part // the token that the previous lines have started
 	for i := range lines {
 		p := partOf(lines[i].Token)
-		if i == 0 || lines[i-1].Number+1 != lines[i].Number || !open.goesOn(p) {
+		if i == 0 || lines[i-1].Number+1 != lines[i].Number || !open.continues(p) {
 			open = p
 			continue
 		}
 		if before := &lines[i-1]; before.Token != "" && !partOf(before.Token).whole {
-			*before = Line{Number: before.Number, Problem: WrapBegins}
+			*before = Line{Number: before.Number, Problem: WrapStarts}
 		}
-		lines[i] = Line{Number: lines[i].Number, Problem: WrapGoesOn}
+		lines[i] = Line{Number: lines[i].Number, Problem: WrapContinues}
 		open.dots += p.dots
 		open.dotLast = p.dotLast
 	}
 }
 
-// goesOn reports whether next looks like the next part. A line that begins like a token
-// is the next part only after a dot, where the second part of a JWT begins alike.
-func (p part) goesOn(next part) bool {
+// continues reports whether next looks like the continuation of p. A line that starts like a
+// token is a continuation only after a dot, because the second part of a JWT starts in the
+// same way.
+func (p part) continues(next part) bool {
 	return p.begins && next.token && !next.whole && p.dots+next.dots <= 2 && (!next.begins || p.dotLast)
 }
