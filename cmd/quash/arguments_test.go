@@ -9,28 +9,27 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// notTokens are the flags for texts whose names do not say that they are no place for a
-// token or another secret.
+// notTokens are flags that take a text which is not a secret, although their names do not show
+// that.
 var notTokens = map[string]string{
 	"regions":             "names of the sandbox's regions",
 	"cors-allowed-origin": "origins of pages",
 }
 
-// Everyone on the machine can read the arguments of a process, and /configz shows them. So
-// no command has a place for a token or a secret there: tokens come over standard input,
-// or out of files.
+// Every user of the machine can read the arguments of a process, and /configz shows them. So no
+// command accepts a token or another secret as an argument, only on standard input or in files.
 func TestNoArgumentTakesAToken(t *testing.T) {
 	t.Parallel()
 	harmless := regexp.MustCompile(`(^|-)(addr|url|file)$`)
 	flags := 0
 	for _, command := range newParser(streams{}).Model.Leaves(true) {
 		if len(command.Positional) > 0 {
-			t.Errorf("%s takes arguments: make them flags, and let tokens come over standard input", command.FullPath())
+			t.Errorf("%s takes arguments: make them flags, and read tokens from standard input", command.FullPath())
 		}
 		for _, flag := range command.Flags {
 			flags++
 			if takesText(flag) && !harmless.MatchString(flag.Name) && notTokens[flag.Name] == "" {
-				t.Errorf("--%s takes a text: if that may be a token, let it come over standard input, and else say so in notTokens", flag.Name)
+				t.Errorf("--%s takes a text: if it may be a token, read it from standard input; else add it to notTokens", flag.Name)
 			}
 		}
 	}
@@ -47,7 +46,7 @@ func takesText(flag *kong.Flag) bool {
 	return false
 }
 
-// People copy what the docs show. printf is built into the shell and no process.
+// Users copy commands from the docs. printf is built into the shell, so it is not a process.
 func TestDocsKeepTokensOutOfArguments(t *testing.T) {
 	t.Parallel()
 	for _, page := range []string{"../../README.md", "../../docs/callers.md"} {

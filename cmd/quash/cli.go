@@ -15,7 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// The exit codes. quash revoke has more of them.
+// The exit codes of all commands. revoke.go has those of quash revoke alone.
 const (
 	exitOK      = 0
 	exitFailure = 1
@@ -45,13 +45,13 @@ type streams struct {
 	out, err io.Writer
 }
 
-// usageError is what is wrong with a command line or the environment. The flags' checks
-// collect their problems in one, so that all of them are reported at once.
+// usageError lists what is wrong with the command line or the environment. The checks of
+// the flags add to one usageError, so that all problems are reported at once.
 type usageError struct{ problems []string }
 
 func (e *usageError) Error() string { return strings.Join(e.problems, "\n") }
 
-// err is nil if nothing is wrong.
+// err returns nil if nothing is wrong.
 func (e *usageError) err() error {
 	if len(e.problems) == 0 {
 		return nil
@@ -79,7 +79,7 @@ func checkRange[T int | time.Duration](wrong *usageError, flag string, value, mi
 	}
 }
 
-// run parses args, runs the command that they name, and returns the exit code.
+// run parses args, runs the command, and returns the exit code.
 func run(ctx context.Context, args []string, std streams) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
@@ -107,16 +107,16 @@ func newParser(std streams) *kong.Kong {
 	return parser
 }
 
-// redacted stands for what is set and not shown.
+// redacted replaces a value that is set but must not be shown.
 const redacted = "[redacted]"
 
-// tokenLike is a token in a place where none belongs. An error quotes what it is about,
-// and may end up in a log.
+// tokenLike matches a token in a text that must not contain one. Errors quote file names and
+// arguments, and they may end up in a log.
 var tokenLike = regexp.MustCompile(`\beyJ[\w-]{10,}\.[\w.-]*`)
 
 func withoutTokens(text string) string { return tokenLike.ReplaceAllString(text, redacted) }
 
-// complain writes what went wrong, a line each, and returns the exit code.
+// complain writes each line of the error, and returns the exit code.
 func complain(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitOK
@@ -133,8 +133,8 @@ func complain(stderr io.Writer, err error) int {
 	return exitFailure
 }
 
-// advise completes kong's message with the variable that is at fault, which kong leaves
-// out where a value is none of an enum, and with where to look.
+// advise adds to kong's message which --help to read, and the environment variable with the
+// wrong value: kong omits the variable if the value is not one of an enum.
 func advise(err error, args []string) string {
 	text, command := err.Error(), []string{"quash"}
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context != nil {
@@ -156,13 +156,13 @@ func advise(err error, args []string) string {
 	return text
 }
 
-// partOfToken is how long an argument of quash revoke must be not to be repeated: it may
-// be a token, or a piece of one that the shell has split.
+// partOfToken is the length from which an argument of quash revoke is redacted in errors: it
+// may be a token, or a piece of one that the shell has split.
 const partOfToken = 8
 
 func withoutArguments(text string, args []string) string {
 	args = slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return len(arg) < partOfToken || strings.HasPrefix(arg, "-") })
-	slices.SortFunc(args, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // a longer one may have a shorter one in it
+	slices.SortFunc(args, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // a longer argument may contain a shorter one
 	shown := text
 	for _, arg := range args {
 		shown = strings.ReplaceAll(shown, arg, redacted)

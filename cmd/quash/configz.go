@@ -12,29 +12,29 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// configz is what the admin listener shows of how quash was told to run. No flag holds a
-// secret: of a file it has the name, never what is in it.
+// configz is the configuration that the admin listener shows at /configz. It shows no secret:
+// no flag holds one, and of a file it shows the name, never the content.
 type configz struct {
 	Command  string             `json:"command"`
 	Upstream upstreamFacts      `json:"upstream"`
 	Flags    map[string]setting `json:"flags"`
-	// Environment are the variables that are set, are no flag's, and matter to quash.
+	// Environment lists other variables that are set and that affect quash.
 	Environment map[string]string `json:"environment"`
 }
 
-// upstreamFacts are what the flags come to towards SlashID.
+// upstreamFacts says where quash sends calls, and with whose credentials.
 type upstreamFacts struct {
 	URL         string `json:"url"`
 	Credentials string `json:"credentials"`
 }
 
-// setting is a flag as quash runs with it.
+// setting is the value of a flag, and its source.
 type setting struct {
 	Value any    `json:"value"`
 	From  string `json:"from"` // command line, environment or default
 }
 
-// newConfigz is for the command that was chosen.
+// newConfigz returns the flags of a parsed command.
 func newConfigz(command *kong.Context) configz {
 	c := configz{Command: command.Command(), Flags: map[string]setting{}, Environment: shownEnvironment(os.Environ())}
 	given := map[*kong.Flag]bool{}
@@ -57,8 +57,8 @@ func newConfigz(command *kong.Context) configz {
 	return c
 }
 
-// shown is a flag's value for JSON. What looks like a token is redacted all the same:
-// people put them where they do not belong.
+// shown returns the value of a flag for JSON. It redacts what looks like a token, because
+// users also pass tokens to flags that are not for them.
 func shown(value any) any {
 	switch v := value.(type) {
 	case bool, int:
@@ -76,7 +76,7 @@ func shown(value any) any {
 	}
 }
 
-// towards completes c with what is upstream. apiKey is quash's own, if it has one.
+// towards returns c with the facts about the upstream. apiKey is nil if quash has no API key.
 func (c configz) towards(upstream slashid.Config, apiKey func() slashid.Secret) configz {
 	c.Upstream = upstreamFacts{URL: withoutTokens(upstream.BaseURL.Redacted()), Credentials: "those of the caller"}
 	if apiKey != nil {
@@ -85,15 +85,15 @@ func (c configz) towards(upstream slashid.Config, apiKey func() slashid.Secret) 
 	return c
 }
 
-// shownVariables are the variables whose values are shown: switches, numbers, and names.
+// shownVariables are the variables whose values /configz shows: switches, numbers and names.
 var shownVariables = []string{
 	"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "NO_PROXY", "SSL_CERT_DIR", "SSL_CERT_FILE",
 	"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_METRICS_EXPORTER", "OTEL_METRIC_EXPORT_INTERVAL", "OTEL_SDK_DISABLED",
 	"OTEL_SERVICE_NAME", "OTEL_TRACES_EXPORTER", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
 }
 
-// shownEnvironment shows which variables of OpenTelemetry, of the Go runtime and for
-// proxies are set. The values of all others may hold credentials.
+// shownEnvironment returns the variables for OpenTelemetry, the Go runtime and proxies that are
+// set. Only shownVariables have their values: the others may contain credentials.
 func shownEnvironment(environ []string) map[string]string {
 	result := map[string]string{}
 	for _, variable := range environ {

@@ -17,7 +17,7 @@ const (
 	sampleToken  = "eyJhbGciOiJFUzI1NiJ9.eyJqdGkiOiI3YjZjMGRhOSJ9.c2lnbmF0dXJlLW9mLWl0"
 )
 
-// No secret of the environment is shown, and no token in any flag.
+// /configz shows no secret from the environment, and no token in any flag.
 func TestConfigzKeepsSecrets(t *testing.T) {
 	t.Parallel()
 	command, err := newParser(streams{}).Parse([]string{

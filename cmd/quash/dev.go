@@ -19,7 +19,7 @@ type devCmd struct {
 	serverFlags `embed:"" set:"host=127.0.0.1" set:"drain_delay=0s" set:"reflection=true" set:"docs=true" set:"log_format=text"`
 }
 
-// Run serves the façade and the sandbox behind it until ctx ends.
+// Run serves quash and the embedded sandbox until ctx ends.
 func (c *devCmd) Run(ctx context.Context, std streams, settings configz) error {
 	p := parts{settings: settings}
 	upstream := c.newSandbox(&p.wrong, "--sandbox-addr", c.SandboxAddr, c.Insecure)
@@ -39,10 +39,10 @@ func (c *devCmd) Run(ctx context.Context, std streams, settings configz) error {
 		return errors.Join(err, listener.Close())
 	}
 	if err := c.greet(std.out, upstream, listener.Addr(), facade.Addrs()); err != nil {
-		facade.Close() //nolint:contextcheck // it is over
+		facade.Close() //nolint:contextcheck // ends telemetry in a context of its own
 		return errors.Join(err, listener.Close())
 	}
-	// The sandbox ends last: calls that still run at shutdown need it.
+	// The sandbox ends last: calls in flight at shutdown need it.
 	sandboxCtx, stopSandbox := context.WithCancel(context.WithoutCancel(ctx))
 	ctx, stopFacade := context.WithCancel(ctx)
 	sandboxDone := make(chan error, 1)
@@ -55,8 +55,8 @@ func (c *devCmd) Run(ctx context.Context, std streams, settings configz) error {
 	return errors.Join(err, <-sandboxDone)
 }
 
-// greeting holds commands for a shell. Tokens go in over standard input: an
-// argument would show in the process list, and habits are made here.
+// greeting contains shell commands that a user can paste. They pass tokens on standard input,
+// because arguments show in the process list, and users copy the habit from here.
 var greeting = template.Must(template.New("greeting").Parse(`quash with an embedded SlashID sandbox
 
   gRPC     {{.GRPC}}
@@ -87,7 +87,7 @@ Stop:          Ctrl-C
 
 `))
 
-// greet writes where everything is, and commands to paste.
+// greet writes the addresses, and commands to paste.
 func (c *devCmd) greet(w io.Writer, upstream *sandbox.Sandbox, sandboxAddr net.Addr, addrs server.Addrs) error {
 	rest, admin, curlFlags, grpcurlFlags := "http", "http", "", "-plaintext"
 	if c.enabled() {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Servers that run in this process leave nothing behind: goleak looks at the end.
+// Servers that run in this process leave no goroutine behind: goleak checks that at the end.
 func TestServersEndWithTheirContext(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{

@@ -14,18 +14,18 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// parts are what flags and files lead to, for newFacade.
+// parts are what newFacade needs from flags and files.
 type parts struct {
 	access
 	files
 
 	upstream slashid.Config
-	// apiKey is quash's own key for SlashID; if it is nil, callers send theirs.
+	// apiKey returns quash's own key for SlashID. If it is nil, callers send theirs.
 	apiKey   func() slashid.Secret
 	settings configz
 }
 
-// facade is a server, with its log, its telemetry and the files that it watches.
+// facade is a server with its logger, its telemetry and the files that it watches.
 type facade struct {
 	*server.Server
 
@@ -35,7 +35,7 @@ type facade struct {
 	reloads   metric.Int64Counter
 }
 
-// newFacade builds and binds a façade.
+// newFacade builds the server and binds its listeners.
 func (f *serverFlags) newFacade(ctx context.Context, logs io.Writer, p parts) (built *facade, err error) {
 	logger, level := f.newLogger(logs)
 	observed, err := telemetry.New(ctx, buildInfo().Version)
@@ -55,8 +55,8 @@ func (f *serverFlags) newFacade(ctx context.Context, logs io.Writer, p parts) (b
 	p.upstream.Telemetry = slashid.Telemetry{
 		Tracers: observed.Tracers, Meters: observed.Meters, Propagator: observed.Propagator,
 	}
-	svc, err := service.New(service.Config{ //nolint:contextcheck // the service's life
-		Upstream:       slashid.New(p.upstream), //nolint:contextcheck // likewise
+	svc, err := service.New(service.Config{ //nolint:contextcheck // it outlives ctx
+		Upstream:       slashid.New(p.upstream), //nolint:contextcheck // it outlives ctx
 		APIKey:         p.apiKey,
 		DeadlineMargin: f.DeadlineMargin,
 		MaxInFlight:    f.MaxInFlight,
@@ -86,15 +86,15 @@ func (f *serverFlags) newFacade(ctx context.Context, logs io.Writer, p parts) (b
 		Telemetry:          observed,
 	}
 	if p.tls != nil && !isLoopback(f.AdminAddr) {
-		// Probes and scrapes have no certificate of the callers' authorities.
+		// Probes and scrapers have no client certificate.
 		cfg.AdminTLS = &server.TLS{Certificate: p.tls.Certificate, MinVersion: p.tls.MinVersion}
 	}
 	built.Server, err = server.New(ctx, cfg)
 	return built, err
 }
 
-// Run serves until ctx ends; see server.Server. The files are watched to the very end: a
-// caller that is taken off the list during a long shutdown is rejected from then on.
+// Run serves until ctx ends; see server.Server. It watches the files until the shutdown is
+// complete: a caller that is removed from the list during a long drain must be rejected.
 func (f *facade) Run(ctx context.Context) error {
 	watchCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer f.endTelemetry(watchCtx)
@@ -103,13 +103,13 @@ func (f *facade) Run(ctx context.Context) error {
 	return f.Server.Run(ctx)
 }
 
-// Close is for a façade that does not Run.
+// Close releases a facade on which Run is not called.
 func (f *facade) Close() {
 	f.Server.Close()
 	f.endTelemetry(context.Background())
 }
 
-// telemetryPatience is how long the last spans and metrics may take to go out.
+// telemetryPatience bounds the export of the last spans and metrics.
 const telemetryPatience = 3 * time.Second
 
 func (f *facade) endTelemetry(ctx context.Context) {

@@ -14,7 +14,7 @@ import (
 	"github.com/quashdev/quash/service/server"
 )
 
-// files are the files that flags name. They are read again when they change.
+// files are the files that flags name. They are reloaded when they change.
 type files struct {
 	watched []watchedFile
 	wrong   usageError
@@ -22,13 +22,13 @@ type files struct {
 
 // watchedFile is a file that may be replaced while quash runs.
 type watchedFile struct {
-	// name is what it is called in metrics, what it is in the log.
+	// name identifies the file in metrics, what describes it in log messages.
 	name, what string
 	watch      func(ctx context.Context, interval time.Duration, changed func(error))
 	stale      func() bool
 }
 
-// read reads the file of a flag. It returns nil if the flag is not set or the file is bad.
+// read loads the file of a flag. It returns nil if the flag is not set or the file is not valid.
 func read[T any](fs *files, flag string, path fileName, name, what string, parse func([]byte) (T, error)) (get func() T) {
 	if path == "" {
 		return nil
@@ -46,11 +46,11 @@ func add[T any](fs *files, flag, name, what string, file *filewatch.File[T], err
 	return file.Get
 }
 
-// reloadInterval is how often the files are looked at.
+// reloadInterval is the time between two checks of the files.
 const reloadInterval = time.Second
 
-// watch looks at the files until ctx ends. A bad one leaves things as they were, and is
-// an error in the log.
+// watch reloads the files that change, until ctx ends. If a new content is not valid, the
+// previous one stays in use, and the log has an error.
 func (fs *files) watch(ctx context.Context, logger *slog.Logger, reloads metric.Int64Counter) {
 	for _, f := range fs.watched {
 		go f.watch(ctx, reloadInterval, func(err error) {
@@ -65,7 +65,7 @@ func (fs *files) watch(ctx context.Context, logger *slog.Logger, reloads metric.
 	}
 }
 
-// The results of a reload, as a metric has them.
+// The results of a reload, as label values.
 const (
 	reloadReplaced = "replaced"
 	reloadRefused  = "refused"
@@ -77,8 +77,8 @@ func reloadAttributes(f watchedFile, result string) metric.MeasurementOption {
 	return metric.WithAttributes(attrFile.String(f.name), attribute.String("quash.reload.result", result))
 }
 
-// observe makes metrics of the files, and of the certificate that one of them may hold.
-// The caller counts the reloads.
+// observe declares the metrics of the files and of the TLS certificate. It returns the counter
+// of reloads, which watch increments.
 func (fs *files) observe(ctx context.Context, meters metric.MeterProvider, tls *server.TLS) (reloads metric.Int64Counter, err error) {
 	meter := meters.Meter("github.com/quashdev/quash/cmd/quash")
 	reloads, reloadsErr := meter.Int64Counter("quash.reloads",
@@ -93,7 +93,7 @@ func (fs *files) observe(ctx context.Context, meters metric.MeterProvider, tls *
 	if err := errors.Join(reloadsErr, failingErr, expiryErr); err != nil {
 		return nil, fmt.Errorf("declare the metrics: %w", err)
 	}
-	for _, f := range fs.watched { // a counter that begins at 0 shows its first increase
+	for _, f := range fs.watched { // rates need the 0 before the first increase
 		reloads.Add(ctx, 0, reloadAttributes(f, reloadReplaced))
 		reloads.Add(ctx, 0, reloadAttributes(f, reloadRefused))
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/quashdev/quash/service/server"
 )
 
-// serverFlags are the flags of a façade, whatever is upstream of it.
+// serverFlags are the flags that quash serve and quash dev share.
 type serverFlags struct {
 	GRPCAddr  string `name:"grpc-addr"  default:"${host}:9090" help:"Listen address for gRPC, host:port. An empty host means every interface."`
 	HTTPAddr  string `name:"http-addr"  default:"${host}:8080" help:"Listen address for REST, host:port. An empty host means every interface."`
@@ -34,17 +34,17 @@ type serverFlags struct {
 	LogFormat string `default:"${log_format}" enum:"json,text" help:"Log format: json or text."`
 }
 
-// browserFlags are what REST does for browsers: nothing, unless one of them is set.
+// browserFlags enable what REST offers to browsers.
 type browserFlags struct {
 	Docs              bool     `default:"${docs}" negatable:"" help:"Serve a page at /docs of the REST listener to read and try the API."`
 	CORSAllowedOrigin []string `name:"cors-allowed-origin" help:"Origin whose pages may call REST from a browser (CORS), for instance https://app.example.com. Repeatable. If unset, no origin may." placeholder:"ORIGIN"`
 }
 
-// maxDeadlineMargin is far beyond what it takes to bring an answer to a caller. Callers
-// with less time would never be served.
+// maxDeadlineMargin is far more than returning an answer takes. Calls with a shorter deadline
+// than the margin are always rejected.
 const maxDeadlineMargin = 10 * time.Second
 
-// check looks at the flags, but not at the files that they name.
+// check validates the flags, but not the files that they name.
 func (f *serverFlags) check(wrong *usageError) {
 	for _, addr := range []struct{ flag, value string }{
 		{"--grpc-addr", f.GRPCAddr},
@@ -64,10 +64,10 @@ func (f *serverFlags) check(wrong *usageError) {
 	f.limitFlags.check(wrong)
 }
 
-// newLogger returns a log, and its level, which the admin listener can change.
+// newLogger returns a logger, and its level, which the admin listener can change.
 func (f *serverFlags) newLogger(w io.Writer) (*slog.Logger, *slog.LevelVar) {
 	level := new(slog.LevelVar)
-	_ = level.UnmarshalText([]byte(f.LogLevel)) // one of the enum
+	_ = level.UnmarshalText([]byte(f.LogLevel)) // the enum tag has checked it
 	options := &slog.HandlerOptions{Level: level}
 	var handler slog.Handler = slog.NewJSONHandler(w, options)
 	if f.LogFormat == "text" {
@@ -76,8 +76,8 @@ func (f *serverFlags) newLogger(w io.Writer) (*slog.Logger, *slog.LevelVar) {
 	return slog.New(telemetry.WithTraceID(handler)), level
 }
 
-// checkListener looks at an address to serve at. safe is whether that may be done beyond
-// this machine; instead says what else would make it so.
+// checkListener validates a listen address. safe reports whether the listener may serve beyond
+// loopback. If not, instead is a part of the error that says how to make it safe.
 func checkListener(wrong *usageError, flag, addr string, safe bool, instead string) {
 	if err := checkAddr(addr); err != nil {
 		wrong.addf("%s %q: %s", flag, addr, err)
@@ -112,8 +112,8 @@ func isLoopbackHost(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// fileName is the name of a file. A flag or a variable that is there and empty is a
-// mistake, of a template for instance, and must not mean that everyone may call.
+// fileName is the name of a file. An empty value is an error: a template may have left it
+// empty by mistake, and that must not turn off a check such as --allowed-callers-file.
 type fileName string
 
 // UnmarshalText implements encoding.TextUnmarshaler for kong.

@@ -38,14 +38,14 @@ func TestCheckAddr(t *testing.T) {
 	}
 }
 
-// Only what is loopback may be served, and sent to, in plaintext: in doubt the answer is no.
+// Plaintext is for loopback only, so an ambiguous address does not count as loopback.
 func TestIsLoopback(t *testing.T) {
 	t.Parallel()
 	for _, addr := range []string{
 		"127.0.0.1:9090", "127.255.255.254:9090", "[::1]:9090", "[0:0:0:0:0:0:0:1]:9090", "[::ffff:127.0.0.1]:9090", "localhost:9090",
 	} {
 		if !isLoopback(addr) {
-			t.Errorf("%q is not taken for loopback", addr)
+			t.Errorf("%q does not count as loopback", addr)
 		}
 	}
 	for _, addr := range []string{
@@ -56,7 +56,7 @@ func TestIsLoopback(t *testing.T) {
 		"127.0.0.1:9090,0.0.0.0:19090",
 	} {
 		if isLoopback(addr) {
-			t.Errorf("%q is taken for loopback", addr)
+			t.Errorf("%q counts as loopback", addr)
 		}
 	}
 }

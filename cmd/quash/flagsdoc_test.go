@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write the documents that are made from 
 
 const flagsDoc = "../../docs/reference/flags.md"
 
-// docs/reference/flags.md is written from the parser of the command line.
+// docs/reference/flags.md is generated from the parser of the command line.
 func TestFlagsDoc(t *testing.T) {
 	t.Parallel()
 	want := renderFlags(newParser(streams{}).Model.Node)
@@ -42,7 +42,7 @@ with the values at once. ` + "`/configz`" + ` of the admin listener shows the va
 and where each of them comes from.
 `)
 	commands := app.Leaves(true)
-	serve := map[string]string{} // the defaults of its flags
+	serve := map[string]string{} // the defaults of the flags of serve
 	for _, flag := range commands[slices.IndexFunc(commands, func(c *kong.Node) bool { return c.Path() == "serve" })].Flags {
 		serve[flag.Name] = defaultOf(flag)
 	}

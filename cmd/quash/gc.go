@@ -7,23 +7,23 @@ import (
 	"runtime/metrics"
 )
 
-// heapFloor is how large the heap may always become before garbage is collected. By Go's
-// own rule it may double, and what quash keeps for a few calls in flight is so little
-// that it would collect a hundred times a second: 20 % of its CPU time.
+// heapFloor is the heap size below which no collection is needed. Go's default lets the heap
+// double between collections. With few calls in flight quash keeps so little that it would
+// collect a hundred times a second, which takes 20 % of its CPU time.
 const heapFloor = 24 << 20
 
-// defaultGOGC is Go's own rule, in percent.
+// defaultGOGC is Go's default, in percent.
 const defaultGOGC = 100
 
-// tuneGC lets the heap grow to heapFloor at least, unless GOGC is set.
+// tuneGC lets the heap always grow to heapFloor, unless GOGC is set.
 func tuneGC() {
 	if os.Getenv("GOGC") == "" {
 		adjustGC(defaultGOGC)
 	}
 }
 
-// adjustGC sets how much the heap may grow until the next collection, in percent of what
-// the last one kept, and does so again after that. current is how it is set.
+// adjustGC sets the GC percentage for the next collection, and calls itself again after that
+// collection. current is the percentage in use.
 func adjustGC(current int) {
 	next := growth(keptBytes())
 	if next != current {
@@ -33,8 +33,8 @@ func adjustGC(current int) {
 	runtime.AddCleanup(new([64]byte), adjustGC, next)
 }
 
-// growth is the percentage with which a heap that keeps so many bytes grows to heapFloor,
-// or Go's own if that is more. It goes in steps, because setting it stops the world.
+// growth returns the GC percentage at which a heap with kept live bytes grows to heapFloor, but
+// no less than Go's default. It is rounded to steps: each change stops the world.
 func growth(kept uint64) int {
 	const step, most = 25, 400
 	room := heapFloor - min(heapFloor, kept)
@@ -42,8 +42,8 @@ func growth(kept uint64) int {
 	return min(max(percent, defaultGOGC), most)
 }
 
-// keptBytes is what the last collection kept, and what Go adds to that when it works out
-// how far the heap may grow.
+// keptBytes returns the bytes to which Go applies the GC percentage: the live heap after the
+// last collection, the stacks and the globals.
 func keptBytes() (bytes uint64) {
 	samples := []metrics.Sample{
 		{Name: "/gc/heap/live:bytes"},

@@ -9,12 +9,12 @@ func TestGrowth(t *testing.T) {
 		kept uint64
 		want int
 	}{
-		{0, 400},      // nothing is known yet
-		{1 * mb, 400}, // no further than that: what is kept may be more by now
-		{6 * mb, 300}, // 18 more
-		{7 * mb, 225}, // in steps
+		{0, 400},      // before the first collection
+		{1 * mb, 400}, // the maximum: the heap may have grown since the last collection
+		{6 * mb, 300}, // grows by 18 MB
+		{7 * mb, 225}, // rounded to a step
 		{12 * mb, 100},
-		{24 * mb, 100}, // Go's own, from here on
+		{24 * mb, 100}, // Go's default from here on
 		{1 << 40, 100},
 	} {
 		if got := growth(tt.kept); got != tt.want {

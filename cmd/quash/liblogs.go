@@ -12,19 +12,18 @@ import (
 	"github.com/quashdev/quash/internal/telemetry"
 )
 
-// suppressLibraryLogs discards what libraries write to loggers of their own. net/http
-// logs what an upstream sends unasked, which may be a token that it got before; grpc-go
-// logs headers that it cannot decode. Neither can be told not to. What matters of it is
-// logged elsewhere, in quash's own words. grpc-go's logger must be replaced before grpc-go
-// is used: nothing guards it.
+// suppressLibraryLogs discards what libraries write to their own loggers, because it may
+// contain a token: net/http logs unsolicited data from an upstream, and grpc-go logs headers
+// that it cannot decode. Neither has an option to turn that off. quash itself logs what
+// operators need. Call it before grpc-go is used: setting grpc-go's logger is not synchronized.
 func suppressLibraryLogs() {
 	log.SetOutput(io.Discard)
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
 	otel.SetLogger(logr.Discard())
 }
 
-// reportTelemetryErrors logs the errors of OpenTelemetry's exporters, without the
-// collector's address and the credentials for it.
+// reportTelemetryErrors logs the errors of OpenTelemetry's exporters, without the credentials
+// for the collector.
 func reportTelemetryErrors(logger *slog.Logger) {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		logger.Warn("telemetry export failed", "err", telemetry.ErrorText(err))

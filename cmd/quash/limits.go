@@ -11,8 +11,8 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// limitFlags bound what callers can make quash hold. Those of the servers hold for
-// gRPC and REST, each by itself.
+// limitFlags bound the resources that callers can use. The limits on connections, sizes and
+// times apply to gRPC and REST separately, --max-arriving and --max-in-flight to both together.
 type limitFlags struct {
 	MaxInFlight             int           `default:"${max_in_flight}" help:"Maximum number of revocations in flight, 1 to 1000000; more are rejected."`
 	MaxConnections          int           `default:"${max_connections}" help:"Maximum number of open connections, for gRPC and REST each, 1 to 1000000; more wait to be accepted."`
@@ -27,7 +27,7 @@ type limitFlags struct {
 	MinPingInterval         time.Duration `default:"${min_ping_interval}" help:"Minimum interval between pings of a gRPC client, at least 100ms. Clients that ping more often are disconnected."`
 }
 
-// limitDefaults are the defaults of those flags, which are defined where they are used.
+// limitDefaults returns the defaults for the flags from the packages that apply the limits.
 func limitDefaults() kong.Vars {
 	d := server.DefaultLimits
 	return kong.Vars{
@@ -61,7 +61,7 @@ func (f *limitFlags) limits() server.Limits {
 	}
 }
 
-// The minimum that requests need: the longest token, what goes with it, and some time.
+// The ranges of the limits. The minimum sizes leave room for the longest token and its headers.
 const (
 	minRequestBytes = 20 << 10
 	minHeaderBytes  = 4 << 10

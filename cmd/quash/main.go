@@ -1,15 +1,15 @@
 // Command quash revokes SlashID user tokens for a company's internal services.
 //
-//	main.go         from the process to run
+//	main.go         main, and the signals
 //	cli.go          the grammar of the command line, and its errors
-//	flags.go        the flags that serve and dev share
-//	tls.go          the flags for TLS and for who may call
-//	limits.go       the flags that bound what callers can make quash hold
-//	files.go        files that are read again when they change, and their metrics
-//	facade.go       from the flags to a server
-//	configz.go      what the admin listener shows of the flags and the environment
-//	liblogs.go      library logs, which are suppressed
-//	gc.go           tuning of the garbage collector
+//	flags.go        the flags that serve and dev share, and the checks of addresses
+//	tls.go          the flags for TLS and for allowed callers
+//	limits.go       the flags for limits
+//	files.go        files that are reloaded when they change, and their metrics
+//	facade.go       builds and runs a server from the flags
+//	configz.go      the configuration that the admin listener shows
+//	liblogs.go      suppresses the logs of libraries
+//	gc.go           tunes the garbage collector
 //	serve.go        quash serve
 //	dev.go          quash dev
 //	sandbox.go      quash sandbox, and quash sandbox mint
@@ -33,8 +33,8 @@ func main() {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
-		// A second signal ends the process at once. The default is back before the
-		// log says that the shutdown has begun, so no later signal is swallowed.
+		// A second signal must end the process at once. Restore the default handling before
+		// the log says that the shutdown has begun, so that no later signal is ignored.
 		signal.Stop(signals)
 		stop()
 	}()

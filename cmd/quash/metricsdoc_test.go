@@ -26,7 +26,7 @@ import (
 
 const metricsDoc = "../../docs/reference/metrics.md"
 
-// docs/reference/metrics.md is written from a scrape of a quash that has every metric.
+// docs/reference/metrics.md is generated from a scrape of a quash that has every metric.
 func TestMetricsDoc(t *testing.T) {
 	t.Parallel()
 	want := renderMetrics(scrapeOfEverything(t))
@@ -132,7 +132,7 @@ The Go runtime and process metrics, ` + "`go_*` and `process_*`" + `, are there 
 	return b.String()
 }
 
-// renderLabels lists the labels of a metric, and the values of those that are quash's own.
+// renderLabels lists the labels of a metric, with the values of quash's own labels.
 func renderLabels(family *dto.MetricFamily) string {
 	values := map[string][]string{}
 	for _, metric := range family.GetMetric() {

@@ -14,15 +14,15 @@ import (
 
 // The files of quash revoke:
 //
-//	revoke.go           the flags, and how quash is called
+//	revoke.go           the flags, and the call of quash
 //	revoke_one.go       one token
 //	revoke_input.go     reading that token
-//	revoke_list.go      many tokens
+//	revoke_list.go      a list of tokens
 //	revoke_files.go     the list, and the files that a run writes
-//	revoke_progress.go  how far it is
+//	revoke_progress.go  the progress that a run shows
 
-// The exit codes of quash revoke, by what became of the token. A list has that of the
-// token that is worst off.
+// The exit codes of quash revoke, by the outcome of the token. The exit code for a list is the
+// highest one of its tokens.
 const (
 	exitRejected   = 3
 	exitInProgress = 4
@@ -31,7 +31,7 @@ const (
 	exitIncomplete = 7
 )
 
-// exitCodes are those of single tokens.
+// exitCodes are the exit codes of single tokens.
 var exitCodes = map[bulk.Outcome]int{
 	bulk.Dead:       exitOK,
 	bulk.Rejected:   exitRejected,
@@ -75,7 +75,7 @@ Exit codes:
 The exit code for a list is the highest one of its tokens.`
 }
 
-// Run revokes one token, or those of a list.
+// Run revokes one token, or the tokens of a list.
 func (c *revokeCmd) Run(ctx context.Context, std streams) error {
 	if err := c.check(); err != nil {
 		return err
@@ -107,7 +107,7 @@ func (c *revokeCmd) check() error {
 
 func (c *revokeCmd) hasTLSFiles() bool { return c.CAFile != "" || c.CertFile != "" || c.KeyFile != "" }
 
-// dial makes a client that makes each call up to so many times.
+// dial returns a client that makes up to attempts attempts per call.
 func (c *revokeCmd) dial(attempts int) (*client.Client, error) {
 	secure := client.WithTLS(client.TLSFiles{CAFile: string(c.CAFile), CertFile: string(c.CertFile), KeyFile: string(c.KeyFile)})
 	if c.Insecure || isLoopback(c.Addr) && !c.hasTLSFiles() {
@@ -116,12 +116,12 @@ func (c *revokeCmd) dial(attempts int) (*client.Client, error) {
 	return client.New(c.Addr, secure, client.WithAttempts(attempts))
 }
 
-// answerGrace is how much longer than SlashID a call may take: quash has an answer some
-// seconds before that, which says more than that time is up.
+// answerGrace is added to --timeout for the deadline of a call. quash answers some seconds
+// earlier, and its answer says more than DEADLINE_EXCEEDED does.
 const answerGrace = 10 * time.Second
 
-// call asks quash to revoke a token. It fails at once where there is no quash: the
-// user wants to know.
+// call asks quash to revoke a token. It does not wait for a connection: if quash is not
+// reachable, the user must see that at once.
 func (c *revokeCmd) call(ctx context.Context, quash *client.Client, token string) (*quashv1.RevokeResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout+answerGrace)
 	defer cancel()
@@ -133,7 +133,7 @@ func (c *revokeCmd) call(ctx context.Context, quash *client.Client, token string
 	}, grpc.WaitForReady(false))
 }
 
-// answerOf is what a call came to.
+// answerOf converts the result of a call.
 func answerOf(resp *quashv1.RevokeResponse, err error) bulk.Answer {
 	failure, failed := client.Failure(err)
 	if !failed {
@@ -147,7 +147,7 @@ var consistencies = map[string]quashv1.Consistency{
 	bulk.AllRegions: quashv1.Consistency_CONSISTENCY_ALL_REGIONS,
 }
 
-// consistencyName is "" where nothing is known of regions.
+// consistencyName returns "" for an unspecified consistency.
 func consistencyName(c quashv1.Consistency) string {
 	for name, value := range consistencies {
 		if value == c {

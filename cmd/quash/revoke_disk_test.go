@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// onADisk runs commands of the shell in a directory that has a file list, and a disk of
-// 4 MiB of its own in disk, which no other process sees. It returns what they write.
+// onADisk runs shell commands in a directory with a file "list", and with a file system of 4 MiB
+// mounted at "disk" that no other process sees. It returns their output.
 func onADisk(t *testing.T, list, commands string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -35,7 +35,7 @@ func onADisk(t *testing.T, list, commands string) string {
 	return string(out)
 }
 
-// A disk that becomes full ends a run, and the same command goes on with it.
+// A full disk ends a run, and the same command resumes it.
 func TestRevokeListOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	const lines = 2000
@@ -54,13 +54,13 @@ func TestRevokeListOnAFullDisk(t *testing.T) {
 	if !strings.Contains(second, "quash: resuming from the journal disk/journal") || !strings.Contains(second, "All tokens are dead.\nexit code 0\n{\n  \"complete\": true") {
 		t.Errorf("the second run wrote\n%s", second)
 	}
-	// Where there was no room for the answers, the tokens in flight are sent again.
+	// The tokens in flight whose answers could not be recorded are sent again.
 	if n := len(quash.tokens()); n < lines || n > lines+64 {
 		t.Errorf("there were %d calls for %d tokens", n, lines)
 	}
 }
 
-// A list may lie where nothing can be written.
+// A list may be on a read-only file system.
 func TestRevokeListOnADiskThatIsReadOnly(t *testing.T) {
 	t.Parallel()
 	addr := startAnswering(t, new(revoking).revoke)

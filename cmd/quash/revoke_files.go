@@ -12,18 +12,18 @@ import (
 	"github.com/quashdev/quash/internal/bulk/tokenlist"
 )
 
-// list is a list that was read.
+// list is a list of tokens, after it was read.
 type list struct {
 	lines []bulk.Line
-	// readErr is why it was not read to its end.
+	// readErr is the error that ended reading early.
 	readErr error
 	// path is "" for standard input.
 	path string
-	// before is the file as it was before it was read; nil where there is none.
+	// before describes the file before it was read; nil if the input is not a file.
 	before os.FileInfo
 }
 
-// readList reads the list, which may be standard input, into memory.
+// readList reads the list, from a file or standard input, into memory.
 func (c *revokeCmd) readList(ctx context.Context, std streams) (*list, error) {
 	if _, ok := terminalOf(std.in); ok && c.File == stdinName {
 		return nil, usageErrorf("--file -: standard input is a terminal; pipe the list to it, or name a file")
@@ -50,11 +50,11 @@ func (c *revokeCmd) readList(ctx context.Context, std streams) (*list, error) {
 	})
 }
 
-// kept reports whether the list is an ordinary file, which the same command reads again.
+// kept reports whether the list is a regular file, which a later run can read again.
 func (l *list) kept() bool { return l.path != "" && l.before != nil && l.before.Mode().IsRegular() }
 
-// changed returns an error if the list may have tokens by now that were not read. A list
-// that is gone has none.
+// changed returns an error if the list may have tokens that this run did not read. A list that
+// was deleted has no such tokens.
 func (l *list) changed() error {
 	if !l.kept() {
 		return nil
@@ -71,8 +71,8 @@ func (l *list) changed() error {
 	return nil
 }
 
-// openFiles opens the journal, and finds out whether the report can be written, before any
-// token is sent. None of the files may overwrite another.
+// openFiles opens the journal, and checks that the report can be written, before any token is
+// sent. It rejects names by which one file would overwrite another.
 func (c *revokeCmd) openFiles(list *list) (*bulk.Journal, error) {
 	path, report := c.journalPath(list), string(c.Report)
 	switch {
@@ -89,7 +89,7 @@ func (c *revokeCmd) openFiles(list *list) (*bulk.Journal, error) {
 	if err != nil || report == "" {
 		return journal, err
 	}
-	for _, own := range []string{path, bulk.KeyPath(path)} { // they exist by now
+	for _, own := range []string{path, bulk.KeyPath(path)} { // OpenJournal has created them
 		if info, err := os.Stat(own); err == nil && isFile(report, info) {
 			return nil, errors.Join(usageErrorf("--report is the journal or its key: name another file"), journal.Close())
 		}
@@ -100,7 +100,7 @@ func (c *revokeCmd) openFiles(list *list) (*bulk.Journal, error) {
 	return journal, nil
 }
 
-// journalPath is "" for a run that cannot be resumed: the list cannot be read again.
+// journalPath returns "" for a run that cannot be resumed because its list cannot be read again.
 func (c *revokeCmd) journalPath(list *list) string {
 	if c.Journal == "" && list.kept() {
 		return string(c.File) + ".journal"
@@ -108,7 +108,7 @@ func (c *revokeCmd) journalPath(list *list) string {
 	return string(c.Journal)
 }
 
-// isFile reports whether a path leads to a file.
+// isFile reports whether path refers to file, also through a link.
 func isFile(path string, file os.FileInfo) bool {
 	info, err := os.Stat(path)
 	return err == nil && file != nil && os.SameFile(info, file)

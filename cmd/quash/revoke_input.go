@@ -13,14 +13,14 @@ import (
 	"github.com/quashdev/quash/internal/bulk/tokenlist"
 )
 
-// terminalLine is how many characters a terminal takes in a line. It silently drops what is
-// pasted beyond.
+// terminalLine is how many characters a terminal accepts in a line. It silently drops the rest
+// of what is pasted.
 const terminalLine = 4095
 
-// maxOneToken is how much is read of what should be one token: more than any line has.
+// maxOneToken limits how much input is read for one token. It is more than any line may have.
 const maxOneToken = 128 << 10
 
-// readToken reads the one token.
+// readToken reads the one token from the file, standard input or the terminal.
 func (c *revokeCmd) readToken(ctx context.Context, std streams) (string, error) {
 	if terminal, ok := terminalOf(std.in); ok && c.TokenFile == "" {
 		return askForToken(ctx, terminal, std.err)
@@ -40,8 +40,8 @@ func (c *revokeCmd) readToken(ctx context.Context, std streams) (string, error) 
 
 var errInterrupted = errors.New("interrupted; nothing was revoked")
 
-// orInterrupted is what read returns, unless ctx ends before: opening a named pipe, and
-// reading a terminal or a pipe, may wait for ever, and cannot be cancelled.
+// orInterrupted returns what read returns, or errInterrupted if ctx ends first. Opening a named
+// pipe, and reading from a terminal or a pipe, may block forever and cannot be cancelled.
 func orInterrupted[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	var value T
 	var err error
@@ -59,7 +59,7 @@ func orInterrupted[T any](ctx context.Context, read func() (T, error)) (T, error
 	}
 }
 
-// onlyToken reads a list that must have one token. from names it.
+// onlyToken reads a list that must have exactly one token. from names the source in errors.
 func onlyToken(r io.Reader, from string) (string, error) {
 	lines, err := tokenlist.Read(io.LimitReader(r, maxOneToken))
 	switch {
@@ -75,14 +75,14 @@ func onlyToken(r io.Reader, from string) (string, error) {
 	return lines[0].Token, nil
 }
 
-// askForToken asks the user to paste the token, without showing it.
+// askForToken asks the user to paste the token. The terminal does not show it.
 func askForToken(ctx context.Context, terminal *os.File, w io.Writer) (string, error) {
 	fd := int(terminal.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
 		return "", fmt.Errorf("read the token: %w", err)
 	}
-	defer func() { _ = term.Restore(fd, before) }() // which shows again what is typed
+	defer func() { _ = term.Restore(fd, before) }() // turns the echo on again
 	fmt.Fprintf(w, "Paste the token and press Enter (it is not shown): ")
 	text, err := orInterrupted(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
 	fmt.Fprintln(w)
@@ -95,7 +95,7 @@ func askForToken(ctx context.Context, terminal *os.File, w io.Writer) (string, e
 	return onlyToken(bytes.NewReader(text), "the terminal")
 }
 
-// terminalOf returns the terminal that a stream is, if it is one.
+// terminalOf returns the stream as a file if it is a terminal.
 func terminalOf(stream any) (*os.File, bool) {
 	if file, ok := stream.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		return file, true

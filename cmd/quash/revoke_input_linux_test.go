@@ -52,12 +52,12 @@ type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// namedPipe makes a pipe without a writer.
+// namedPipe creates a named pipe without a writer.
 func namedPipe(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "pipe")
 	must(t, unix.Mkfifo(path, 0o600))
-	t.Cleanup(func() { // the goroutine that opens it must not wait for ever
+	t.Cleanup(func() { // the goroutine that opens the pipe must not wait forever
 		fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 		must(t, err)
 		must(t, os.Remove(path))
@@ -66,7 +66,7 @@ func namedPipe(t *testing.T) string {
 	return path
 }
 
-// openTerminal opens a terminal: who sits before it, and what it is to a command.
+// openTerminal opens a terminal, and returns its ends for the user and for a command.
 func openTerminal(t *testing.T) (user, terminal *os.File) {
 	t.Helper()
 	user, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
@@ -93,14 +93,14 @@ func echoes(t *testing.T, terminal *os.File) bool {
 	return state.Lflag&unix.ECHO != 0
 }
 
-// Ctrl-C before a token is pasted ends the command, and leaves a terminal that shows what
-// is typed.
+// Ctrl-C before a token is pasted ends the command, and turns the echo of the terminal on
+// again.
 func TestRevokeInterruptedAtTheTerminal(t *testing.T) {
 	t.Parallel()
 	_, terminal := openTerminal(t)
 	ctx, interrupt := context.WithCancel(t.Context())
 	go func() {
-		for echoes(t, terminal) { // until the command waits for what is typed
+		for echoes(t, terminal) { // until the command waits for input
 			runtime.Gosched()
 		}
 		interrupt()

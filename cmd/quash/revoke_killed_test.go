@@ -16,17 +16,17 @@ import (
 	"github.com/quashdev/quash/internal/proctest"
 )
 
-// haltingQuash revokes each token once, and rejects it after that. From one call on it
-// does not answer until it is resumed.
+// haltingQuash revokes each token once, and rejects it after that. From the call halt on it does
+// not answer until it is resumed.
 type haltingQuash struct {
 	rejected error
-	// loses is whether half of the calls that it does not answer never get to SlashID.
+	// loses means that half of the calls without an answer do not reach SlashID.
 	loses bool
 
 	mu      sync.Mutex
 	asked   []string
 	revoked map[string]bool
-	halt    int // the first call that is not answered; 0 for none
+	halt    int // the first call that is not answered; 0 if all are answered
 	halted  chan struct{}
 	resumed chan struct{}
 }
@@ -36,7 +36,7 @@ func newHaltingQuash(t *testing.T) *haltingQuash {
 	return &haltingQuash{rejected: answerNamed(t, "TOKEN_REJECTED"), revoked: map[string]bool{}}
 }
 
-// haltAfter has it halt when so many further calls have been answered.
+// haltAfter makes quash halt after that number of further calls.
 func (h *haltingQuash) haltAfter(calls int) (halted <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -74,8 +74,8 @@ func (h *haltingQuash) revoke(req *quashv1.RevokeRequest) (*quashv1.RevokeRespon
 	return answer, err
 }
 
-// check looks at what has come of a list of so many lines in the end, where so many calls
-// were never answered.
+// check verifies that all tokens of a list are dead, and that the number of calls beyond one
+// per token is at most the number of unanswered calls.
 func (h *haltingQuash) check(t *testing.T, lines, unanswered int) {
 	t.Helper()
 	h.mu.Lock()
@@ -88,10 +88,10 @@ func (h *haltingQuash) check(t *testing.T, lines, unanswered int) {
 	}
 }
 
-// inFlight is how many calls there are at a time.
+// inFlight is the concurrency of the runs.
 const inFlight = 16
 
-// listArgs are the arguments of a run over a list of so many lines.
+// listArgs returns the arguments for a run over a list of lines tokens.
 func listArgs(t *testing.T, addr string, lines int) (args []string, report string) {
 	t.Helper()
 	var text strings.Builder
@@ -113,7 +113,7 @@ func startRevoke(t *testing.T, args []string) *proctest.Process {
 	return p
 }
 
-// interrupt is Ctrl-C, and waits until the run says that it has noticed.
+// interrupt sends Ctrl-C, and waits until the run reports it.
 func interrupt(t *testing.T, p *proctest.Process) {
 	t.Helper()
 	must(t, p.Signal(os.Interrupt))
@@ -121,8 +121,8 @@ func interrupt(t *testing.T, p *proctest.Process) {
 	must(t, err)
 }
 
-// A run that is killed again and again is resumed: in the end every token is dead, the
-// report says so, and no token was sent again for which there was an answer.
+// A run that is killed several times can be resumed: in the end every token is dead, the report
+// says so, and no token with an answer was sent again.
 func TestRevokeListKilled(t *testing.T) {
 	t.Parallel()
 	const lines = 2000
@@ -137,7 +137,7 @@ func TestRevokeListKilled(t *testing.T) {
 		p.Kill()
 		quash.resume()
 		if status := p.State().Sys().(syscall.WaitStatus); !status.Signaled() {
-			t.Fatalf("it ended by itself\n%s", p)
+			t.Fatalf("it was not killed\n%s", p)
 		}
 	}
 	if got := revoke(t, "", args...); got.code != exitOK {
@@ -149,7 +149,7 @@ func TestRevokeListKilled(t *testing.T) {
 	quash.check(t, lines, len(kills)*inFlight)
 }
 
-// Ctrl-C finishes what is in flight, and the next run sends nothing again.
+// Ctrl-C finishes the calls in flight, and the next run sends no token again.
 func TestRevokeListInterrupted(t *testing.T) {
 	t.Parallel()
 	const lines, calls = 200, 100
@@ -182,7 +182,7 @@ func TestRevokeListInterrupted(t *testing.T) {
 	quash.check(t, lines, 0)
 }
 
-// A second Ctrl-C waits for nothing.
+// A second Ctrl-C ends the run at once.
 func TestRevokeListInterruptedTwice(t *testing.T) {
 	t.Parallel()
 	quash := newHaltingQuash(t)
@@ -199,7 +199,7 @@ func TestRevokeListInterruptedTwice(t *testing.T) {
 	}
 }
 
-// Ctrl-C also ends the program that reads the output. The run goes on to its end.
+// Ctrl-C also ends the program that reads the output. The run continues to its end.
 func TestRevokeListWithoutAReader(t *testing.T) {
 	t.Parallel()
 	var quash revoking

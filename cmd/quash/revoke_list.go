@@ -12,7 +12,7 @@ import (
 	"github.com/quashdev/quash/internal/bulk"
 )
 
-// listFlags are for many tokens.
+// listFlags are the flags for a list of tokens.
 type listFlags struct {
 	File        fileName `env:"-" placeholder:"FILE" help:"File with the list: one token per line, or one JSON object with a member token per line. - reads standard input."`
 	Concurrency int      `default:"64" env:"-" help:"Maximum number of calls in flight, 1 to 1000."`
@@ -24,16 +24,16 @@ type listFlags struct {
 
 const (
 	stdinName = "-"
-	// shownProblems is how many lines without a token the operator is told about.
+	// shownProblems is how many lines without a token are printed.
 	shownProblems = 20
-	// maxConcurrency is what quash takes on one connection by default. More would also take
-	// the room of its other callers.
+	// maxConcurrency is the number of calls that quash accepts on one connection by default.
+	// More calls would also take capacity from other callers.
 	maxConcurrency = 1000
 )
 
 func (f *listFlags) check(wrong *usageError) {
 	checkRange(wrong, "--concurrency", f.Concurrency, 1, maxConcurrency)
-	if !(f.Rate >= 0) { // nor NaN
+	if !(f.Rate >= 0) { // also rejects NaN
 		wrong.addf("--rate: must be at least 0, got %v", f.Rate)
 	}
 	if f.File == "" && (f.Journal != "" || f.Report != "" || f.Rate != 0 || f.UntilDead) {
@@ -43,8 +43,8 @@ func (f *listFlags) check(wrong *usageError) {
 
 // revokeList revokes the tokens of a list.
 func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
-	// Ctrl-C also ends the program that reads the output, tee for instance: that must not
-	// keep calls in flight from being finished and recorded.
+	// Ctrl-C also ends the program that reads the output, such as tee. Without this line the
+	// next write would end this process before it has recorded the calls in flight.
 	signal.Ignore(syscall.SIGPIPE)
 	list, err := c.readList(ctx, std)
 	if err != nil {
@@ -55,7 +55,7 @@ func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	quash, err := c.dial(1) // the run repeats calls, and knows of all of them
+	quash, err := c.dial(1) // the run retries itself, and the journal must know each attempt
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
 	return c.finish(std, bulk.NewReport(about, list.lines))
 }
 
-// sayProblems reports the first lines without a token. All of them are in the report.
+// sayProblems prints the first lines without a token. The report has all of them.
 func sayProblems(progress *progress, lines []bulk.Line) {
 	shown := 0
 	for _, line := range lines {
@@ -110,7 +110,7 @@ func sayProblems(progress *progress, lines []bulk.Line) {
 	}
 }
 
-// whyIncomplete joins the reasons for which a list may not be done, "" if there is none.
+// whyIncomplete joins the reasons why a list is incomplete; "" without errors.
 func whyIncomplete(errs ...error) string {
 	var texts []string
 	for _, err := range errs {
@@ -143,7 +143,7 @@ func (c *revokeCmd) finish(std streams, report *bulk.Report) error {
 	if err := errors.Join(incomplete, unwritten); err != nil {
 		return &codedError{err, exitIncomplete}
 	}
-	if report.Lines() == 0 { // most likely the program that writes the list has failed
+	if report.Lines() == 0 { // the program that writes the list has probably failed
 		return &codedError{errors.New("nothing was revoked"), exitIncomplete}
 	}
 	code := exitOK

@@ -15,14 +15,14 @@ import (
 	"github.com/quashdev/quash/service"
 )
 
-// leaked is a token of a list.
+// leaked returns the nth token of a list.
 func leaked(n int) string {
 	part := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
-	return part(`{"alg":"ES256","kid":"k"}`) + "." + part(fmt.Sprintf(`{"sub":"person-%06d","jti":"a-jti-that-nobody-guesses-%06d"}`, n, n)) +
+	return part(`{"alg":"ES256","kid":"k"}`) + "." + part(fmt.Sprintf(`{"sub":"person-%06d","jti":"a-jti-that-is-hard-to-guess-%06d"}`, n, n)) +
 		"." + part(strings.Repeat(fmt.Sprintf("signature %06d", n), 4))
 }
 
-// revoking is a quash that revokes everything, once.
+// revoking is a quash that revokes every token, and records the calls.
 type revoking struct {
 	mu    sync.Mutex
 	asked []string
@@ -35,7 +35,7 @@ func (r *revoking) revoke(req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, 
 	return &quashv1.RevokeResponse{Outcome: quashv1.Outcome_OUTCOME_REVOKED}, nil
 }
 
-// tokens are those that were asked about, sorted.
+// tokens returns the tokens of all calls, sorted.
 func (r *revoking) tokens() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -44,8 +44,8 @@ func (r *revoking) tokens() []string {
 
 const bulkDoc = "../../docs/bulk.md"
 
-// Each problem is reported with the number of its line, in the words of docs/bulk.md; all
-// other tokens are revoked, and no output has anything of a token.
+// Each problem is reported with its line number, in the words of docs/bulk.md. All other tokens
+// are revoked, and no output has a part of a token.
 func TestRevokeListForms(t *testing.T) {
 	t.Parallel()
 	doc := contents(t, bulkDoc)
@@ -140,7 +140,7 @@ func inUTF16(text string) string {
 	return string(b)
 }
 
-// The exit code is that of the token that is worst off.
+// The exit code of a list is the highest one of its tokens.
 func TestRevokeListExitCodes(t *testing.T) {
 	t.Parallel()
 	const dead, rejected, accepted, refused, noToken = "d", "r", "a", "n", "{"
@@ -177,7 +177,7 @@ func TestRevokeListExitCodes(t *testing.T) {
 	}
 }
 
-// answerNamed is the error of quash's outcome table that has a reason, and says most.
+// answerNamed returns the first error with a reason in quash's outcome table.
 func answerNamed(t *testing.T, reason string) error {
 	t.Helper()
 	for _, doc := range service.OutcomeDocs() {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A list of which a part may not have been read is not done. The same command does the
+// A run is incomplete if a part of the list may not have been read. The same command does the
 // rest.
 func TestRevokeListThatIsChangedMeanwhile(t *testing.T) {
 	t.Parallel()
@@ -15,7 +15,7 @@ func TestRevokeListThatIsChangedMeanwhile(t *testing.T) {
 	for name, c := range map[string]struct {
 		change   func(t *testing.T, path string)
 		complete bool
-		sent     int // in the end
+		sent     int // after the second run
 	}{
 		"it is left alone":        {func(*testing.T, string) {}, true, 2},
 		"it grows":                {func(t *testing.T, path string) { t.Helper(); fill(t, path, more) }, false, 3},

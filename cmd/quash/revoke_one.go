@@ -13,10 +13,10 @@ import (
 	"github.com/quashdev/quash/internal/bulk"
 )
 
-// oneAttempts is how often quash is asked about a single token where that can help.
+// oneAttempts is the maximum number of attempts to revoke a single token.
 const oneAttempts = 3
 
-// revokeOne revokes the token of the file or of standard input.
+// revokeOne revokes the token from --token-file or standard input.
 func (c *revokeCmd) revokeOne(ctx context.Context, std streams) error {
 	token, err := c.readToken(ctx, std)
 	if err != nil {
@@ -43,23 +43,23 @@ func (c *revokeCmd) revokeOne(ctx context.Context, std streams) error {
 	return nil
 }
 
-// verdict is what became of a token, as --output json says it.
+// verdict is the outcome of one token, as --output json writes it.
 type verdict struct {
 	// Outcome is dead, rejected, in_progress, unknown or not_applied.
 	Outcome bulk.Outcome `json:"outcome"`
-	// State is quash's, of a call that failed: NOT_APPLIED, IN_PROGRESS or UNKNOWN.
+	// State is the state of a call that failed: NOT_APPLIED, IN_PROGRESS or UNKNOWN.
 	State string `json:"state,omitempty"`
-	// Reason is why it failed, and REVOKED or ALREADY_INVALID where it did not.
+	// Reason is the error reason of a call that failed; else REVOKED or ALREADY_INVALID.
 	Reason string `json:"reason,omitempty"`
-	// Code is gRPC's, Message what goes with it.
+	// Code is the gRPC status code, Message its message.
 	Code    string `json:"code"`
 	Message string `json:"message,omitempty"`
-	// Consistency is the one that was reached, or else was asked for: local_region or
-	// all_regions.
+	// Consistency is the consistency that was reached, or, after a failure, the requested one:
+	// local_region or all_regions.
 	Consistency string `json:"consistency,omitempty"`
-	// CorrelationID is what SlashID's support asks for.
+	// CorrelationID identifies the call for SlashID's support.
 	CorrelationID string `json:"correlation_id,omitempty"`
-	// RetryAfter is in how many seconds a repetition can help.
+	// RetryAfter is the time in seconds after which a retry can succeed.
 	RetryAfter float64 `json:"retry_after,omitempty"`
 }
 
@@ -87,7 +87,7 @@ func newVerdict(resp *quashv1.RevokeResponse, err error) verdict {
 	return v
 }
 
-// messageOf has the rules too that the request breaks.
+// messageOf returns the message, with the rules that the request violates.
 func messageOf(failure *client.FailureInfo) string {
 	var text strings.Builder
 	text.WriteString(failure.Message)
@@ -97,8 +97,7 @@ func messageOf(failure *client.FailureInfo) string {
 	return text.String()
 }
 
-// coded is the error that ends the command with the exit code of the verdict, if it has
-// one.
+// coded returns an error with the exit code of the verdict, or nil if that is 0.
 func (v verdict) coded(text string) error {
 	if code := exitCodes[v.Outcome]; code != exitOK {
 		return &codedError{errors.New(text), code}
@@ -106,13 +105,13 @@ func (v verdict) coded(text string) error {
 	return nil
 }
 
-// unwritten is the error for a verdict that could not be written where it belongs.
+// unwritten returns the error for a verdict that could not be written to standard output.
 func (v verdict) unwritten(err error) error {
 	return &codedError{fmt.Errorf("%swrite the outcome: %w", v.text(), err), exitIncomplete}
 }
 
-// text is the verdict for people: whether the token is dead, what to do, and what
-// SlashID's support would ask for.
+// text returns the verdict as text: whether the token is dead, what to do, and the correlation
+// id.
 func (v verdict) text() string {
 	what, do := v.sentences()
 	text := what + "\n" + do + "\n"

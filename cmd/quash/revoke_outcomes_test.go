@@ -15,7 +15,7 @@ import (
 	"github.com/quashdev/quash/service"
 )
 
-// What quash revoke says, and ends with, for each row of quash's outcome table.
+// The output and the exit code of quash revoke for each row of quash's outcome table.
 func TestRevokeOutcomes(t *testing.T) {
 	t.Parallel()
 	const (
@@ -31,12 +31,12 @@ func TestRevokeOutcomes(t *testing.T) {
 	type want struct {
 		code     int
 		outcome  bulk.Outcome
-		what, do string // how the lines begin, and end; MESSAGE is the error's message and reason
+		what, do string // the start and the end of the text; MESSAGE stands for message and reason
 	}
 	notKnown := want{exitUnknown, bulk.Unknown, unknown, makeSure}
 	needsFix := want{exitNotApplied, bulk.NotApplied, notRevoked, fix}
 	repeatable := want{exitNotApplied, bulk.NotApplied, notRevoked, repeat}
-	rows := map[string]want{ // by the outcome, or by reason and state
+	rows := map[string]want{ // by outcome, or by reason and state
 		"REVOKED":                                  {exitOK, bulk.Dead, "The token is dead in SlashID's local region", nothing},
 		"ALREADY_INVALID":                          {exitOK, bulk.Dead, "The token is dead: SlashID reports it as invalid.", nothing},
 		"TOKEN_REJECTED NOT_APPLIED":               {exitRejected, bulk.Rejected, "The token was not revoked. SlashID rejected it", "from the environment of this quash."},
@@ -93,7 +93,7 @@ func TestRevokeOutcomes(t *testing.T) {
 	}
 }
 
-// answerTo is what quash answers in a row of its outcome table, with a short retry delay.
+// answerTo returns the answer of quash for a row of its outcome table, with a short retry delay.
 func answerTo(t *testing.T, doc service.OutcomeDoc) (*quashv1.RevokeResponse, error) {
 	t.Helper()
 	if doc.Error == nil {

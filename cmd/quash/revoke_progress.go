@@ -14,12 +14,12 @@ import (
 	"github.com/quashdev/quash/internal/bulk"
 )
 
-// progress writes how far a run is: on a terminal in the last line, which is overwritten
-// each second, elsewhere in a line every ten.
+// progress shows the progress of a run. On a terminal it overwrites the last line each second;
+// elsewhere it writes a line every ten seconds.
 type progress struct {
 	mu       sync.Mutex
 	out      io.Writer
-	terminal *os.File // nil if out is none
+	terminal *os.File // nil if out is not a terminal
 }
 
 func newProgress(out io.Writer) *progress {
@@ -36,10 +36,10 @@ func (p *progress) write(text string) {
 	if p.terminal != nil {
 		text = "\r\x1b[K" + text // clears the last line
 	}
-	_, _ = io.WriteString(p.out, text) // the run goes on without a reader
+	_, _ = io.WriteString(p.out, text) // the run continues without a reader
 }
 
-// follow shows the progress until it is stopped, and says so when ctx ends.
+// follow shows the progress until stop is called. When ctx ends, it prints how to stop at once.
 func (p *progress) follow(ctx context.Context, state func() bulk.Progress) (stop func()) {
 	every := 10 * time.Second
 	if p.terminal != nil {
@@ -79,13 +79,13 @@ func (p *progress) show(line string) {
 		return
 	}
 	if width, _, err := term.GetSize(int(p.terminal.Fd())); err == nil {
-		line = line[:min(len(line), max(0, width-1))] // the last column makes some terminals go to the next line
+		line = line[:min(len(line), max(0, width-1))] // writing to the last column moves some terminals to the next line
 	}
 	p.write(line)
 }
 
-// progressLine is what there is to say, the most important first. perSecond is how many
-// calls were answered in a second of late.
+// progressLine returns the progress as text, the most important first. perSecond is the recent
+// rate of answered calls.
 func progressLine(s bulk.Progress, now time.Time, perSecond float64) string {
 	parts := []string{fmt.Sprintf("%d of %d tokens", s.Settled, s.Tokens)}
 	if !s.Outage.IsZero() {

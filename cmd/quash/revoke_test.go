@@ -12,7 +12,7 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// answeringQuash is a quash that answers as a test has it.
+// answeringQuash is a quash whose answers a test decides.
 type answeringQuash struct {
 	quashv1.UnimplementedTokenServiceServer
 
@@ -23,7 +23,7 @@ func (q answeringQuash) Revoke(_ context.Context, req *quashv1.RevokeRequest) (*
 	return q.answer(req)
 }
 
-// startAnswering starts one, and returns its address.
+// startAnswering starts an answeringQuash, and returns its address.
 func startAnswering(t *testing.T, answer func(*quashv1.RevokeRequest) (*quashv1.RevokeResponse, error)) string {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -37,13 +37,13 @@ func startAnswering(t *testing.T, answer func(*quashv1.RevokeRequest) (*quashv1.
 	return listener.Addr().String()
 }
 
-// ended is how quash revoke has ended.
+// ended is the exit code and the output of quash revoke.
 type ended struct {
 	code           int
 	stdout, stderr string
 }
 
-// revoke runs quash revoke to its end.
+// revoke runs quash revoke.
 func revoke(t *testing.T, stdin string, args ...string) ended {
 	t.Helper()
 	var stdout, stderr strings.Builder
@@ -58,7 +58,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// fill makes text what a file has.
+// fill writes text to a file.
 func fill(t *testing.T, path, text string) {
 	t.Helper()
 	must(t, os.WriteFile(path, []byte(text), 0o600))

@@ -22,19 +22,18 @@ type sandboxCmd struct {
 	Mint  mintCmd         `cmd:"" help:"Print new tokens of a running sandbox, one per line."`
 }
 
-// sandboxFlags are what a sandbox starts with; it can be changed over
-// /_sandbox/ while it runs.
+// sandboxFlags configure a sandbox at its start. Requests to /_sandbox/ change a running one.
 type sandboxFlags struct {
 	Regions        []string      `default:"us-east,eu-west,ap-south" help:"Regions of the sandbox. The first one is the local region."`
 	ReplicationLag time.Duration `default:"200ms" help:"Time by which the other regions of the sandbox lag behind the local one."`
 }
 
-// newSandbox makes the sandbox that the flags describe, which is to be served at addr.
+// newSandbox returns a sandbox with the settings of the flags, and checks its listen address.
 func (f *sandboxFlags) newSandbox(wrong *usageError, flag, addr string, insecure bool) *sandbox.Sandbox {
 	checkListener(wrong, flag, addr, insecure, "")
 	checkAtLeast(wrong, "--replication-lag", f.ReplicationLag, 0)
 	s, err := sandbox.New(sandbox.Config{Regions: f.Regions, ReplicationLag: max(f.ReplicationLag, 0)})
-	if err != nil { // of the regions, each on a line
+	if err != nil { // the regions are wrong: one problem per line
 		for line := range strings.Lines(strings.TrimPrefix(err.Error(), "sandbox: invalid configuration: ")) {
 			wrong.addf("--regions: %s", strings.TrimSpace(line))
 		}
@@ -67,7 +66,7 @@ func (c *sandboxServeCmd) Run(ctx context.Context, std streams) error {
 	return serveSandbox(ctx, s, listener)
 }
 
-// serveSandbox serves until ctx ends, and then answers every waiting call.
+// serveSandbox serves until ctx ends. Then it answers every waiting call.
 func serveSandbox(ctx context.Context, s *sandbox.Sandbox, listener net.Listener) error {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -77,7 +76,7 @@ func serveSandbox(ctx context.Context, s *sandbox.Sandbox, listener net.Listener
 	context.AfterFunc(ctx, func() {
 		defer close(stopped)
 		s.Close()
-		// No call waits any more, so this takes no time worth bounding.
+		// No call is waiting, so this returns at once and needs no timeout.
 		_ = httpServer.Shutdown(context.WithoutCancel(ctx))
 	})
 	if err := httpServer.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

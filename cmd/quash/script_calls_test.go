@@ -69,9 +69,10 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%s has not answered %d with %#q", args[1], want, args[2])
 }
 
-// request makes the call that the arguments of http describe, and returns the
-// status and the whole answer as text. It follows no redirect, and ends its
-// connection, but leaves it to the server to ask for that. secure is for https.
+// request makes the call that the arguments of http describe, and returns the status and the
+// whole answer as text. It follows no redirects. It closes its connection without sending
+// Connection: close, so that the answer shows whether the server asks for that. secure is for
+// https.
 func request(secure *tls.Config, args []string) (code int, text string, err error) {
 	header := http.Header{"Content-Type": {"application/json"}}
 	for len(args) > 2 && args[0] == "-H" {
@@ -97,7 +98,7 @@ func request(secure *tls.Config, args []string) (code int, text string, err erro
 	}
 	defer resp.Body.Close()
 	if resp.Close {
-		resp.Header.Set("Connection", "close") // net/http has taken it away
+		resp.Header.Set("Connection", "close") // net/http removes this header
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -134,7 +135,7 @@ func services(ts *testscript.TestScript, neg bool, args []string) {
 	overGRPC(ts, neg, args, "services ADDR", func(ctx context.Context, conn *grpc.ClientConn, _ []string) error {
 		stream, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
 		ts.Check(err)
-		// When the call has already failed, Recv has the reason.
+		// If the call has already failed, Recv returns the reason.
 		_ = stream.Send(&reflectionv1.ServerReflectionRequest{
 			MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{},
 		})
@@ -146,7 +147,7 @@ func services(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// overGRPC makes a call, whose error goes to the script's stderr.
+// overGRPC makes a call, and writes its error to the stderr of the script.
 func overGRPC(ts *testscript.TestScript, neg bool, args []string, usage string, call func(context.Context, *grpc.ClientConn, []string) error) {
 	secure, args := tlsOptions(ts, args)
 	if len(args) != len(strings.Fields(usage))-1 {
@@ -166,7 +167,7 @@ func overGRPC(ts *testscript.TestScript, neg bool, args []string, usage string, 
 	}
 }
 
-// dial speaks plaintext where secure is nil.
+// dial uses plaintext if secure is nil.
 func dial(secure *tls.Config, addr string) (*grpc.ClientConn, error) {
 	creds := insecure.NewCredentials()
 	if secure != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// slowUpstream holds calls until it is told to answer them with 204.
+// slowUpstream holds calls until release, and then answers them with 204.
 type slowUpstream struct {
 	reached chan struct{}
 	release func()
@@ -55,7 +55,7 @@ func release(ts *testscript.TestScript, neg bool, args []string) {
 
 // pendingCall is an HTTP call in flight.
 type pendingCall struct {
-	done chan struct{} // closed once the rest is set
+	done chan struct{} // closed when text and err are set
 	text string
 	err  error
 }
@@ -78,7 +78,7 @@ func answered(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: [!] answered NAME")
 	}
 	call := sceneOf(ts).calls[args[0]]
-	<-call.done // request has a limit of its own
+	<-call.done // request has its own timeout
 	switch {
 	case neg && call.err == nil:
 		ts.Fatalf("it was answered:\n%s", call.text)

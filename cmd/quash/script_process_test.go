@@ -27,7 +27,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Setenv(args[0]+"_"+name, addr)
 		}
 	}
-	if slices.Contains(args, "dev") { // the end of its greeting may come after the log
+	if slices.Contains(args, "dev") { // the end of the greeting may come after the log
 		_, err := p.Await(p.Stdout, regexp.MustCompile(`(?m)^Stop: `))
 		ts.Check(err)
 	}
@@ -46,7 +46,7 @@ func launch(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = ts.MkAbs(".")
-	// What the script has changed of its environment does not come here: see
+	// The environment of the script does not apply to this process. To set a variable, use
 	// launch NAME env QUASH_X=y quash …
 	cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), gorace}
 	if dir := ts.Getenv("GOCOVERDIR"); dir != "" {
@@ -81,7 +81,7 @@ func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(processOf(ts, args[0]).Signal(sig))
 }
 
-// ends makes the process's whole output the script's stdout and stderr.
+// ends copies the whole output of the process to the stdout and stderr of the script.
 func ends(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: ends NAME CODE|SIGNAL")
@@ -105,14 +105,14 @@ func processOf(ts *testscript.TestScript, name string) *proctest.Process {
 	return p
 }
 
-// verdict says what no server may ever do, on any path: race, or write down a
-// token. It is for an ended process.
+// verdict returns an error if an ended process had a data race, or wrote any part of a token
+// that the script has seen.
 func (s *scene) verdict(p *proctest.Process) error {
 	logs := p.Stderr.String()
 	if strings.Contains(logs, "DATA RACE") {
 		return errors.New("a data race")
 	}
-	if stdout := p.Stdout.String(); !strings.Contains(stdout, "\nStop: ") { // else it is the greeting of dev, with tokens to paste
+	if stdout := p.Stdout.String(); !strings.Contains(stdout, "\nStop: ") { // the greeting of dev has tokens to paste
 		logs += stdout
 	}
 	if anyToken.MatchString(logs) {
@@ -122,8 +122,8 @@ func (s *scene) verdict(p *proctest.Process) error {
 	for _, token := range s.tokens {
 		secrets = append(secrets, secrettest.OfToken("a token", token)...)
 	}
-	if told, _ := secrettest.NewSearcher(secrets...).Find(logs); told != "" {
-		return fmt.Errorf("the output tells %s", told)
+	if leak, _ := secrettest.NewSearcher(secrets...).Find(logs); leak != "" {
+		return fmt.Errorf("the output has %s", leak)
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (s *scene) verdict(p *proctest.Process) error {
 // anyToken matches the tokens that the sandbox mints, and any JWT like them.
 var anyToken = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]*`)
 
-// exitStatus is the exit code of an ended process, or the signal that ended it.
+// exitStatus returns the exit code of an ended process, or the signal that ended it.
 func exitStatus(state *os.ProcessState) string {
 	status, ok := state.Sys().(syscall.WaitStatus)
 	if !ok || !status.Signaled() {

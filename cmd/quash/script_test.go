@@ -19,51 +19,51 @@ import (
 	"github.com/quashdev/quash/internal/proctest"
 )
 
-// The scripts in testdata/script run the real command: testscript starts this
-// test binary under the name quash. These commands exist in addition to
-// testscript's own:
+// The scripts in testdata/script run the real command: testscript starts this test binary under
+// the name quash. They can use these commands in addition to testscript's own:
 //
 //	refuses N quash …      exit code 2, N lines on stderr, each one "quash: …", nothing on stdout
-//	fails N quash …        the same with exit code 1
-//	ends-with N quash …    exit code N, whatever is written
-//	capture VAR FILE RE    sets VAR to what the group of RE matches in FILE, stdout or stderr
-//	taken VAR              sets VAR to an address that something else listens on
+//	fails N quash …        like refuses, with exit code 1
+//	ends-with N quash …    exit code N, with any output
+//	capture VAR FILE RE    sets VAR to the match of RE's group in FILE, stdout or stderr
+//	taken VAR              sets VAR to an address on which another listener is bound
 //	refusing VAR           sets VAR to an address that refuses connections
 //
 //	start NAME quash …     starts a server; waits until it serves; sets NAME_GRPC, NAME_HTTP, NAME_ADMIN, NAME_SANDBOX
-//	launch NAME quash …    starts it without waiting; no variable that the script sets gets there but through env(1)
+//	launch NAME quash …    starts it without waiting; to set its environment, use env(1)
 //	await NAME stderr RE   waits for complete lines that match
 //	signal NAME TERM       sends a signal: INT, TERM or KILL
 //	ends NAME CODE         waits for the end; checks the exit code, or the signal that ended it
 //
 //	http METHOD URL BODY   makes a call, with -H 'K: V' before; writes status, headers and body to stdout
-//	until STATUS URL RE    asks until the answer has the status, and RE matches it
+//	until STATUS URL RE    retries until the answer has the status and matches RE
 //	begin NAME http …      makes a call without waiting for the answer
-//	answered NAME          waits for it, and writes it to stdout; with ! requires that there is none
+//	answered NAME          waits for the answer, and writes it to stdout; ! requires that there is no answer
 //	slow VAR               sets VAR to the URL of an upstream that holds every call
-//	reached VAR            waits for a call there
-//	release VAR            lets that upstream answer 204, now and from now on
+//	reached VAR            waits until a call reaches that upstream
+//	release VAR            makes that upstream answer 204, to held and to later calls
 //	rpc ADDR JSON          calls Revoke over gRPC; writes the response to stdout, or fails with the error on stderr
 //	services ADDR          lists the services over gRPC reflection
-//	https VAR URL [NAME]   serves URL over TLS, with a certificate in the file VAR.pem, or with what is in
-//	                       NAME.pem and NAME-key.pem when a client connects
+//	https VAR URL [NAME]   serves URL over TLS; VAR.pem has its certificate. With NAME it uses the
+//	                       current content of NAME.pem and NAME-key.pem for each connection
 //
-//	certificates CA NAME=FOR,…   makes the authority CA if there is none, and certificates of it: CA.pem,
-//	                       NAME.pem and NAME-key.pem; FOR is an IP address, a DNS name, a URI, or expired
+//	certificates CA NAME=FOR,…   creates the authority CA if it does not exist, and issues
+//	                       certificates: CA.pem, NAME.pem and NAME-key.pem; FOR is an IP address, a DNS
+//	                       name, a URI, or expired
 //
-// http, until, rpc and services take TLS options first: --cacert FILE, which says whom
-// to trust, --cert FILE, which has a certificate as certificates writes it, and
-// --tls-max 1.2. With ! http requires that there is no answer.
+// http, until, rpc and services take TLS options first: --cacert FILE for the trusted CAs,
+// --cert FILE for a client certificate that the command certificates wrote, and --tls-max 1.2.
+// ! http requires that there is no answer.
 //
-// A server that logs a token, anything that identifies one, or a data race, fails
-// its script; so does one that writes a token to stdout, unless it is quash dev.
+// A script fails if a server logs a token, a text that identifies a token, or a data race, or
+// if it writes a token to stdout, unless it is quash dev.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Deadline:            time.Now().Add(20 * patience), // for all of them, on a busy machine
+		Deadline:            time.Now().Add(20 * patience), // for all scripts, on a busy machine
 		Setup:               setScene,
 		Condition: func(condition string) (bool, error) {
 			if condition == "root" {
@@ -104,8 +104,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(leakTested{m}, map[string]func(){"quash": main})
 }
 
-// leakTested fails a run that leaves goroutines behind. goleak.VerifyTestMain
-// would exit before testscript removes its copies of the binary.
+// leakTested fails a run that leaves goroutines behind. It does not use goleak.VerifyTestMain,
+// which exits before testscript removes its copies of the binary.
 type leakTested struct{ m *testing.M }
 
 func (l leakTested) Run() int {
@@ -119,8 +119,8 @@ func (l leakTested) Run() int {
 	return code
 }
 
-// forgetEnvironment keeps settings out of the processes that the tests start, which could
-// make them fail, or export to a real collector.
+// forgetEnvironment removes settings that would make the started processes fail, or export to a
+// real collector.
 func forgetEnvironment() {
 	for _, variable := range os.Environ() {
 		name, _, _ := strings.Cut(variable, "=")
@@ -130,21 +130,21 @@ func forgetEnvironment() {
 	}
 }
 
-// patience bounds every single wait of a script. Only a test that fails uses it up.
+// patience bounds every wait of a script. Only a test that fails reaches it.
 const patience = 30 * time.Second
 
-// scene is what the commands of one script share.
+// scene is the state that the commands of one script share.
 type scene struct {
 	processes map[string]*proctest.Process
 	upstreams map[string]slowUpstream
 	calls     map[string]*pendingCall
 	cas       map[string]*pkitest.CA
-	// tokens are those that the script has seen.
+	// tokens are the tokens that the script has captured.
 	tokens []string
 }
 
-// gorace is a variable for processes: by default one that is built with -race sleeps for a
-// second before it exits.
+// gorace is an environment variable for processes: a binary that is built with -race sleeps for
+// a second before it exits, unless this turns that off.
 var gorace = strings.TrimSpace("GORACE=" + os.Getenv("GORACE") + " atexit_sleep_ms=0")
 
 type sceneKey struct{}
@@ -172,8 +172,8 @@ func setScene(env *testscript.Env) error {
 	return nil
 }
 
-// rejects returns a command that runs another one and requires it to exit with
-// code, having said why in so many lines and done nothing.
+// rejects returns a script command that runs a program. The program must exit with code, write
+// the given number of lines to stderr, and nothing to stdout.
 func rejects(code int) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		if neg || len(args) < 2 {
@@ -229,8 +229,8 @@ func taken(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], l.Addr().String())
 }
 
-// refusing finds an address that refuses connections and stays so: the near end of
-// a connection, which is neither listened on nor given to any other process.
+// refusing sets an address that refuses connections until the script ends: the local end of a
+// connection, which has no listener, and which no other process can get.
 func refusing(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: refusing VAR")

@@ -48,8 +48,8 @@ func certificates(ts *testscript.TestScript, neg bool, args []string) {
 
 func keyFileOf(certFile string) string { return strings.TrimSuffix(certFile, ".pem") + "-key.pem" }
 
-// tlsOptions reads the options of TLS that args begin with. Without one there is no
-// configuration.
+// tlsOptions parses the TLS options at the start of args. It returns nil if there are no
+// options.
 func tlsOptions(ts *testscript.TestScript, args []string) (cfg *tls.Config, rest []string) {
 	for ; len(args) > 1; args = args[2:] {
 		next := &tls.Config{MinVersion: tls.VersionTLS12}
@@ -63,7 +63,7 @@ func tlsOptions(ts *testscript.TestScript, args []string) (cfg *tls.Config, rest
 		case "--cert":
 			cert, err := tls.LoadX509KeyPair(ts.MkAbs(args[1]), ts.MkAbs(keyFileOf(args[1])))
 			ts.Check(err)
-			// Sent also where the server would rather have that of another authority.
+			// Send the certificate even if the server asks for certificates of other CAs.
 			next.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
 		case "--tls-max":
 			next.MaxVersion = tlsVersions[args[1]]

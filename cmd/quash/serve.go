@@ -61,7 +61,7 @@ func (c *serveCmd) baseURL() (*url.URL, error) {
 	return base, nil
 }
 
-// parseAPIKey reads a key, without the line end that editors add to it.
+// parseAPIKey returns the key in a file, without the newline that editors add.
 func parseAPIKey(content []byte) (slashid.Secret, error) {
 	key := strings.TrimSpace(string(content))
 	switch {

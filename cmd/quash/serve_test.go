@@ -33,7 +33,7 @@ func TestParseAPIKey(t *testing.T) {
 	}
 }
 
-// A key goes into a header as it is, and an error does not quote the file.
+// A key is valid as the value of a header, and an error does not quote the file.
 func FuzzParseAPIKey(f *testing.F) {
 	for _, seed := range []string{"k3y", "k3y\r\n", "", " ", "two keys", "k\x00y", "k3ÿ", "\ufeffk3y", "\xff"} {
 		f.Add([]byte(seed))
@@ -47,7 +47,7 @@ func FuzzParseAPIKey(f *testing.F) {
 			return
 		}
 		if key.IsZero() || strings.ContainsFunc(key.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
-			t.Errorf("%q is taken for the key %q", text, key.Reveal())
+			t.Errorf("%q is accepted as the key %q", text, key.Reveal())
 		}
 	})
 }
@@ -57,16 +57,16 @@ func TestParseCertificates(t *testing.T) {
 	certificate := string(pkitest.NewCA("authority").PEM())
 	block, _ := pem.Decode([]byte(certificate))
 	publicKey := strings.ReplaceAll(certificate, "CERTIFICATE", "PUBLIC KEY")
-	const none = "it holds no PEM certificate"
+	const noPEM = "it holds no PEM certificate"
 	for name, tt := range map[string]struct{ text, problem string }{
 		"a certificate":                    {certificate, ""},
 		"with words around it":             {"# the company's\n" + certificate + "# that was it\n", ""},
 		"a chain":                          {certificate + certificate, ""},
 		"another kind of PEM before it":    {publicKey + certificate, ""},
-		"empty":                            {"", none},
-		"a certificate cut":                {certificate[:len(certificate)/2], none},
-		"another kind of PEM":              {publicKey, none},
-		"DER":                              {string(block.Bytes), none},
+		"empty":                            {"", noPEM},
+		"a certificate cut":                {certificate[:len(certificate)/2], noPEM},
+		"another kind of PEM":              {publicKey, noPEM},
+		"DER":                              {string(block.Bytes), noPEM},
 		"one that is cut after another":    {certificate + certificate[:len(certificate)/2], "one of its certificates is cut off or broken"},
 		"what is no certificate after one": {certificate + strings.ReplaceAll(certificate, "MII", "AII"), "its certificate 2 is broken: x509: malformed certificate"},
 	} {

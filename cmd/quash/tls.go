@@ -13,7 +13,7 @@ import (
 	"github.com/quashdev/quash/service/server"
 )
 
-// tlsFlags are the flags for quash's own certificate, and for who may call.
+// tlsFlags are the flags for quash's own certificate and for allowed callers.
 type tlsFlags struct {
 	CertFile     fileName `name:"tls-cert-file" placeholder:"FILE" help:"PEM file with the certificate for serving gRPC and REST, followed by its intermediate certificates. Like the other files of this group, it is reloaded when it changes."`
 	KeyFile      fileName `name:"tls-key-file" placeholder:"FILE" help:"PEM file with the private key of --tls-cert-file."`
@@ -23,13 +23,13 @@ type tlsFlags struct {
 	AllowedCallersFile fileName `placeholder:"FILE" help:"File with the callers that may call, one identity per line: a URI (such as a SPIFFE ID) or a DNS name of the client certificate. A * at the end matches any suffix, # starts a comment. If unset, every caller with an accepted certificate may call."`
 }
 
-// access is what those flags lead to. Its zero value lets everyone in, in plaintext.
+// access is the result of tlsFlags. Its zero value means plaintext, and accepts every caller.
 type access struct {
 	tls     *server.TLS
 	allowed func() server.AllowedCallers
 }
 
-// access reads the files.
+// access loads the files of the flags.
 func (f *tlsFlags) access(fs *files) (a access) {
 	f.checkTogether(&fs.wrong)
 	if f.CertFile != "" && f.KeyFile != "" {
@@ -46,7 +46,7 @@ func (f *tlsFlags) access(fs *files) (a access) {
 
 var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
 
-// checkTogether looks for flags without one that they need.
+// checkTogether rejects a flag that is set without another flag that it needs.
 func (f *tlsFlags) checkTogether(wrong *usageError) {
 	switch {
 	case f.CertFile != "" && f.KeyFile == "":
@@ -61,10 +61,10 @@ func (f *tlsFlags) checkTogether(wrong *usageError) {
 	}
 }
 
-// enabled reports whether TLS is wanted, with good files or not.
+// enabled reports whether a flag asks for TLS, even if its file is not valid.
 func (f *tlsFlags) enabled() bool { return f.CertFile != "" || f.KeyFile != "" }
 
-// parseKeyPair reads a certificate with its chain, and its key. The errors of crypto/tls
+// parseKeyPair parses a certificate with its chain, and its key. The errors of crypto/tls
 // quote neither.
 func parseKeyPair(certPEM, keyPEM []byte) (*tls.Certificate, error) {
 	cert, err := tls.X509KeyPair(certPEM, keyPEM)
@@ -77,8 +77,8 @@ func parseKeyPair(certPEM, keyPEM []byte) (*tls.Certificate, error) {
 	return &cert, nil
 }
 
-// parseCertificates reads all certificates of a bundle: one that is left out would
-// be missed later.
+// parseCertificates parses all certificates of a bundle. It fails if one of them is not valid:
+// skipping it would make TLS handshakes fail later.
 func parseCertificates(content []byte) (*x509.CertPool, error) {
 	pool, n := x509.NewCertPool(), 0
 	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {

@@ -9,8 +9,8 @@ import (
 	"github.com/quashdev/quash/service/server"
 )
 
-// version is set by the linker for a release; the Go toolchain knows better for
-// a build by go install.
+// version is set by the linker in release builds. In other builds it is empty, and buildInfo
+// uses the version that the Go toolchain recorded.
 var version string
 
 type versionCmd struct{}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestVersionSetByTheLinker(t *testing.T) { // not parallel: it sets what the linker would
+func TestVersionSetByTheLinker(t *testing.T) { // not parallel: it changes a global variable
 	defer func(old string) { version = old }(version)
 	version = "v1.2.3"
 	var stdout strings.Builder
