@@ -1,8 +1,8 @@
-// Command imports writes the .proto files that quash's own files import, so that
-// buf finds them without asking a registry.
+// Command imports writes the .proto files that quash's own files import, so that buf finds
+// them without a registry.
 //
-// They are printed from the descriptors inside the Go modules that the code
-// links, so their versions are those of go.mod by construction.
+// It prints them from the descriptors inside the Go modules that the code links, so their
+// versions always match go.mod.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// roots are the files that proto/quash imports; what they import comes along.
+// roots are the files that proto/quash imports. Their own imports are written too.
 var roots = []string{
 	"buf/validate/validate.proto",
 	"google/api/annotations.proto",
@@ -61,8 +61,8 @@ func run(folder string) error {
 	return nil
 }
 
-// collect adds fd and what it imports. The well-known types are left out: buf
-// carries them itself.
+// collect adds fd and its imports to files. It omits the well-known types, which buf has
+// built in.
 func collect(fd protoreflect.FileDescriptor, files map[string]protoreflect.FileDescriptor) {
 	if strings.HasPrefix(fd.Path(), "google/protobuf/") {
 		return
