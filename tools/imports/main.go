@@ -26,7 +26,7 @@ var roots = []string{
 
 func main() {
 	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: imports FOLDER")
+		fmt.Fprintln(os.Stderr, "usage: imports DIRECTORY")
 		os.Exit(2)
 	}
 	if err := run(os.Args[1]); err != nil {
@@ -35,7 +35,7 @@ func main() {
 	}
 }
 
-func run(folder string) error {
+func run(dir string) error {
 	files := map[string]protoreflect.FileDescriptor{}
 	for _, path := range roots {
 		fd, err := protoregistry.GlobalFiles.FindFileByPath(path)
@@ -50,7 +50,7 @@ func run(folder string) error {
 		if err != nil {
 			return fmt.Errorf("print %s: %w", path, err)
 		}
-		out := filepath.Join(folder, filepath.FromSlash(path))
+		out := filepath.Join(dir, filepath.FromSlash(path))
 		if err := os.MkdirAll(filepath.Dir(out), 0o750); err != nil {
 			return err
 		}

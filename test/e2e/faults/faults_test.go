@@ -60,8 +60,8 @@ const (
 )
 
 // toxic returns a function that adds one of toxiproxy's faults.
-func toxic(direction, kind, attributes string) func(l *link) {
-	return func(l *link) { l.toxic(direction, kind, attributes) }
+func toxic(direction, name, attributes string) func(l *link) {
+	return func(l *link) { l.toxic(direction, name, attributes) }
 }
 
 var (

@@ -104,12 +104,12 @@ func (l *link) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
 
 // toxic adds a toxic to the proxy. The direction is upstream for requests, downstream for
 // answers.
-func (l *link) toxic(direction, kind, attributes string) {
+func (l *link) toxic(direction, name, attributes string) {
 	l.t.Helper()
 	_, err := l.proxy.Toxics.AddToxicJson(strings.NewReader(
-		fmt.Sprintf(`{"type":%q,"stream":%q,"attributes":{%s}}`, kind, direction, attributes)))
+		fmt.Sprintf(`{"type":%q,"stream":%q,"attributes":{%s}}`, name, direction, attributes)))
 	if err != nil {
-		l.t.Fatalf("toxic %s: %v", kind, err)
+		l.t.Fatalf("toxic %s: %v", name, err)
 	}
 }
 
@@ -313,8 +313,8 @@ func (c *startedConn) Write(p []byte) (int, error) {
 // goAway sends a GOAWAY frame: no stream above last was or will be processed (RFC 9113, section
 // 6.8). Go's server itself never sends it for a stream that it has read.
 func goAway(r *http.Request, last uint32) {
-	const kindGoAway, noError = 0x7, 0x0
-	frame := []byte{0, 0, 8, kindGoAway, 0, 0, 0, 0, 0}
+	const typeGoAway, noError = 0x7, 0x0
+	frame := []byte{0, 0, 8, typeGoAway, 0, 0, 0, 0, 0}
 	frame = binary.BigEndian.AppendUint32(frame, last)
 	frame = binary.BigEndian.AppendUint32(frame, noError)
 	conn := r.Context().Value(connKey{}).(*startedConn)
