@@ -498,11 +498,11 @@ func leakBadStart(t *testing.T, s *scan) {
 
 // panics are ways to panic with a request, by scene.
 var panics = map[string]func(*quashv1.RevokeRequest){
-	"a string":       func(req *quashv1.RevokeRequest) { panic("no way to revoke " + req.GetToken()) },
-	"an error":       func(req *quashv1.RevokeRequest) { panic(fmt.Errorf("no way to revoke %s", req.GetToken())) },
-	"the request":    func(req *quashv1.RevokeRequest) { panic(req) },
-	"an index":       func(req *quashv1.RevokeRequest) { _ = []byte(req.GetToken())[len(req.GetToken()):][0] },
-	"panics in turn": func(req *quashv1.RevokeRequest) { defer panic(req.GetToken()); panic("1 " + req.GetToken()) },
+	"a string":    func(req *quashv1.RevokeRequest) { panic("no way to revoke " + req.GetToken()) },
+	"an error":    func(req *quashv1.RevokeRequest) { panic(fmt.Errorf("no way to revoke %s", req.GetToken())) },
+	"the request": func(req *quashv1.RevokeRequest) { panic(req) },
+	"an index":    func(req *quashv1.RevokeRequest) { _ = []byte(req.GetToken())[len(req.GetToken()):][0] },
+	"two panics":  func(req *quashv1.RevokeRequest) { defer panic(req.GetToken()); panic("1 " + req.GetToken()) },
 }
 
 // panicking is a service whose Revoke panics.

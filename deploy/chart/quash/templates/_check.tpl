@@ -34,7 +34,7 @@ anything reaches the cluster. quash would reject most of them too, but only at s
 {{- $problems = append $problems "tls.clientCA.secretName and tls.clientCA.configMapName are both set: set only one" -}}
 {{- end -}}
 {{- if and $listed (not $clientCA) -}}
-{{- $problems = append $problems "tls.allowedCallers needs tls.clientCA: callers are identified by their certificates" -}}
+{{- $problems = append $problems "tls.allowedCallers needs tls.clientCA: callers are identified by their client certificates" -}}
 {{- end -}}
 {{- if and $callers $tls.allowedCallersFrom.configMapName -}}
 {{- $problems = append $problems "tls.allowedCallers and tls.allowedCallersFrom are both set: set only one" -}}
