@@ -8,9 +8,8 @@ ARG VERSION=unknown TARGETOS TARGETARCH
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /quash ./cmd/quash
 
-# Nothing but the binary, which is static, and the authorities that vouch for
-# SlashID. No shell, no package manager, no root. Serving writes no file and needs no
-# capability:
+# The image contains only the static binary and the system's CA certificates: no shell, no
+# package manager, no root user. quash serve writes no files and needs no capabilities:
 #   docker run --read-only --cap-drop ALL --security-opt no-new-privileges quash
 FROM scratch
 ARG VERSION=unknown
@@ -20,7 +19,8 @@ LABEL org.opencontainers.image.source="https://github.com/quashdev/quash" \
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /quash /quash
 USER 65532:65532
-# One client that does not read cannot make grpc-go queue 430 MB: docs/decisions.md.
+# Without this limit, one client that does not read makes grpc-go queue 430 MB of responses:
+# see docs/decisions.md.
 ENV GRPC_GO_EXPERIMENTAL_CONTROL_BUFFER_THROTTLE_LIMIT=100
 EXPOSE 9090 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=2s CMD ["/quash", "healthcheck"]

@@ -1,12 +1,12 @@
 // Command bench measures quash.
 //
-//	bench compare   next to others that do its work: docs/performance.md
-//	bench load      with ghz, which must find that every call was OK: docs/load.md
-//	bench soak      for growth and wrong answers, under load and faults
+//	bench compare   compares quash with alternatives: docs/performance.md
+//	bench load      runs ghz, and fails unless every call was OK: docs/load.md
+//	bench soak      looks for growth and wrong answers under load and faults
 //
 // Each subcommand is a package. They share calls, which makes calls to quash; testbed, which
-// runs quash in front of a sandbox; and measure: statistics, /proc, tables. It runs on Linux;
-// the Makefile says how each subcommand is used.
+// runs quash in front of a sandbox; and measure: statistics, /proc, tables. The program needs
+// Linux. The Makefile shows how to use each subcommand.
 package main
 
 import (
@@ -25,14 +25,14 @@ import (
 
 var commands = map[string]func(ctx context.Context, args []string) error{
 	"compare":   compare.Command,
-	"contender": compare.Serve, // for compare
+	"contender": compare.Serve, // compare starts it
 	"load":      load.Command,
 	"soak":      soak.Command,
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	context.AfterFunc(ctx, stop) // a second signal terminates the process at once
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
 		fmt.Fprintln(os.Stderr, "usage: bench compare|load|soak [flags]; -help lists the flags of each")
 		os.Exit(2)

@@ -1,4 +1,4 @@
-// The commands of docs/callers.md say what stands below them.
+// The commands in docs/callers.md print the output that the page shows.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -9,22 +9,22 @@ import { startDev } from "./dev.mjs";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const page = readFileSync(`${root}/docs/callers.md`, "utf8");
 
-// session splits a block into its commands and what they say, all together. A command goes
-// on after | and \.
+// session splits a block into its commands and their output. A line that ends in | or \
+// continues on the next line.
 function session(block) {
   const commands = [];
-  const said = [];
+  const output = [];
   let open = false;
   for (const line of block.split("\n")) {
     const begins = line.startsWith("$ ");
     if (begins || open) commands.push(begins ? line.slice(2) : line);
-    else said.push(line);
+    else output.push(line);
     open = (begins || open) && /[|\\]$/.test(line);
   }
-  return { commands: commands.join("\n"), said: said.join("\n") };
+  return { commands: commands.join("\n"), output: output.join("\n") };
 }
 
-// steady leaves out what is another each time.
+// steady removes or replaces what differs between runs.
 function steady(text) {
   return text
     .replaceAll("\r", "")
@@ -37,9 +37,9 @@ function steady(text) {
 
 const blocks = [...page.matchAll(/^```\n(\$ [^]*?)\n```$/gm)].map(([, block]) => session(block));
 
-test("there are commands", () => assert.ok(blocks.length >= 5));
+test("the page has commands", () => assert.ok(blocks.length >= 5));
 
-for (const [i, { commands, said }] of blocks.entries()) {
+for (const [i, { commands, output }] of blocks.entries()) {
   test(`block ${i + 1}`, async (t) => {
     const dev = await startDev(t);
     const script = commands
@@ -47,11 +47,11 @@ for (const [i, { commands, said }] of blocks.entries()) {
       .replaceAll("http://127.0.0.1:8081", dev.sandbox)
       .replaceAll("main.js", `main.js --addr ${dev.grpc}`);
     const { stdout } = spawnSync("bash", ["-c", `exec 2>&1; ${script}`], { cwd: root, encoding: "utf8" });
-    assert.equal(steady(stdout), steady(said));
+    assert.equal(steady(stdout), steady(output));
   });
 }
 
-test("every reason is there", () => {
+test("the page lists every reason", () => {
   const { file: files } = JSON.parse(readFileSync(new URL("node/quash.json", import.meta.url), "utf8"));
   const reasons = files.flatMap(({ enumType = [] }) => enumType).find(({ name }) => name === "ErrorReason").value;
   const missing = reasons

@@ -1,17 +1,17 @@
-// For the tests of the examples: a quash in front of a sandbox of SlashID.
+// For the tests of the examples: quash in front of a sandbox of SlashID.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
-// startDev runs `quash dev` until the test ends. $QUASH is the binary, which `make examples`
-// sets.
+// startDev runs `quash dev` until the test ends. $QUASH is the path of the binary; `make
+// examples` sets it.
 export async function startDev(t) {
-  if (!process.env.QUASH) throw new Error("QUASH is to be the path of a quash: use make examples");
+  if (!process.env.QUASH) throw new Error("QUASH is not set: run make examples, or set it to the path of a quash binary");
   const anyPort = ["grpc", "http", "admin", "sandbox"].flatMap((name) => [`--${name}-addr`, "127.0.0.1:0"]);
   const quash = spawn(process.env.QUASH, ["dev", ...anyPort], { stdio: ["ignore", "pipe", "ignore"] });
-  const gone = new Promise((resolve) => quash.once("exit", resolve));
+  const exited = new Promise((resolve) => quash.once("exit", resolve));
   t.after(() => {
     quash.kill();
-    return gone;
+    return exited;
   });
   const addresses = {};
   for await (const line of createInterface(quash.stdout)) {
@@ -19,7 +19,7 @@ export async function startDev(t) {
     if (name) addresses[name] = address;
     if (name === "sandbox") return new Dev(addresses);
   }
-  throw new Error("quash dev ended at once");
+  throw new Error("quash dev exited before it was ready");
 }
 
 class Dev {
@@ -35,12 +35,12 @@ class Dev {
     return (await answer.text()).trim();
   }
 
-  // script has the sandbox answer the next calls like that.
+  // script sets the sandbox's answers to the next calls.
   script(...faults) {
     return this.#control("POST", "faults", faults);
   }
 
-  // revoked is how many tokens are dead.
+  // revoked returns the number of revoked tokens.
   async revoked() {
     const answer = await this.#control("GET", "revocations");
     return (await answer.json()).length;

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// What an empty [Config] stands for.
+// Defaults for the fields of [Config].
 const (
 	DefaultAPIKey        = "sandbox"
 	DefaultIssuer        = "quash-sandbox"
@@ -17,33 +17,33 @@ const (
 	DefaultTokenLifetime = 24 * time.Hour
 )
 
-// Config says how a [Sandbox] begins. The zero value is useful: three regions
-// that replicate without delay, and the defaults named above.
+// Config configures a [Sandbox]. The zero value is useful: three regions that replicate
+// without delay, and the defaults above.
 type Config struct {
 	// Regions names the regions, the local one first. A name is 1 to 63 lower-case
 	// letters, digits and inner hyphens, and occurs once. Empty means us-east,
 	// eu-west and ap-south.
 	Regions []string
 
-	// ReplicationLag is how long after the local region every remote one applies
-	// a revocation. It is not negative; 0 means at once, before the call is
-	// answered. The local region starts without lag. [Sandbox.SetRegion] changes
-	// the lag of any region later.
+	// ReplicationLag is the time between the local region and the remote regions
+	// applying a revocation. It must not be negative; 0 means at once, before the call
+	// is answered. The local region starts with no lag. Use [Sandbox.SetRegion] to
+	// change the lag of any region later.
 	ReplicationLag time.Duration
 
-	// APIKey is what the SlashID-API-Key header must hold. Empty means
+	// APIKey is the required value of the SlashID-API-Key header. Empty means
 	// [DefaultAPIKey].
 	APIKey string
 
-	// TokenLifetime is the validity of minted tokens: at least one second, and 0
-	// means [DefaultTokenLifetime].
+	// TokenLifetime is how long minted tokens are valid: at least one second; 0 means
+	// [DefaultTokenLifetime].
 	TokenLifetime time.Duration
 
 	// Issuer is the iss claim of minted tokens. Empty means [DefaultIssuer].
 	Issuer string
 
-	// OrgID is the organisation that tokens belong to, and what the SlashID-OrgID
-	// header must hold where it is required. Empty means [DefaultOrgID].
+	// OrgID is the organisation that tokens belong to, and the required value of the
+	// SlashID-OrgID header on endpoints that check it. Empty means [DefaultOrgID].
 	OrgID string
 }
 
@@ -62,7 +62,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// validate reports every problem at once, so that a user fixes them in one go.
+// validate reports every problem, so that the user can fix them all before the next try.
 func (c Config) validate() error {
 	var problems []error
 	for i, name := range c.Regions {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// duration is a time.Duration that JSON writes as Go does: "1m30s".
+// duration is a time.Duration that is a string in JSON: "1m30s".
 type duration time.Duration
 
 // MarshalText implements encoding.TextMarshaler.
@@ -24,7 +24,7 @@ func (d *duration) UnmarshalText(text []byte) error {
 	return err
 }
 
-// regionJSON is a [Region] on the wire.
+// regionJSON is the JSON form of a [Region].
 type regionJSON struct {
 	Name        string   `json:"name"`
 	Lag         duration `json:"lag"`
@@ -46,8 +46,8 @@ func (s *Sandbox) handleRegions(w http.ResponseWriter, _ *http.Request) error {
 	return writeJSON(w, http.StatusOK, regions)
 }
 
-// handleSetRegion serves PUT /_sandbox/regions/{name}: members that are absent
-// stay as they are, and the answer is the region as it is now.
+// handleSetRegion serves PUT /_sandbox/regions/{name}: settings whose members are absent do
+// not change. The answer is the region after the change.
 func (s *Sandbox) handleSetRegion(w http.ResponseWriter, r *http.Request) error {
 	body, err := readBody(r)
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *Sandbox) handleSetRegion(w http.ResponseWriter, r *http.Request) error 
 	return writeJSON(w, http.StatusOK, newRegionJSON(region))
 }
 
-// faultJSON is a [Fault] on the wire.
+// faultJSON is the JSON form of a [Fault].
 type faultJSON struct {
 	Count   int               `json:"count,omitempty"`
 	Delay   duration          `json:"delay,omitzero"`
@@ -84,8 +84,8 @@ type faultJSON struct {
 	Body    string            `json:"body,omitempty"`
 }
 
-// handleScript serves POST /_sandbox/faults: one fault, or an array of them that
-// is taken whole or not at all. It answers 204.
+// handleScript serves POST /_sandbox/faults: one fault, or an array. If one element is
+// invalid, none is added. It answers 204.
 func (s *Sandbox) handleScript(w http.ResponseWriter, r *http.Request) error {
 	body, err := readBody(r)
 	if err != nil {
@@ -109,7 +109,7 @@ func (s *Sandbox) handleScript(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// handleFaults serves GET /_sandbox/faults: an array of what is left.
+// handleFaults serves GET /_sandbox/faults: an array of the remaining faults.
 func (s *Sandbox) handleFaults(w http.ResponseWriter, _ *http.Request) error {
 	all := s.Faults()
 	left := make([]faultJSON, len(all))
@@ -126,17 +126,17 @@ func (s *Sandbox) handleClearFaults(w http.ResponseWriter, _ *http.Request) erro
 	return nil
 }
 
-// revocationJSON is one revocation in every region, by name; null in one that has not
-// applied it.
+// revocationJSON is one revocation. RevokedAt has an entry for every region, by name: null
+// for a region that has not applied the revocation.
 type revocationJSON struct {
 	JTI       string                `json:"jti"`
 	ExpiresAt time.Time             `json:"expires_at"`
 	RevokedAt map[string]*time.Time `json:"revoked_at"`
 }
 
-// handleRevocations serves GET /_sandbox/revocations: an array in the order of
-// acceptance. ?jti= asks for one; a container has the jti of the user token inside it.
-// Tokens that have expired may be gone from it.
+// handleRevocations serves GET /_sandbox/revocations: an array, oldest acceptance first.
+// ?jti= selects one; a container is listed under the jti of the user token inside it.
+// Expired tokens may be missing.
 func (s *Sandbox) handleRevocations(w http.ResponseWriter, r *http.Request) error {
 	query, err := parseQuery(r, "jti")
 	if err != nil {
@@ -151,8 +151,8 @@ func (s *Sandbox) handleRevocations(w http.ResponseWriter, r *http.Request) erro
 
 const maxTokens = 1_000_000
 
-// handleTokens serves POST /_sandbox/tokens?count=1&container=false&lifetime=24h:
-// text, one token a line, streamed. A negative lifetime makes expired tokens.
+// handleTokens serves POST /_sandbox/tokens?count=1&container=false&lifetime=24h: streamed
+// text, one token per line. A negative lifetime mints expired tokens.
 func (s *Sandbox) handleTokens(w http.ResponseWriter, r *http.Request) error {
 	count, opts, err := parseTokensQuery(r)
 	if err != nil {
@@ -163,8 +163,8 @@ func (s *Sandbox) handleTokens(w http.ResponseWriter, r *http.Request) error {
 	for range count {
 		token, err := s.Mint(opts)
 		if err != nil || r.Context().Err() != nil || isClosed(s.closed) {
-			// The status is sent: only a broken connection can still say that the list
-			// is not whole.
+			// The status is sent. Only a broken connection can still show the client
+			// that the list is incomplete.
 			panic(http.ErrAbortHandler)
 		}
 		_, _ = out.WriteString(token + "\n")
@@ -200,8 +200,7 @@ func parseTokensQuery(r *http.Request) (count int, opts MintOptions, err error) 
 	return count, opts, nil
 }
 
-// parseQuery refuses parameters it does not know: a typing error would be taken
-// for the default.
+// parseQuery rejects unknown parameters: a misspelled one would silently mean the default.
 func parseQuery(r *http.Request, known ...string) (url.Values, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {

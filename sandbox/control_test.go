@@ -115,8 +115,8 @@ func TestTokensOverHTTP(t *testing.T) {
 	}
 }
 
-// A list of tokens that is cut short must not look whole.
-func TestTokensAreAllOrAnError(t *testing.T) {
+// An incomplete list of tokens must not look complete.
+func TestIncompleteTokenListBreaksTheConnection(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, Config{})
 	ctx, leave := context.WithCancel(t.Context())
@@ -145,7 +145,7 @@ func TestControlRefuses(t *testing.T) {
 		{region, `{"lag":"5"}`, "missing unit"},
 		{region, `{"lag":"-5s"}`, "negative"},
 		{region, `{"local":true}`, "unknown field"},
-		{region, `{}{}`, "follows"},
+		{region, `{}{}`, "unexpected data"},
 		{tokens + "?count=0", "", "count"},
 		{tokens + "?count=1000001", "", "count"},
 		{tokens + "?count=x", "", "count"},
@@ -161,11 +161,11 @@ func TestControlRefuses(t *testing.T) {
 		w := call(t, s, method, path, tt.body)
 		wantStatus(t, w, http.StatusBadRequest)
 		if !strings.Contains(w.Body.String(), tt.message) {
-			t.Errorf("%s %.40s: the message lacks %q: %s", tt.endpoint, tt.body, tt.message, w.Body)
+			t.Errorf("%s %.40s: the message does not contain %q: %s", tt.endpoint, tt.body, tt.message, w.Body)
 		}
 	}
 	wantStatus(t, call(t, s, http.MethodPut, "/_sandbox/regions/mars", `{}`), http.StatusNotFound)
 	if n := len(s.Faults()); n != 0 {
-		t.Errorf("%d faults are taken", n)
+		t.Errorf("%d faults of rejected requests were added", n)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/quashdev/quash/sandbox"
 )
 
-// A revocation that is done in the local region, and elsewhere only later.
+// A revocation that the local region applies at once, and another region only later.
 func Example() {
 	s, err := sandbox.New(sandbox.Config{Regions: []string{"near", "far"}})
 	if err != nil {

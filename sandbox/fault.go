@@ -15,41 +15,40 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// A Fault is what happens to the next Count calls of POST /token/revoke instead
-// of an answer of the emulator, or before it: first the delay, then the
-// revocation if Apply asks for it, then the reset or the answer. A Fault with
-// neither reset nor status lets the call through after the delay, so an empty one
-// with a count holds back the faults behind it.
+// A Fault changes how the next Count calls of POST /token/revoke are answered: first the
+// delay, then the revocation if Apply is set, then the reset or the scripted answer. With
+// neither Reset nor Status, the call is processed normally after the delay, so a Fault that
+// has only a Count postpones the faults after it.
 //
-// A call uses up a Fault before its credentials and its body are looked at. The
-// delay ends early when the client goes or the sandbox closes; the rest of the
-// Fault still happens.
+// A call consumes a Fault before its credentials and its body are checked. The delay ends
+// early when the client disconnects or the sandbox closes; the rest of the Fault still
+// happens.
 type Fault struct {
-	// Count is the number of calls, 0 meaning 1.
+	// Count is the number of calls; 0 means 1.
 	Count int
 
-	// Delay is not negative. The consistency timeout begins after it.
+	// Delay must not be negative. The consistency timeout starts after it.
 	Delay time.Duration
 
-	// Apply accepts the revocation for real, at no consistency level. It does not
-	// happen if the call would be refused. Apply needs Reset or Status.
+	// Apply starts the revocation for real, without waiting for a consistency level. A
+	// call that would be rejected revokes nothing. Apply needs Reset or Status.
 	Apply bool
 
-	// Reset breaks the connection off without an answer, once the body has been
-	// read: by a TCP reset in HTTP/1, by a stream reset in HTTP/2.
+	// Reset breaks the connection without an answer, after the body has been read: with
+	// a TCP reset in HTTP/1, with a stream reset in HTTP/2.
 	Reset bool
 
-	// Status is that of the answer, 200 to 599; informational ones are not
-	// answers. Headers and Body go with it. A header with an empty value is left
-	// out of the answer, slashid-correlation-id for instance. Without a
-	// Content-Type, a Body of JSON is application/json and any other is guessed.
+	// Status is the status of the answer, 200 to 599. Headers and Body need a Status. An
+	// empty header value removes a header that the sandbox sets, such as
+	// slashid-correlation-id. Without a Content-Type header, a JSON Body is
+	// application/json, and the type of any other Body is guessed.
 	Status  int
 	Headers map[string]string
 	Body    string
 }
 
-// Script lets faults happen after those already scripted, in order. It takes all
-// of them or, when any is invalid, none; the error names every problem at once.
+// Script adds faults after those already scripted. If one is invalid, none is added, and
+// the error names every problem.
 func (s *Sandbox) Script(faults ...Fault) error {
 	var problems []error
 	for i, f := range faults {
@@ -64,10 +63,10 @@ func (s *Sandbox) Script(faults ...Fault) error {
 	return nil
 }
 
-// Faults returns what is left of the script, Count being the calls still to come.
+// Faults returns the remaining faults. Their Count is the number of remaining calls.
 func (s *Sandbox) Faults() []Fault { return s.faults.remaining() }
 
-// ClearFaults drops what is left of the script.
+// ClearFaults drops the remaining faults.
 func (s *Sandbox) ClearFaults() { s.faults.clear() }
 
 func (f Fault) validate() error {
@@ -82,7 +81,7 @@ func (f Fault) validate() error {
 	check(f.Delay >= 0, "delay %v is negative", f.Delay)
 	check(!answers || 200 <= f.Status && f.Status <= 599, "status %d is outside 200 to 599", f.Status)
 	check(!f.Reset || !answers, "reset and status exclude each other")
-	check(!f.Apply || f.Reset || answers, "apply needs reset or status: a call that is let through applies by itself")
+	check(!f.Apply || f.Reset || answers, "apply needs reset or status: without them the call is processed normally")
 	check(answers || len(f.Headers) == 0, "headers need a status")
 	check(answers || f.Body == "", "a body needs a status")
 	check(f.Body == "" || f.Status != http.StatusNoContent && f.Status != http.StatusNotModified, "an answer with status %d has no body", f.Status)
@@ -93,10 +92,10 @@ func (f Fault) validate() error {
 	return errors.Join(problems...)
 }
 
-// endsCall reports whether the emulator has no part in the answer.
+// endsCall reports whether f replaces the sandbox's own answer.
 func (f Fault) endsCall() bool { return f.Reset || f.Status != 0 }
 
-// end ends the call as f says.
+// end resets the connection or writes the scripted answer.
 func (f Fault) end(w http.ResponseWriter) {
 	if f.Reset {
 		reset(w)
@@ -113,19 +112,19 @@ func (f Fault) end(w http.ResponseWriter) {
 		w.Header().Set(name, value)
 	}
 	w.WriteHeader(f.Status)
-	// A failure to write means that the caller has gone.
+	// A write fails only when the client has disconnected.
 	_, _ = io.WriteString(w, f.Body)
 }
 
-// reset breaks the connection off so that the client sees a reset, not an end.
+// reset breaks the connection so that the client sees a reset, not an orderly close.
 func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		// An HTTP/2 connection has other calls on it: only this one is broken off.
+		// An HTTP/2 connection carries other calls: reset only this stream.
 		panic(http.ErrAbortHandler)
 	}
 	if tls, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = tls.NetConn() // closing the TLS layer would say goodbye first
+		conn = tls.NetConn() // closing the TLS layer would send close_notify first
 	}
 	if tcp, ok := conn.(interface{ SetLinger(sec int) error }); ok {
 		_ = tcp.SetLinger(0) // close with RST, not FIN
@@ -133,7 +132,7 @@ func reset(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
-// faultQueue is the faults still to come. Its zero value is empty.
+// faultQueue holds the remaining faults. Its zero value is empty.
 type faultQueue struct {
 	mu    sync.Mutex
 	queue []Fault
@@ -149,7 +148,8 @@ func (q *faultQueue) add(faults []Fault) {
 	}
 }
 
-// next uses up one call of the first fault. The zero Fault changes nothing.
+// next consumes one call of the first fault. It returns the zero Fault, which changes
+// nothing, if none remains.
 func (q *faultQueue) next() Fault {
 	q.mu.Lock()
 	defer q.mu.Unlock()

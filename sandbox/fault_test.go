@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Faults come before every check of a revocation, and other endpoints use up none.
+// A fault comes before every check of a call. Other endpoints consume no fault.
 func TestFaultsAnswerInOrder(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, Config{})
@@ -110,7 +110,7 @@ func TestDelayComesFirst(t *testing.T) {
 	})
 }
 
-func TestDelayEndsWithTheClient(t *testing.T) {
+func TestDelayEndsWhenTheClientDisconnects(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSandbox(t, Config{})
@@ -149,7 +149,7 @@ func TestScriptRefuses(t *testing.T) {
 			t.Errorf("%+v: %v, want %q", fault, err, want)
 		}
 		if n := len(s.Faults()); n != 0 {
-			t.Errorf("%+v: %d faults of an invalid script are taken", fault, n)
+			t.Errorf("%+v: %d faults of an invalid script were added", fault, n)
 		}
 	}
 }
@@ -202,7 +202,7 @@ func TestResetAsTheClientSeesIt(t *testing.T) {
 					t.Fatalf("status %d, want a reset", resp.StatusCode)
 				}
 				if !tt.isReset(err) {
-					t.Errorf("%v is no reset", err)
+					t.Errorf("%v is not a reset", err)
 				}
 			}
 			wantRevoked(t, s, applied, "us-east", "eu-west", "ap-south")

@@ -33,7 +33,7 @@ func mint(tb testing.TB, s *Sandbox, opts MintOptions) string {
 	return token
 }
 
-// newRequest adds header as pairs of name and value.
+// newRequest takes header as pairs of name and value.
 func newRequest(ctx context.Context, method, url, body string, header ...string) *http.Request {
 	r := httptest.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	for i := 0; i < len(header); i += 2 {
@@ -42,7 +42,7 @@ func newRequest(ctx context.Context, method, url, body string, header ...string)
 	return r
 }
 
-// revokeRequest carries the default API key.
+// revokeRequest returns a request with the default API key.
 func revokeRequest(ctx context.Context, token string, header ...string) *http.Request {
 	header = append([]string{apiKeyHeader, DefaultAPIKey}, header...)
 	return newRequest(ctx, http.MethodPost, "/token/revoke", tokenBody(token), header...)
@@ -65,8 +65,8 @@ func revoke(ctx context.Context, s *Sandbox, token string, header ...string) *ht
 	return serve(s, revokeRequest(ctx, token, header...))
 }
 
-// wantStatus also checks what is true of every answer: the correlation id, the
-// envelope of a refusal, the emptiness of 204.
+// wantStatus checks the status, and what every answer must have: a correlation id, the
+// envelope in an error answer, and an empty body in a 204.
 func wantStatus(tb testing.TB, w *httptest.ResponseRecorder, status int) {
 	tb.Helper()
 	if w.Code != status {
@@ -90,7 +90,7 @@ func wantStatus(tb testing.TB, w *httptest.ResponseRecorder, status int) {
 	}
 }
 
-// wantRevoked compares the regions that have applied a revocation.
+// wantRevoked checks that exactly the named regions have applied the revocation of token.
 func wantRevoked(tb testing.TB, s *Sandbox, token string, regions ...string) {
 	tb.Helper()
 	got, err := s.Revoked(token)

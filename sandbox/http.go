@@ -13,11 +13,11 @@ import (
 
 const correlationIDHeader = "slashid-correlation-id"
 
-// maxBody is the most that an endpoint reads, in bytes.
+// maxBody is the maximum size of a request body, in bytes.
 const maxBody = 64 << 10
 
-// A refusal is an error for the caller of an endpoint. Its message never quotes
-// a token: what is sent may be logged.
+// A refusal is an error answer. Its message never quotes a token, because clients may log
+// what they receive.
 type refusal struct {
 	status  int
 	message string
@@ -28,7 +28,7 @@ func (e *refusal) Error() string { return e.message }
 func badRequest(message string) error { return &refusal{http.StatusBadRequest, message} }
 
 var (
-	errNoEndpoint     = &refusal{http.StatusNotFound, "no such endpoint, or not for this method"}
+	errNoEndpoint     = &refusal{http.StatusNotFound, "no such endpoint, or the method is not allowed"}
 	errBodyTooLarge   = badRequest("the body is over 64 KiB")
 	errBodyUnreadable = badRequest("the body could not be read")
 	errBodyNotJSON    = badRequest("the body is not the expected JSON object")
@@ -67,8 +67,8 @@ func (s *Sandbox) newRoutes() *http.ServeMux {
 	return mux
 }
 
-// ServeHTTP answers one call. Every answer carries a slashid-correlation-id, and
-// every refusal SlashID's error envelope.
+// ServeHTTP answers one call. Every answer has a slashid-correlation-id header, and every
+// error answer has SlashID's envelope as its body.
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(correlationIDHeader, uuid.NewString())
 	switch {
@@ -82,8 +82,8 @@ func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readBody reads the whole body of r, up to its end: only then does net/http
-// watch for the client's disconnect.
+// readBody reads the body of r to its end: only then does net/http notice when the client
+// disconnects.
 func readBody(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
@@ -95,8 +95,8 @@ func readBody(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// decodeJSON decodes body, which may hold a token, into v. Unknown members are let
-// through, as SlashID does not document that it refuses them. The error quotes nothing.
+// decodeJSON decodes body, which may hold a token, into v. The error therefore quotes
+// nothing. Unknown members are accepted: SlashID does not document that it rejects them.
 func decodeJSON(body []byte, v any) error {
 	if err := decode(json.NewDecoder(bytes.NewReader(body)), v); err != nil {
 		return errBodyNotJSON
@@ -118,8 +118,8 @@ func decodeToken(body []byte) (string, error) {
 	return request.Token, nil
 }
 
-// decodeControl decodes body, which holds no secret, into v. Unknown members are
-// errors, and the error says what is wrong.
+// decodeControl decodes body, which holds no secret, into v. It rejects unknown members,
+// and the error names the problem.
 func decodeControl(body []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
@@ -129,18 +129,18 @@ func decodeControl(body []byte, v any) error {
 	return nil
 }
 
-// decode reads the only value of a text.
+// decode reads one JSON value and rejects anything that follows it.
 func decode(dec *json.Decoder, v any) error {
 	if err := dec.Decode(v); err != nil {
 		return err
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the JSON value")
+		return errors.New("unexpected data after the JSON value")
 	}
 	return nil
 }
 
-// envelope is the shape of SlashID's error answers.
+// envelope is the body of SlashID's error answers.
 type envelope struct {
 	Meta struct {
 		Pagination struct {
@@ -157,8 +157,8 @@ type envelopeError struct {
 	Message  string `json:"message"`
 }
 
-// writeError answers with the envelope: a refusal's own status, 503 for
-// [ErrClosed], else 500.
+// writeError answers with the envelope: with the status of a refusal, 503 for [ErrClosed],
+// or 500 for any other error.
 func writeError(w http.ResponseWriter, err error) {
 	e, ok := errors.AsType[*refusal](err)
 	switch {
@@ -171,12 +171,12 @@ func writeError(w http.ResponseWriter, err error) {
 	_ = writeJSON(w, e.status, envelope{Errors: []envelopeError{{HTTPCode: e.status, Message: e.message}}})
 }
 
-// writeResult answers with v as SlashID wraps it.
+// writeResult answers with v in SlashID's result object.
 func writeResult(w http.ResponseWriter, status int, v any) error {
 	return writeJSON(w, status, map[string]any{"result": v})
 }
 
-// writeJSON returns nil: a failure to write means that the caller has gone.
+// writeJSON always returns nil: a write fails only when the client has disconnected.
 func writeJSON(w http.ResponseWriter, status int, v any) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -9,39 +9,39 @@ import (
 	"time"
 )
 
-// RegionSettings is how one region takes part in replication.
+// RegionSettings controls replication to one region.
 type RegionSettings struct {
-	// Lag is the least age of a revocation before the region applies it: counted
-	// from its acceptance in the local region, and from its application there in
-	// a remote one. It is not negative, and it also counts for revocations that
-	// are on their way already.
+	// Lag is the minimum time before the region applies a revocation. In the local
+	// region it counts from the acceptance of the call, in a remote region from the
+	// moment the local region applied the revocation. It must not be negative. A new lag
+	// also applies to pending revocations.
 	Lag time.Duration
 
-	// Partitioned cuts the region off: it applies nothing until it is healed, and
-	// then everything that is due. A local region that is cut off accepts
+	// Partitioned stops the region from applying revocations. When it is reset to false,
+	// the region applies everything that is due. A partitioned local region accepts
 	// revocations without applying them.
 	Partitioned bool
 }
 
-// Region is one region as it is now.
+// Region is the current state of one region.
 type Region struct {
 	RegionSettings
 
 	Name  string
-	Local bool // the region that answers; the first one configured
+	Local bool // true for the region that answers: the first in the configuration
 }
 
-// ErrUnknownRegion is returned for a name that is not among the regions.
+// ErrUnknownRegion means that no region has the given name.
 var ErrUnknownRegion = errors.New("sandbox: unknown region")
 
 // Regions returns every region, the local one first.
 func (s *Sandbox) Regions() []Region { return s.ledger.list() }
 
-// SetRegion changes a region. Whatever has become due by that is applied before
-// SetRegion returns: with a lag of 0 and no partition, everything on its way.
-// What is applied stays applied.
+// SetRegion changes the settings of a region. Before it returns, the region applies every
+// revocation that the change makes due: with a lag of 0 and no partition, all that are
+// pending. A revocation that is applied stays applied.
 //
-// The error is [ErrUnknownRegion], [ErrClosed], or says that the lag is negative.
+// The error is [ErrUnknownRegion], [ErrClosed], or reports a negative lag.
 func (s *Sandbox) SetRegion(name string, settings RegionSettings) error {
 	_, err := s.ledger.set(name, &settings.Lag, &settings.Partitioned)
 	return err
@@ -50,16 +50,16 @@ func (s *Sandbox) SetRegion(name string, settings RegionSettings) error {
 // local is the index of the local region, in the ledger and in every entry.
 const local = 0
 
-// minSweep is the fewest entries that are worth looking through for expired ones.
+// minSweep is the minimum number of entries before a sweep for expired ones is worth it.
 const minSweep = 1024
 
-// ledger knows every revocation and what each region has applied of it.
+// ledger records every revocation and which regions have applied it.
 //
-// For a revoked token it holds one entry, about half a kilobyte, and one queue
-// slot for each region that has still to apply it; a token that is only watched
-// has an entry too. Entries of expired tokens are dropped, from the queues as
-// well, each time the number of entries has doubled: so there are never more than
-// twice as many as were alive at the last sweep, or minSweep.
+// A revoked token costs one entry, about half a kilobyte, and one queue slot in each region
+// that has not applied the revocation. A token that is only watched costs an entry too.
+// Entries of expired tokens are dropped, also from the queues, each time the number of
+// entries has doubled. So there are never more than twice the entries that were alive at
+// the last sweep, or minSweep.
 type ledger struct {
 	mu      sync.Mutex
 	regions []*region
@@ -71,30 +71,30 @@ type ledger struct {
 type region struct {
 	Region
 
-	queue []replication // by age, the oldest first
+	queue []replication // oldest first
 	timer *time.Timer
 }
 
-// replication is a revocation on its way to a region.
+// replication is a revocation that a region has not applied yet.
 type replication struct {
 	entry *entry
-	since time.Time // when it set out
+	since time.Time // when the lag started
 }
 
-// entry is one revocation. Its channels are its own, so that an application wakes
-// the calls that wait for it and no others.
+// entry is one revocation. Each entry has its own channels, so that applying it wakes only
+// the calls that wait for it.
 type entry struct {
 	jti        string
 	expiresAt  time.Time
-	acceptedAt time.Time   // zero: watched, but not asked for yet
+	acceptedAt time.Time   // zero: watched, but not revoked yet
 	revokedAt  []time.Time // by region; zero: not applied yet
 	missing    int         // regions that have not applied it
 
 	locally    chan struct{} // closed when the local region has applied it
-	everywhere chan struct{} // closed when all regions have
+	everywhere chan struct{} // closed when every region has applied it
 }
 
-// newLedger gives lag to the remote regions. names[0] is the local one.
+// newLedger sets lag on the remote regions. names[0] is the local region.
 func newLedger(names []string, lag time.Duration) *ledger {
 	l := &ledger{entries: make(map[string]*entry), sweepAt: minSweep}
 	for i, name := range names {
@@ -107,14 +107,14 @@ func newLedger(names []string, lag time.Duration) *ledger {
 			defer l.mu.Unlock()
 			l.advance(i)
 		})
-		r.timer.Stop() // nothing is on its way
+		r.timer.Stop() // nothing is pending
 		l.regions = append(l.regions, r)
 	}
 	return l
 }
 
-// accept begins the revocation of a token, or joins it while the local region has
-// yet to apply it. The error is errTokenRevoked or [ErrClosed].
+// accept starts the revocation of a token. A revocation that the local region has not
+// applied yet is joined instead. The error is errTokenRevoked or [ErrClosed].
 func (l *ledger) accept(jti string, expiresAt time.Time) (*entry, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -133,8 +133,8 @@ func (l *ledger) accept(jti string, expiresAt time.Time) (*entry, error) {
 	return e, nil
 }
 
-// watch returns the channel that is closed when every region has applied the
-// revocation of a token, whether or not it has been asked for.
+// watch returns a channel that is closed when every region has applied the revocation of a
+// token. The revocation may start later.
 func (l *ledger) watch(jti string, expiresAt time.Time) (<-chan struct{}, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -172,7 +172,7 @@ func (l *ledger) list() []Region {
 	return all
 }
 
-// set changes the settings that are not nil, and applies what is due by that.
+// set changes the settings that are not nil, and applies the revocations that become due.
 func (l *ledger) set(name string, lag *time.Duration, partitioned *bool) (Region, error) {
 	if lag != nil && *lag < 0 {
 		return Region{}, fmt.Errorf("sandbox: lag %v is negative", *lag)
@@ -197,7 +197,7 @@ func (l *ledger) set(name string, lag *time.Duration, partitioned *bool) (Region
 	return r.Region, nil
 }
 
-// accepted returns every revocation that was asked for, in that order.
+// accepted returns every accepted revocation, oldest first.
 func (l *ledger) accepted() []revocationJSON {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -232,8 +232,8 @@ func (l *ledger) close() {
 	}
 }
 
-// entry returns the entry of a token, and makes it if there is none. The caller
-// holds l.mu, as for every method below.
+// entry returns the entry of a token, and creates it if it does not exist. The caller
+// of this method and of every method below holds l.mu.
 func (l *ledger) entry(jti string, expiresAt time.Time) *entry {
 	if e, ok := l.entries[jti]; ok {
 		return e
@@ -253,9 +253,9 @@ func (l *ledger) entry(jti string, expiresAt time.Time) *entry {
 	return e
 }
 
-// sweep drops what is expired. An expired token is refused for its expiry, so
-// nothing asks for its entry again; a call that waits for it runs into its
-// timeout.
+// sweep drops expired entries. Calls with an expired token are rejected before they reach
+// the ledger, so the entry is not needed again. A call that already waits for it ends with
+// its timeout.
 func (l *ledger) sweep(now time.Time) {
 	expired := func(e *entry) bool { return !now.Before(e.expiresAt) }
 	for jti, e := range l.entries {
@@ -269,11 +269,11 @@ func (l *ledger) sweep(now time.Time) {
 	l.sweepAt = max(minSweep, 2*len(l.entries))
 }
 
-// send puts e on its way to the region. advance applies it.
+// send queues e for the region. advance applies it.
 func (r *region) send(e *entry, now time.Time) { r.queue = append(r.queue, replication{e, now}) }
 
-// advance applies what is due in region i, and sets the region's timer for the
-// rest. What the local region applies sets out for the remote ones.
+// advance applies what is due in region i, and sets the region's timer for the next entry.
+// What the local region applies is queued for the remote regions.
 func (l *ledger) advance(i int) {
 	r := l.regions[i]
 	if l.closed || r.Partitioned {
@@ -285,7 +285,7 @@ func (l *ledger) advance(i int) {
 		l.apply(i, r.queue[due].entry, now)
 		due++
 	}
-	clear(r.queue[:due]) // the array lives on, its entries need not
+	clear(r.queue[:due]) // the array stays referenced; release its entries
 	r.queue = r.queue[due:]
 	if len(r.queue) > 0 {
 		r.timer.Reset(r.Lag - now.Sub(r.queue[0].since))

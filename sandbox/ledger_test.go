@@ -28,7 +28,7 @@ func TestRegionsApplyEachRevocationAfterTheirLag(t *testing.T) {
 	})
 }
 
-func TestANewLagCountsForWhatIsOnItsWay(t *testing.T) {
+func TestNewLagAppliesToPendingRevocations(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSandbox(t, Config{Regions: []string{"near", "far"}, ReplicationLag: time.Second})
@@ -91,7 +91,7 @@ func TestExpiredEntriesAreDropped(t *testing.T) {
 			accept(i)
 		}
 		<-time.After(30 * time.Second)
-		accept(minSweep) // nothing has expired: the next sweep comes at twice as many
+		accept(minSweep) // nothing has expired: the next sweep is at twice the entries
 		if len(l.entries) != minSweep+1 || l.sweepAt != 2*minSweep {
 			t.Fatalf("%d entries, the next sweep at %d", len(l.entries), l.sweepAt)
 		}
@@ -100,7 +100,7 @@ func TestExpiredEntriesAreDropped(t *testing.T) {
 			accept(-1 - i)
 		}
 		if want := minSweep + 1; len(l.entries) != want || len(l.regions[1].queue) != want {
-			t.Errorf("%d entries and %d on their way, want %d", len(l.entries), len(l.regions[1].queue), want)
+			t.Errorf("%d entries and %d queued, want %d", len(l.entries), len(l.regions[1].queue), want)
 		}
 	})
 }

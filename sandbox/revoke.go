@@ -20,7 +20,7 @@ const (
 	maxTimeout     = 120 // seconds
 )
 
-// Every message is a constant: none can quote a token.
+// Every message is a constant, so that none can quote a token.
 var (
 	errConsistency        = badRequest(consistencyHeader + " must be local_region or all_regions, and must not contradict itself")
 	errConsistencyTimeout = badRequest(consistencyTimeoutHeader + " must be an integer from 1 to 120, and must not contradict itself")
@@ -29,18 +29,19 @@ var (
 	errTokenInvalid  = badRequest("the token is invalid")
 	errTokenExpired  = badRequest("the token has expired")
 	errTokenRevoked  = badRequest("the token is already revoked")
-	errNotReachedYet = &refusal{http.StatusRequestTimeout, "the required consistency was not reached in time; the revocation goes on"}
+	errNotReachedYet = &refusal{http.StatusRequestTimeout, "the required consistency was not reached in time; the revocation continues"}
 )
 
-// handleRevoke serves POST /token/revoke: 204 once the revocation is at the level
-// asked for, and 408 when it is not in time.
+// handleRevoke serves POST /token/revoke: 204 when the revocation has reached the required
+// consistency, 408 when it has not within the timeout.
 func (s *Sandbox) handleRevoke(w http.ResponseWriter, r *http.Request) error {
-	// The body comes first of all: a client that is reset must have written it.
+	// Read the body first: Fault promises that a client is reset only after its body has
+	// been read.
 	body, bodyErr := readBody(r)
 	fault := s.faults.next()
 	s.pause(r.Context(), fault.Delay)
 	if fault.Apply && bodyErr == nil {
-		_, _, _ = s.beginRevocation(r.Header, body) // what cannot be revoked is not
+		_, _, _ = s.beginRevocation(r.Header, body) // an invalid call revokes nothing
 	}
 	if fault.endsCall() {
 		fault.end(w)
@@ -60,8 +61,8 @@ func (s *Sandbox) handleRevoke(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// beginRevocation checks a call and begins what it asks for, or joins it. reached is
-// closed once the revocation is at the level that the call waits for.
+// beginRevocation checks a call and starts or joins its revocation. reached is closed when
+// the revocation has the consistency that the call requires.
 func (s *Sandbox) beginRevocation(h http.Header, body []byte) (reached <-chan struct{}, timeout time.Duration, err error) {
 	if err := s.authenticate(h); err != nil {
 		return nil, 0, err
@@ -109,13 +110,13 @@ func parseConsistency(h http.Header) (level string, timeout time.Duration, err e
 	return level, timeout, nil
 }
 
-// agree reports whether all lines of a header have the same value.
+// agree reports whether all values of a repeated header are equal.
 func agree(values []string) bool {
 	return !slices.ContainsFunc(values, func(v string) bool { return v != values[0] })
 }
 
-// await returns nil once the level is reached. Nothing that ends the wait earlier
-// ends the revocation, the client's disconnect included.
+// await returns nil once the required consistency is reached. The revocation continues
+// even if the wait ends early, for example because the client disconnects.
 func (s *Sandbox) await(ctx context.Context, reached <-chan struct{}, timeout time.Duration) error {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
@@ -126,7 +127,7 @@ func (s *Sandbox) await(ctx context.Context, reached <-chan struct{}, timeout ti
 	case <-ctx.Done():
 	}
 	switch {
-	case isClosed(reached): // perhaps at the same moment as one of the others
+	case isClosed(reached): // select picks at random when several channels are ready
 		return nil
 	case isClosed(s.closed):
 		return ErrClosed
@@ -135,7 +136,7 @@ func (s *Sandbox) await(ctx context.Context, reached <-chan struct{}, timeout ti
 	}
 }
 
-// pause waits for d, or until the caller has gone or the sandbox is closed.
+// pause waits for d. It returns early if the client disconnects or the sandbox is closed.
 func (s *Sandbox) pause(ctx context.Context, d time.Duration) {
 	if d <= 0 {
 		return

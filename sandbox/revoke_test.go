@@ -63,7 +63,7 @@ func TestRevokeRefuses(t *testing.T) {
 	t.Cleanup(func() { wantRevoked(t, s, token) })
 }
 
-// headers repeats a header for each of the values.
+// headers returns a pair of name and value for each of the values.
 func headers(name string, values []string) (pairs []string) {
 	for _, v := range values {
 		pairs = append(pairs, name, v)
@@ -80,13 +80,13 @@ func TestConsistencyAndTimeout(t *testing.T) {
 		status int
 		after  time.Duration
 	}{
-		"by default the local region":    {time.Hour, nil, http.StatusNoContent, 0},
-		"the local region":               {time.Hour, []string{consistencyHeader, localRegion}, http.StatusNoContent, 0},
-		"all regions":                    {4 * time.Second, all, http.StatusNoContent, 4 * time.Second},
-		"the default timeout":            {time.Hour, all, http.StatusRequestTimeout, 30 * time.Second},
-		"the shortest timeout":           {time.Hour, append(all[:2:2], consistencyTimeoutHeader, "1"), http.StatusRequestTimeout, time.Second},
-		"the longest timeout":            {time.Hour, append(all[:2:2], consistencyTimeoutHeader, "120"), http.StatusRequestTimeout, 2 * time.Minute},
-		"headers that repeat themselves": {time.Hour, append(all[:2:2], consistencyHeader, allRegions), http.StatusRequestTimeout, 30 * time.Second},
+		"by default the local region": {time.Hour, nil, http.StatusNoContent, 0},
+		"the local region":            {time.Hour, []string{consistencyHeader, localRegion}, http.StatusNoContent, 0},
+		"all regions":                 {4 * time.Second, all, http.StatusNoContent, 4 * time.Second},
+		"the default timeout":         {time.Hour, all, http.StatusRequestTimeout, 30 * time.Second},
+		"the shortest timeout":        {time.Hour, append(all[:2:2], consistencyTimeoutHeader, "1"), http.StatusRequestTimeout, time.Second},
+		"the longest timeout":         {time.Hour, append(all[:2:2], consistencyTimeoutHeader, "120"), http.StatusRequestTimeout, 2 * time.Minute},
+		"a header given twice":        {time.Hour, append(all[:2:2], consistencyHeader, allRegions), http.StatusRequestTimeout, 30 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -103,7 +103,7 @@ func TestConsistencyAndTimeout(t *testing.T) {
 	}
 }
 
-func TestReplicationGoesOnAfterATimeout(t *testing.T) {
+func TestReplicationContinuesAfterATimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSandbox(t, Config{ReplicationLag: 5 * time.Second})
@@ -120,12 +120,12 @@ func TestReplicationGoesOnAfterATimeout(t *testing.T) {
 			t.Fatal(err)
 		}
 		if elapsed := time.Since(begun); elapsed != 5*time.Second {
-			t.Errorf("dead everywhere after %v, want 5s", elapsed)
+			t.Errorf("revoked everywhere after %v, want 5s", elapsed)
 		}
 	})
 }
 
-func TestRevocationSurvivesTheClient(t *testing.T) {
+func TestRevocationContinuesAfterADisconnect(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSandbox(t, Config{ReplicationLag: 5 * time.Second})
@@ -135,7 +135,7 @@ func TestRevocationSurvivesTheClient(t *testing.T) {
 		begun := time.Now()
 		revoke(ctx, s, token, consistencyHeader, allRegions)
 		if elapsed := time.Since(begun); elapsed != time.Second {
-			t.Errorf("the call ended after %v, want with its client", elapsed)
+			t.Errorf("the call ended after %v, want 1s, when its client disconnects", elapsed)
 		}
 		if err := s.WaitRevoked(t.Context(), token); err != nil {
 			t.Error(err)
@@ -143,7 +143,7 @@ func TestRevocationSurvivesTheClient(t *testing.T) {
 	})
 }
 
-func TestContainersDieWithTheirUserToken(t *testing.T) {
+func TestContainerAndUserTokenAreRevokedTogether(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"the container", "the user token"} {
 		t.Run("revoking "+name, func(t *testing.T) {
@@ -164,8 +164,8 @@ func TestContainersDieWithTheirUserToken(t *testing.T) {
 	}
 }
 
-// Once the local region applies revocations at once, one call of many wins; while it
-// has yet to apply one, every call joins it.
+// If the local region applies the revocation at once, one of the concurrent calls gets 204
+// and the others 400. While it has not applied it yet, every call joins it and gets 204.
 func TestConcurrentRevocationsOfOneToken(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -202,8 +202,8 @@ func TestConcurrentRevocationsOfOneToken(t *testing.T) {
 }
 
 func FuzzRevoke(f *testing.F) {
-	// $TOKEN and $EXPIRED stand for tokens of the sandbox under test: a fuzzing
-	// worker has a signing key of its own.
+	// $TOKEN and $EXPIRED stand for tokens of the sandbox under test, because each
+	// fuzzing worker has its own signing key.
 	for _, body := range []string{
 		`{"token":"$TOKEN"}`, `{"token":"$EXPIRED"}`, `{"token":"$TOKEN.x"}`, `{"token":"$TOKEN","token":""}`, `"$TOKEN"`,
 		`{"token":"a.b.c"}`, `{"token":"eyJhbGciOiJub25lIn0.e30."}`, `{"token":null}`, `[]`, `{`, ``, `{"token":"$TOKEN"} {}`,
@@ -234,7 +234,7 @@ func FuzzRevoke(f *testing.F) {
 			t.Fatalf("undocumented status %d", w.Code)
 		}
 		wantStatus(t, w, w.Code)
-		// The parts of a JWT are as private as the whole.
+		// A part of a JWT is as secret as the whole token.
 		for part := range strings.SplitSeq(token, ".") {
 			if strings.Contains(fmt.Sprint(w.Body, w.Header()), part) {
 				t.Errorf("the answer quotes the token: %v %s", w.Header(), w.Body)

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Revoked tells for each region, by name, whether it has applied the revocation
-// of token. A container is revoked exactly when the user token inside it is. The
-// error is [ErrForeign] or [ErrExpired]: an expired token is forgotten.
+// Revoked reports for each region, by name, whether it has applied the revocation of token.
+// A container is revoked exactly when the user token inside it is. The error is
+// [ErrForeign] or [ErrExpired]; the sandbox does not keep expired tokens.
 func (s *Sandbox) Revoked(token string) (map[string]bool, error) {
 	id, err := s.authority.live(token, time.Now())
 	if err != nil {
@@ -16,10 +16,9 @@ func (s *Sandbox) Revoked(token string) (map[string]bool, error) {
 	return s.ledger.revoked(id.jti), nil
 }
 
-// WaitRevoked returns nil once every region has applied the revocation of token,
-// which need not have been asked for yet. Else it returns the cause of ctx's end,
-// [ErrForeign], [ErrExpired] (also when the token expires during the wait) or
-// [ErrClosed].
+// WaitRevoked waits until every region has applied the revocation of token. The revocation
+// may start during the wait. The error is the cause of ctx's cancellation, [ErrForeign],
+// [ErrExpired] (also when the token expires during the wait) or [ErrClosed].
 func (s *Sandbox) WaitRevoked(ctx context.Context, token string) error {
 	id, err := s.authority.live(token, time.Now())
 	if err != nil {
@@ -30,7 +29,7 @@ func (s *Sandbox) WaitRevoked(ctx context.Context, token string) error {
 		return err
 	}
 	if isClosed(everywhere) {
-		return nil // whatever else has happened meanwhile
+		return nil // also if ctx is done or the sandbox is closed
 	}
 	ctx, cancel := context.WithDeadlineCause(ctx, id.expiresAt, ErrExpired)
 	defer cancel()

@@ -7,15 +7,15 @@ import (
 	"sync"
 )
 
-// ErrClosed is what waiting for a revocation, or changing a region, returns once
-// the sandbox is closed.
+// ErrClosed means that the sandbox is closed: it starts no revocation, ends every wait for
+// one, and changes no region.
 var ErrClosed = errors.New("sandbox: closed")
 
-// A Sandbox emulates SlashID's token endpoints. It is made by [New], is an
-// [http.Handler], and may be used by many goroutines at once.
+// A Sandbox emulates SlashID's token endpoints. Create it with [New]. It is an
+// [http.Handler] and safe for concurrent use.
 //
-// It starts no goroutine that waits: remote regions are moved on by timers, so a
-// Sandbox that is not closed leaks at most one timer a region.
+// Replication runs on timers, not goroutines: a Sandbox that is not closed leaks at most one
+// timer per region.
 type Sandbox struct {
 	config    Config
 	authority *authority
@@ -27,8 +27,7 @@ type Sandbox struct {
 	closeOnce sync.Once
 }
 
-// New returns a Sandbox with a fresh signing key. The error names every problem
-// of cfg at once.
+// New returns a Sandbox with a new signing key. The error names every problem in cfg.
 //
 // Under [testing/synctest], call New inside the bubble.
 func New(cfg Config) (*Sandbox, error) {
@@ -38,7 +37,7 @@ func New(cfg Config) (*Sandbox, error) {
 	}
 	a, err := newAuthority(cfg.Issuer, cfg.OrgID)
 	if err != nil {
-		return nil, fmt.Errorf("sandbox: making the signing key: %w", err)
+		return nil, fmt.Errorf("sandbox: generating the signing key: %w", err)
 	}
 	s := &Sandbox{
 		config:    cfg,
@@ -50,9 +49,9 @@ func New(cfg Config) (*Sandbox, error) {
 	return s, nil
 }
 
-// Close stops replication and ends every call that is waiting: over HTTP with
-// 503, in Go with [ErrClosed]. Later calls end the same way; minting, and asking
-// what is revoked, still work. Closing twice does no harm.
+// Close stops replication and ends every waiting call: over HTTP with 503, in Go with
+// [ErrClosed]. Later calls fail in the same way; [Sandbox.Mint], [Sandbox.Revoked] and
+// [Sandbox.Regions] still work. A second Close does nothing.
 func (s *Sandbox) Close() {
 	s.closeOnce.Do(func() {
 		close(s.closed)

@@ -20,7 +20,7 @@ func TestConfig(t *testing.T) {
 		want   []Region
 	}{
 		"defaults": {Config{}, []Region{{Name: "us-east", Local: true}, {Name: "eu-west"}, {Name: "ap-south"}}},
-		"a lag, which only remote regions have": {
+		"a lag, for remote regions only": {
 			Config{Regions: []string{"a", "b"}, ReplicationLag: time.Second},
 			[]Region{{Name: "a", Local: true}, {Name: "b", RegionSettings: RegionSettings{Lag: time.Second}}},
 		},
@@ -92,10 +92,10 @@ func TestWaitRevoked(t *testing.T) {
 		token := mint(t, s, MintOptions{Lifetime: time.Minute})
 		waited := make(chan error, 2)
 		wait := func() { waited <- s.WaitRevoked(t.Context(), token) }
-		go wait() // before it is asked for
+		go wait() // before the revocation starts
 		synctest.Wait()
 		if n := len(s.ledger.accepted()); n != 0 {
-			t.Errorf("%d revocations are listed of a token that is only watched", n)
+			t.Errorf("%d revocations are listed for a token that is only watched", n)
 		}
 		wantStatus(t, revoke(t.Context(), s, token), http.StatusNoContent)
 		go wait() // while it replicates
@@ -111,7 +111,7 @@ func TestWaitRevoked(t *testing.T) {
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := s.WaitRevoked(ended, token); err != nil {
-			t.Errorf("when it is revoked already: %v", err)
+			t.Errorf("when it is already revoked: %v", err)
 		}
 
 		other := mint(t, s, MintOptions{Lifetime: time.Minute})
@@ -122,11 +122,11 @@ func TestWaitRevoked(t *testing.T) {
 		}
 		for range 2 { // when the token expires, and once it has expired
 			if err := s.WaitRevoked(t.Context(), other); !errors.Is(err, ErrExpired) {
-				t.Errorf("of an expired token: %v", err)
+				t.Errorf("an expired token: %v", err)
 			}
 		}
 		if err := s.WaitRevoked(t.Context(), "token"); !errors.Is(err, ErrForeign) {
-			t.Errorf("of a foreign token: %v", err)
+			t.Errorf("a foreign token: %v", err)
 		}
 	})
 }

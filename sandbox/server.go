@@ -8,26 +8,25 @@ import (
 	"time"
 )
 
-// TB is the part of [testing.TB] that [Start] needs; programs that embed the
-// sandbox do not link package testing. Fatalf must not return.
+// TB is the part of [testing.TB] that [Start] needs. It keeps package testing out of
+// programs that embed the sandbox. Fatalf must not return.
 type TB interface {
 	Helper()
 	Cleanup(cleanup func())
 	Fatalf(format string, args ...any)
 }
 
-// Server is a [Sandbox] that listens.
+// Server is a [Sandbox] with an HTTP listener.
 type Server struct {
 	*Sandbox
 
-	// URL is the base URL without a slash at its end, such as
-	// http://127.0.0.1:40123. It speaks HTTP/1.1 and, to clients that begin with
-	// it, plaintext HTTP/2.
+	// URL is the base URL without a trailing slash, such as http://127.0.0.1:40123. The
+	// server accepts HTTP/1.1, and plaintext HTTP/2 with prior knowledge.
 	URL string
 }
 
-// Start serves a new Sandbox on a free loopback port until the test ends. A
-// failure to do so fails the test.
+// Start serves a new Sandbox on a free loopback port until the test ends. It fails the test
+// if the Sandbox cannot start.
 func Start(tb TB, cfg Config) *Server {
 	tb.Helper()
 	s, err := New(cfg)
@@ -49,7 +48,7 @@ func Start(tb TB, cfg Config) *Server {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	tb.Cleanup(func() {
-		s.Close() // first, so that no call waits
+		s.Close() // first, so that no handler waits
 		_ = server.Close()
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			tb.Fatalf("serving the sandbox: %v", err)

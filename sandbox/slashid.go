@@ -20,8 +20,8 @@ var (
 	errUnknownPerson   = &refusal{http.StatusNotFound, "no such person"}
 )
 
-// authenticate accepts the API key, or a live user token of the sandbox as bearer
-// token; a container is no user token.
+// authenticate accepts the API key, or a valid user token of the sandbox as bearer token. A
+// container is not a user token.
 func (s *Sandbox) authenticate(h http.Header) error {
 	if s.hasAPIKey(h) {
 		return nil
@@ -41,8 +41,8 @@ func (s *Sandbox) hasAPIKey(h http.Header) bool {
 	return subtle.ConstantTimeCompare([]byte(h.Get(apiKeyHeader)), []byte(s.config.APIKey)) == 1
 }
 
-// validity is the result of POST /token/validate. A token that is not valid has
-// the reason alone, a valid one the rest.
+// validity is the result of POST /token/validate. InvalidityReason is set only for an
+// invalid token, the fields after it only for a valid one.
 type validity struct {
 	Valid            bool       `json:"valid"`
 	InvalidityReason string     `json:"invalidity_reason,omitempty"`
@@ -50,8 +50,8 @@ type validity struct {
 	ExpiresAt        *time.Time `json:"expires_at,omitempty"`
 }
 
-// handleValidate serves POST /token/validate with the view of the local region.
-// SlashID documents no credentials for it, so none are asked for.
+// handleValidate serves POST /token/validate with the state of the local region. It requires
+// no credentials, because SlashID documents none for it.
 func (s *Sandbox) handleValidate(w http.ResponseWriter, r *http.Request) error {
 	body, err := readBody(r)
 	if err != nil {
@@ -70,8 +70,8 @@ func (s *Sandbox) validate(token string, now time.Time) validity {
 	case errors.Is(err, ErrExpired):
 		return validity{InvalidityReason: "expired"}
 	case err != nil, s.ledger.revokedLocally(id.jti):
-		// SlashID documents no reason for a revoked token; this is the nearest of
-		// those it does.
+		// SlashID documents no reason for a revoked token. Of the documented ones, this is
+		// the closest.
 		return validity{InvalidityReason: "invalid_token_content"}
 	}
 	left := int64(id.expiresAt.Sub(now) / time.Second)
@@ -79,9 +79,9 @@ func (s *Sandbox) validate(token string, now time.Time) validity {
 	return validity{Valid: true, ExpiresInSeconds: &left, ExpiresAt: &at}
 }
 
-// handleMint serves POST /persons/{person_id}/mint-token, for the API key together
-// with the organisation's id. Every UUID is a known person; the body may be empty,
-// or add custom claims.
+// handleMint serves POST /persons/{person_id}/mint-token. It requires the API key and the
+// organisation's id. Every UUID is a known person. The body may be empty, or add custom
+// claims.
 func (s *Sandbox) handleMint(w http.ResponseWriter, r *http.Request) error {
 	if !s.hasAPIKey(r.Header) || r.Header.Get(orgIDHeader) != s.config.OrgID {
 		return errUnauthenticated
@@ -112,8 +112,8 @@ func (s *Sandbox) handleMint(w http.ResponseWriter, r *http.Request) error {
 	return writeResult(w, http.StatusCreated, token)
 }
 
-// handleJWKS serves GET /.well-known/jwks.json: the public key, with which
-// anyone can verify the sandbox's tokens.
+// handleJWKS serves GET /.well-known/jwks.json: the public key that verifies the sandbox's
+// tokens.
 func (s *Sandbox) handleJWKS(w http.ResponseWriter, _ *http.Request) error {
 	return writeJSON(w, http.StatusOK, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{s.authority.public}})
 }

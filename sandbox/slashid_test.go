@@ -57,7 +57,7 @@ func TestCredentials(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRequest(t.Context(), http.MethodPost, "/token/revoke", `{"token":"`+mint(t, s, MintOptions{})+`","reason":"a member too many"}`, tt.header...)
+			r := newRequest(t.Context(), http.MethodPost, "/token/revoke", `{"token":"`+mint(t, s, MintOptions{})+`","reason":"an unknown member"}`, tt.header...)
 			wantStatus(t, serve(s, r), tt.status)
 		})
 	}

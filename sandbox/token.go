@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	// ErrForeign means that a token is malformed, or not signed by this sandbox
+	// ErrForeign means that a token is malformed, or that this sandbox did not sign it
 	// with ES256.
 	ErrForeign = errors.New("sandbox: not a token of this sandbox")
 
@@ -26,29 +26,28 @@ var (
 	ErrExpired = errors.New("sandbox: the token has expired")
 )
 
-// MintOptions says what a token holds. The zero value is a user token of a new
-// person, valid for [Config.TokenLifetime].
+// MintOptions describes a token to mint. The zero value is a user token of a new person,
+// valid for [Config.TokenLifetime].
 type MintOptions struct {
 	// PersonID is a UUID; every UUID is a known person. Empty means a random one.
 	PersonID string
 
-	// Lifetime is the validity from now on, rounded up to a whole second, and 0
-	// means [Config.TokenLifetime]. A negative lifetime makes a token that
-	// expired that long ago.
+	// Lifetime is how long the token is valid, rounded up to a whole second; 0 means
+	// [Config.TokenLifetime]. A negative lifetime mints a token that expired that long
+	// ago.
 	Lifetime time.Duration
 
-	// Container asks for a token container: the user token goes into its
-	// user_token claim. The container has its own jti, but is revoked under that
-	// of the user token.
+	// Container mints a token container: the user token is in its user_token claim. The
+	// container has its own jti, but it is revoked under the jti of the user token.
 	Container bool
 
-	// CustomClaims are added to the user token. None may have the name of a
-	// registered claim or of one of SlashID's.
+	// CustomClaims are added to the user token. They must not use the name of a
+	// registered claim or of one of SlashID's claims.
 	CustomClaims map[string]any
 }
 
-// Mint returns a signed token: a JWT of some 900 bytes in compact form, or of
-// some 2,000 for a container.
+// Mint returns a signed token: a JWT in compact form, of about 900 bytes, or about 2,000 for
+// a container.
 func (s *Sandbox) Mint(opts MintOptions) (string, error) {
 	if opts.Lifetime == 0 {
 		opts.Lifetime = s.config.TokenLifetime
@@ -60,8 +59,8 @@ func (s *Sandbox) Mint(opts MintOptions) (string, error) {
 	return token, nil
 }
 
-// reservedClaims are the names that no custom claim may have: those of claims, and
-// one that SlashID reserves.
+// reservedClaims are the names that custom claims must not use: the fields of claims, and
+// oidc_tokens, which SlashID reserves.
 var reservedClaims = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti",
 	"oid", "org_id", "person_id", "user_id", "authenticated_methods",
@@ -99,10 +98,10 @@ func checkCustomClaims(custom map[string]any) error {
 	return nil
 }
 
-// isUUID takes the usual form of a UUID, the only one SlashID writes.
+// isUUID accepts only the 36-character form of a UUID, which is the one SlashID uses.
 func isUUID(s string) bool { return len(s) == len(uuid.Nil.String()) && uuid.Validate(s) == nil }
 
-// authority signs tokens and recognises them again.
+// authority signs and verifies tokens.
 type authority struct {
 	issuer string
 	orgID  string
@@ -155,7 +154,7 @@ func (a *authority) newClaims(personID string, lifetime time.Duration, now time.
 	if lifetime < 0 {
 		issued = expiry.Add(-DefaultTokenLifetime)
 	} else {
-		// Claims count whole seconds, and a token must not die before its time.
+		// Claims are whole seconds. Round up, so that a token does not expire early.
 		expiry = expiry.Add(time.Second - time.Nanosecond)
 	}
 	return claims{
@@ -176,7 +175,7 @@ func (a *authority) newClaims(personID string, lifetime time.Duration, now time.
 	}
 }
 
-// sign signs c, and custom claims, whose names are not those of c.
+// sign returns a signed token with the claims c and custom. Their names must not overlap.
 func (a *authority) sign(c claims, custom map[string]any) (string, error) {
 	payload, err := json.Marshal(c)
 	if err != nil {
@@ -187,7 +186,7 @@ func (a *authority) sign(c claims, custom map[string]any) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		payload = slices.Concat(payload[:len(payload)-1], []byte(","), more[1:]) // {…} and {…} to {…,…}
+		payload = slices.Concat(payload[:len(payload)-1], []byte(","), more[1:]) // joins the two JSON objects
 	}
 	jws, err := a.signer.Sign(payload)
 	if err != nil {
@@ -196,17 +195,17 @@ func (a *authority) sign(c claims, custom map[string]any) (string, error) {
 	return jws.CompactSerialize()
 }
 
-// identity is what the sandbox needs to know of a token.
+// identity is what the sandbox reads from a token.
 type identity struct {
-	// jti is the key of the revocation: for a container, the id of the user token
-	// inside it. So one revocation kills both, whichever of them it named.
+	// jti is the key of the revocation. For a container it is the jti of the user token
+	// inside it, so that revoking either of them revokes both.
 	jti       string
 	expiresAt time.Time
 	container bool
 }
 
-// live returns the identity of a token that is ours and has not expired, else
-// [ErrForeign] or [ErrExpired].
+// live returns the identity of a token that this authority signed and that has not expired.
+// The error is [ErrForeign] or [ErrExpired].
 func (a *authority) live(token string, now time.Time) (identity, error) {
 	c, err := a.verify(token)
 	if err != nil {
@@ -228,8 +227,9 @@ func (a *authority) live(token string, now time.Time) (identity, error) {
 	return id, nil
 }
 
-// verify trusts nothing in the token's header: ES256 and our own key, or
-// [ErrForeign]. The parser's errors are dropped because they can quote the token.
+// verify trusts nothing in the token's header: a token that is not signed with ES256 and
+// our own key is [ErrForeign]. The parser's errors are dropped because they can quote the
+// token.
 //
 // Claim names are compared exactly, as package jwt does and encoding/json does
 // not: a custom claim USER_TOKEN must not make a container.

@@ -1,5 +1,5 @@
-// Package calls makes calls to quash, and to others that serve its API, one by one
-// (calls.go) and as a load (loops.go).
+// Package calls makes calls to quash, and to other servers of its API: single calls (calls.go)
+// and load (loops.go).
 package calls
 
 import (
@@ -29,7 +29,7 @@ import (
 // Transport is one of the three ways to call quash.
 type Transport string
 
-// The transports, by the names that tables give them.
+// The transports, with their names in tables.
 const (
 	GRPC   Transport = "gRPC"
 	Native Transport = "REST, native"
@@ -38,17 +38,17 @@ const (
 
 const (
 	nativePath = "/v1/tokens:revoke"
-	// DropInPath is also SlashID's own.
+	// DropInPath is the path of the drop-in route, which is also SlashID's path.
 	DropInPath = "/token/revoke"
 )
 
-// FailureError is the error of a call that quash itself answered.
+// FailureError is the error of a call that quash answered.
 type FailureError struct{ Reason, State string }
 
 func (f *FailureError) Error() string { return f.Reason + " " + f.State }
 
-// failure is a FailureError if there is a reason and a state, as there is in every answer of
-// quash, and otherwise an error with the status.
+// failure returns a FailureError if the answer has a reason and a state, as every error answer
+// of quash has. Otherwise it returns an error with the status.
 func failure(reason, state, status string) error {
 	if reason == "" || state == "" {
 		return errors.New(status + " without reason and state")
@@ -56,16 +56,16 @@ func failure(reason, state, status string) error {
 	return &FailureError{reason, strings.TrimPrefix(state, "REVOCATION_STATE_")}
 }
 
-// Client calls a server over one transport. Many goroutines may use it.
+// Client calls a server over one transport. It is safe for concurrent use.
 type Client struct {
-	// Call returns nil if the answer says that the token is dead. Calls over gRPC are
-	// spread over the connections by i.
+	// Call returns nil if the answer says that the token is dead. Over gRPC, i selects the
+	// connection.
 	Call  func(ctx context.Context, i int, r *quashv1.RevokeRequest) error
 	Close func()
 }
 
-// Dial returns a client. Over gRPC it has so many connections; over REST each call that
-// waits has one of its own, of HTTP/1.1.
+// Dial returns a client. connections is the number of gRPC connections; over REST each call in
+// flight has its own HTTP/1.1 connection.
 func Dial(t Transport, a proctest.Addrs, connections int) (Client, error) {
 	if t == GRPC {
 		return dialGRPC(a.GRPC, connections)
@@ -80,7 +80,7 @@ func dialGRPC(addr string, connections int) (Client, error) {
 		channels[i], err = grpc.NewClient("passthrough:///"+addr,
 			grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry())
 		if err != nil {
-			return Client{}, err // those before it are idle
+			return Client{}, err // the channels before it have not connected yet
 		}
 	}
 	return Client{func(ctx context.Context, i int, r *quashv1.RevokeRequest) error {
@@ -109,7 +109,7 @@ func callGRPC(ctx context.Context, channel *grpc.ClientConn, r *quashv1.RevokeRe
 	return failure(reason, state, st.Code().String())
 }
 
-// dead returns an error unless an outcome says that the token is dead.
+// dead returns an error unless the outcome means that the token is dead.
 func dead(outcome string) error {
 	switch outcome {
 	case quashv1.Outcome_OUTCOME_REVOKED.String(), quashv1.Outcome_OUTCOME_ALREADY_INVALID.String():
@@ -118,7 +118,7 @@ func dead(outcome string) error {
 	return fmt.Errorf("the outcome is %q", outcome)
 }
 
-// REST returns a client of a base URL. SlashID itself is called like the drop-in route.
+// REST returns a client for a base URL. To call SlashID itself, use DropIn.
 func REST(t Transport, base string, client *http.Transport) Client {
 	return Client{func(ctx context.Context, _ int, r *quashv1.RevokeRequest) error {
 		return callREST(ctx, t, base, client, r)
@@ -131,7 +131,7 @@ func callREST(ctx context.Context, t Transport, base string, client *http.Transp
 	switch {
 	case t == Native:
 		var err error
-		if body, err = protojson.Marshal(r); err != nil { //nolint:forbidigo // it is sent, not printed
+		if body, err = protojson.Marshal(r); err != nil { //nolint:forbidigo // sent, not printed
 			return errors.New("the request cannot be encoded")
 		}
 		path = nativePath
@@ -179,8 +179,8 @@ func callREST(ctx context.Context, t Transport, base string, client *http.Transp
 	return failure(reason, state, resp.Status)
 }
 
-// NewTransport is the transport of a Go program whose author has read the documentation:
-// it keeps connections, and speaks HTTP/2 where the server does.
+// NewTransport returns the transport of a well-written Go program: it keeps connections, and
+// uses HTTP/2 if the server supports it.
 func NewTransport(authorities []byte) *http.Transport {
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // as documented
 	transport.MaxIdleConns = 0

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// ClosedLoop has each worker make one call after another for a while. It returns the
-// latencies of all calls, and the error of the first that failed, which ends the loop.
+// ClosedLoop runs workers that each make one call after another. It returns the latencies of
+// all calls. The first failed call ends the loop, and ClosedLoop returns its error.
 func ClosedLoop(ctx context.Context, workers int, lasts time.Duration, call func(ctx context.Context, worker int) error) ([]time.Duration, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -33,15 +33,15 @@ func ClosedLoop(ctx context.Context, workers int, lasts time.Duration, call func
 	return slices.Concat(latencies...), context.Cause(ctx)
 }
 
-// Result is what came of a call of an open loop.
+// Result is the result of a call in an open loop.
 type Result struct {
 	Due  time.Duration // since the loop began
 	Took time.Duration // since it was due
 	Err  error
 }
 
-// OpenLoop makes n calls, so many a second, whether or not earlier ones have an answer;
-// at a rate of 0 all begin at once. It returns fewer results if ctx ends.
+// OpenLoop starts n calls at a rate per second, without waiting for the answers of earlier
+// calls. With a rate of 0 it starts all at once. It returns fewer results if ctx is cancelled.
 func OpenLoop(ctx context.Context, n, rate int, call func(ctx context.Context, i int) error) []Result {
 	results := make([]Result, n)
 	begun := time.Now()
@@ -65,15 +65,15 @@ func OpenLoop(ctx context.Context, n, rate int, call func(ctx context.Context, i
 	return results
 }
 
-// sleepUntil wakes within some 0.1 ms of a time; time.Sleep may take 1 ms longer.
+// sleepUntil sleeps until a time, with an error of about 0.1 ms; time.Sleep may be 1 ms late.
 func sleepUntil(ctx context.Context, at time.Time) {
 	for left := time.Until(at); left > 0 && ctx.Err() == nil; left = time.Until(at) {
 		interval := syscall.NsecToTimespec(left.Nanoseconds())
-		_ = syscall.Nanosleep(&interval, nil) // after a signal, the loop sleeps on
+		_ = syscall.Nanosleep(&interval, nil) // a signal ends it early; the loop continues
 	}
 }
 
-// Failures counts the calls that failed, and returns the error of the first.
+// Failures returns the number of failed calls and the error of the first.
 func Failures(results []Result) (n int, first error) {
 	for _, r := range results {
 		if r.Err == nil {

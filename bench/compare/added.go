@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	openRate    = 1000 // calls a second
-	mostAdded50 = 300 * time.Microsecond
-	mostAdded99 = 2 * time.Millisecond
+	openRate   = 1000 // calls per second
+	maxAdded50 = 300 * time.Microsecond
+	maxAdded99 = 2 * time.Millisecond
 )
 
-// direct stands for calls to the upstream itself.
+// direct is the row for calls to the upstream itself.
 var direct = &contender{name: "direct, net/http"}
 
-// latency is that of a row, in one round.
+// latency is the latency of a row in one round.
 type latency struct{ p50, p99 time.Duration }
 
 // measureAdded compares calls through quash with calls to the upstream itself.
@@ -41,17 +41,18 @@ func measureAdded(ctx context.Context, e *env) (string, error) {
 		if r.contender != direct {
 			base := all[row{direct, calls.DropIn, r.upstream}]
 			added50, added99 := added(all[r], base, p50), added(all[r], base, p99)
-			cells[4], cells[5] = millis(added50), measure.Verdict(added50, mostAdded50)
-			cells[6], cells[7] = millis(added99), measure.Verdict(added99, mostAdded99)
+			cells[4], cells[5] = millis(added50), measure.Verdict(added50, maxAdded50)
+			cells[6], cells[7] = millis(added99), measure.Verdict(added99, maxAdded99)
 		}
 		t.Add(cells...)
 	}
-	return fmt.Sprintf("### Added latency\n%d calls a second begin at fixed times, whether or not others have an answer, and count from when they were\n"+
-		"due. Medians; what is added is the median of the differences in each round.\n\n%s\nTargets: %s and %s ms.\n",
-		openRate, t, millis(mostAdded50), millis(mostAdded99)), nil
+	return fmt.Sprintf("### Added latency\n%d calls per second start at fixed times, whether or not earlier calls have an answer. Latency counts from the\n"+
+		"scheduled start. Figures are medians; the added latency is the median of the differences in each round.\n\n%s\n"+
+		"Targets: at most %s ms added to p50, and %s ms to p99.\n",
+		openRate, t, millis(maxAdded50), millis(maxAdded99)), nil
 }
 
-// added is the median of what a figure has grown by in each round.
+// added is the median of the differences of a figure in each round.
 func added(of, base []latency, figure func(latency) time.Duration) time.Duration {
 	differences := make([]time.Duration, len(of))
 	for round := range of {
@@ -78,7 +79,7 @@ func (e *env) measureLatency(ctx context.Context, r row) (l latency, err error) 
 		client = s.client
 	}
 	count := func(d time.Duration) int { return int(d.Seconds() * openRate) }
-	e.openLoop(ctx, client, count(e.pace.lasts/3), openRate, patience) // the warm-up
+	e.openLoop(ctx, client, count(e.pace.lasts/3), openRate, patience) // warm-up
 	results := e.openLoop(ctx, client, count(e.pace.lasts), openRate, patience)
 	if n, err := calls.Failures(results); n > 0 {
 		return l, err

@@ -18,13 +18,13 @@ import (
 	"github.com/quashdev/quash/bench/measure"
 )
 
-// pace is how often and how long things are measured.
+// pace is the number and the duration of measurements.
 type pace struct {
-	rounds   int           // of measurements that take seconds
-	lasts    time.Duration // each of those
-	long     int           // rounds of calls in flight, which take longer
-	fraction int           // the share of the calls in flight, and of the time to recover: 1 for all
-	starts   int           // how often quash is started
+	rounds   int           // rounds of short measurements
+	lasts    time.Duration // duration of a short measurement
+	long     int           // rounds of the part inflight, which takes longer
+	fraction int           // divides the calls in flight and the time to recover; 1 for a full run
+	starts   int           // number of starts of quash
 }
 
 var (
@@ -32,7 +32,7 @@ var (
 	quickPace = pace{rounds: 1, lasts: 300 * time.Millisecond, long: 1, fraction: 10, starts: 2}
 )
 
-// parts are what a run measures, in this order. Each returns its section of the page.
+// parts are the parts of a run in their order. Each returns its section of the page.
 var parts = []struct {
 	name    string
 	measure func(ctx context.Context, e *env) (markdown string, err error)
@@ -47,10 +47,10 @@ var parts = []struct {
 // Command runs the subcommand.
 func Command(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
-	quash := flags.String("quash", "bin/quash", "the quash binary to measure")
-	page := flags.String("page", "", "the Markdown page whose tables to replace (default: only print them)")
-	only := flags.String("only", "", "measure one part: cost, inflight, added, recovery or ready (default: all)")
-	quick := flags.Bool("quick", false, "one short round of everything, to try the program; its figures say nothing")
+	quash := flags.String("quash", "bin/quash", "path of the quash binary to measure")
+	page := flags.String("page", "", "Markdown page whose tables to replace (default: only print the tables)")
+	only := flags.String("only", "", "measure only this part: cost, inflight, added, recovery or ready (default: all parts)")
+	quick := flags.Bool("quick", false, "run one short round of each part, to try the program; the figures mean nothing")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func Command(ctx context.Context, args []string) (err error) {
 		p = quickPace
 	}
 	if *page != "" && (*quick || *only != "") {
-		return errors.New("-page: a page holds complete runs only")
+		return errors.New("-page needs a complete run: remove -quick and -only")
 	}
 	tmp, err := os.MkdirTemp("", "quash-bench-")
 	if err != nil {
@@ -93,7 +93,7 @@ func Command(ctx context.Context, args []string) (err error) {
 	return writePage(*page, tables)
 }
 
-// describeMachine says where and when the figures were taken.
+// describeMachine returns a table with the machine, the date and the versions of the run.
 func (e *env) describeMachine(ctx context.Context) (string, error) {
 	proc, err := procfs.NewDefaultFS()
 	if err != nil {
@@ -106,11 +106,11 @@ func (e *env) describeMachine(ctx context.Context) (string, error) {
 	versions := []string{"harness " + runtime.Version()}
 	for _, command := range [][]string{{e.quash, "version"}, {e.nginx, "-v"}} {
 		if command[0] == "" {
-			continue // there is no nginx
+			continue // nginx is not installed
 		}
 		version, err := exec.CommandContext(ctx, command[0], command[1]).CombinedOutput() //nolint:gosec // measured programs
 		if err != nil {
-			return "", fmt.Errorf("ask for a version: %w", err)
+			return "", fmt.Errorf("get the version of %s: %w", command[0], err)
 		}
 		versions = append(versions, string(bytes.TrimSpace(version)))
 	}
@@ -118,11 +118,11 @@ func (e *env) describeMachine(ctx context.Context) (string, error) {
 	t.Add("date", time.Now().UTC().Format("2006-01-02 15:04 UTC"))
 	t.Add("machine", fmt.Sprintf("%s, %d cores, which callers, contender and upstream share", cpus[0].ModelName, len(cpus)))
 	t.Add("versions", strings.Join(versions, "; "))
-	t.Add("rounds", fmt.Sprintf("%d of %s; in flight %d", e.pace.rounds, e.pace.lasts, e.pace.long))
+	t.Add("rounds", fmt.Sprintf("%d of %s each; in flight: %d", e.pace.rounds, e.pace.lasts, e.pace.long))
 	return t.String(), nil
 }
 
-// The tables of a page are between these lines.
+// The tables are between these lines of the page.
 const (
 	begins = "<!-- make bench writes from here -->\n"
 	ends   = "<!-- to here -->\n"
@@ -143,7 +143,7 @@ func writePage(path, tables string) error {
 	return os.WriteFile(path, page, 0o644) //nolint:gosec // a document
 }
 
-// megabytes is a cell for memory: a MB is 10⁶ bytes.
+// megabytes returns a table cell in MB, which are 10⁶ bytes.
 func megabytes(bytes int64) string { return fmt.Sprintf("%.0f", float64(bytes)/1e6) }
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.2f", d.Seconds()*1e3) }

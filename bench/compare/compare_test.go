@@ -9,7 +9,7 @@ import (
 	"github.com/quashdev/quash/bench/calls"
 )
 
-// Every target compares rows that are measured, or it would go unnoticed.
+// Every target compares rows that are measured. Otherwise it would never be checked.
 func TestTargetsAreMeasured(t *testing.T) {
 	t.Parallel()
 	all := rows(contenders)
@@ -24,7 +24,7 @@ func TestTargetsAreMeasured(t *testing.T) {
 	}
 	for i, w := range inFlight {
 		if w.peak > 0 && (i+1 == len(inFlight) || inFlight[i+1].calls != w.calls || inFlight[i+1].rate != w.rate) {
-			t.Errorf("%s: no row to compare its peak with follows", w)
+			t.Errorf("%s: the next row must have the same calls, to compare the peak with", w)
 		}
 	}
 }
@@ -52,7 +52,7 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// The failures of all rounds count, of the figures the medians.
+// A summary has the sum of the failures and the medians of the other figures.
 func TestSummary(t *testing.T) {
 	t.Parallel()
 	got := summary([]held{{failed: 2, peak: 9, perCall: 3}, {peak: 1, perCall: 5}, {failed: 1, peak: 5, perCall: 4}})
@@ -61,8 +61,7 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-// What is added is the median of the differences of the rounds, not the difference of the
-// medians.
+// The added latency is the median of the rounds' differences, not the difference of the medians.
 func TestAdded(t *testing.T) {
 	t.Parallel()
 	p50 := func(l latency) time.Duration { return l.p50 }

@@ -13,37 +13,36 @@ import (
 	"github.com/quashdev/quash/internal/proctest"
 )
 
-// contender does quash's work, or a part of it.
+// contender is a program that does the same work as quash, or a part of it.
 type contender struct {
 	name       string
 	transports []calls.Transport
-	alone      bool // it calls no upstream
+	alone      bool // has no upstream
 	targets    []costTarget
 
-	// serve serves the contender until ctx ends, in a process of its own, so that what it
-	// uses can be told from the rest. It serves on one of the listeners or on both.
+	// serve runs the contender until ctx is cancelled. It runs in a separate process, so that
+	// its resource usage can be measured. It uses one of the listeners, or both.
 	serve func(ctx context.Context, to target, grpcListener, httpListener net.Listener) error
-	// start starts a contender that is another program. One of serve and start is set.
+	// start starts a contender that is another program. Either serve or start is set.
 	start func(ctx context.Context, e *env, upstreamURL string) (*server, error)
 }
 
-// contenders are all that are compared.
+// contenders are all programs that are compared.
 var contenders = []*contender{nothing, textbook, reverseProxy, nginx, quash}
 
-// costTarget is how much CPU time a call of quash may take, as a ratio to a call of the
-// contender that it is a target of.
+// costTarget limits the CPU time per call of quash, as a ratio to that of the contender.
 type costTarget struct {
 	quash, contender calls.Transport
 	upstream         protocol
-	most, wanted     float64 // the target, and what would be better still
+	target, stretch  float64 // maximum, and a lower maximum that would be better
 }
 
-// server is a contender that runs. stop must be called.
+// server is a running contender. The caller must call stop.
 type server struct {
 	*proctest.Process
 	proctest.Addrs
 
-	client calls.Client // after open
+	client calls.Client // set by open
 	stop   func()
 }
 
@@ -55,16 +54,16 @@ func (c *contender) run(ctx context.Context, e *env, upstreamURL string) (*serve
 	return startServer(e.self, nil, "contender", c.name, upstreamURL, e.certFile)
 }
 
-// startServer starts a program that says in its log where it serves, as quash does.
+// startServer starts a program that logs the addresses of its listeners, as quash does.
 func startServer(binary string, environment []string, args ...string) (*server, error) {
 	p, addrs, err := proctest.Serve(binary, environment, args...)
 	if err != nil {
 		return nil, err
 	}
-	return &server{Process: p, Addrs: addrs, stop: p.Kill}, nil // there is nothing that a drain would save
+	return &server{Process: p, Addrs: addrs, stop: p.Kill}, nil // no need to drain
 }
 
-// open starts a contender and dials it.
+// open starts a contender and a client of it.
 func (e *env) open(ctx context.Context, c *contender, t calls.Transport, connections int, upstreamURL string) (*server, error) {
 	s, err := c.run(ctx, e, upstreamURL)
 	if err != nil {
@@ -79,22 +78,22 @@ func (e *env) open(ctx context.Context, c *contender, t calls.Transport, connect
 	return s, nil
 }
 
-// target is the upstream as a contender in Go calls it.
+// target is the upstream for a contender in Go.
 type target struct {
 	url       string
 	transport *http.Transport
 }
 
-// Serve runs the subcommand contender, the process of one that this program serves. Its
-// arguments are the contender, the URL of its upstream, and the file with the upstream's
-// certificate authority.
+// Serve runs the subcommand contender: the process of a contender that this program serves. Its
+// arguments are the name of the contender, the URL of its upstream, and a file with the CA of
+// the upstream's certificate.
 func Serve(ctx context.Context, args []string) error {
 	if len(args) != 3 {
-		return errors.New("contender is for bench itself")
+		return errors.New("contender: only bench compare runs this subcommand")
 	}
 	i := slices.IndexFunc(contenders, func(c *contender) bool { return c.name == args[0] && c.serve != nil })
 	if i < 0 {
-		return fmt.Errorf("there is no contender %q to serve", args[0])
+		return fmt.Errorf("unknown contender %q", args[0])
 	}
 	authorities, err := os.ReadFile(args[2])
 	if err != nil {

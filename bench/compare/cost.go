@@ -11,25 +11,25 @@ import (
 )
 
 const (
-	workers  = 64 // calls at a time
-	channels = 4  // gRPC connections that they share
-	// patience is the deadline of calls: far longer than any takes that the upstream
-	// answers at once, and one that services have to reckon with.
+	workers  = 64 // concurrent calls
+	channels = 4  // gRPC connections for all workers
+	// patience is the deadline of calls: a usual value of services, and far longer than any
+	// call takes.
 	patience = 30 * time.Second
 )
 
-// row is a contender, called over a transport, in front of an upstream.
+// row is a combination of a contender, a transport and an upstream.
 type row struct {
 	contender *contender
 	transport calls.Transport
-	upstream  protocol // empty for a contender that calls none
+	upstream  protocol // empty for a contender without upstream
 }
 
 func (r row) String() string {
 	return strings.Join([]string{r.contender.name, string(r.transport), string(r.upstream)}, ", ")
 }
 
-// rows are all that a list of contenders has.
+// rows returns all rows of the contenders.
 func rows(contenders []*contender) (all []row) {
 	for _, c := range contenders {
 		for _, t := range c.transports {
@@ -43,17 +43,17 @@ func rows(contenders []*contender) (all []row) {
 	return all
 }
 
-// cost is what a call costs in one round.
+// cost is the cost of a call, measured in one round.
 type cost struct {
-	cpu      time.Duration // a call
-	rate     float64       // calls a second
+	cpu      time.Duration // per call
+	rate     float64       // calls per second
 	p50, p99 time.Duration
 	peak     int64 // bytes
 }
 
 func (c cost) micros() float64 { return c.cpu.Seconds() * 1e6 }
 
-// measureCost measures calls that the upstream answers at once.
+// measureCost measures calls to an upstream that answers at once.
 func measureCost(ctx context.Context, e *env) (string, error) {
 	var take []*contender
 	for _, c := range contenders {
@@ -81,7 +81,7 @@ func (e *env) measureCost(ctx context.Context, r row) (c cost, err error) {
 			return s.client.Call(ctx, worker, e.request())
 		})
 	}
-	if _, err := loop(e.pace.lasts / 3); err != nil { // the warm-up
+	if _, err := loop(e.pace.lasts / 3); err != nil { // warm-up
 		return c, err
 	}
 	before, err := measure.Process(s.PID())
@@ -118,16 +118,16 @@ func costSection(take []*contender, costs map[row][]cost) string {
 			millis(measure.Median(c, func(c cost) time.Duration { return c.p99 })),
 			megabytes(measure.Median(c, func(c cost) int64 { return c.peak })))
 	}
-	ratios := measure.NewTable("ratio", "called over", "upstream", "median", "range", "target", "", "better still", "")
+	ratios := measure.NewTable("ratio", "called over", "upstream", "median", "range", "target", "", "stretch goal", "")
 	for _, c := range take {
 		for _, t := range c.targets {
 			r := measure.Compare(costs[row{quash, t.quash, t.upstream}], costs[row{c, t.contender, t.upstream}], cost.micros)
 			ratios.Add("quash / "+c.name, string(t.quash), string(t.upstream), fmt.Sprintf("%.2f", r.Median), r.Range(),
-				fmt.Sprint(t.most), measure.Verdict(r.Median, t.most), fmt.Sprint(t.wanted), measure.Verdict(r.Median, t.wanted))
+				fmt.Sprint(t.target), measure.Verdict(r.Median, t.target), fmt.Sprint(t.stretch), measure.Verdict(r.Median, t.stretch))
 		}
 	}
-	return fmt.Sprintf("### Cost of a call\n%d workers, each making one call after another with a token of %d bytes. Over gRPC they share %d\n"+
-		"connections; over REST each has one of HTTP/1.1. The upstream answers at once. Medians.\n\n%s\n"+
-		"Ratios of CPU time for each call: the median of the ratios in each round, and their range.\n\n%s",
+	return fmt.Sprintf("### Cost of a call\n%d workers each make one call after another, with a token of %d bytes. Over gRPC they share %d\n"+
+		"connections; over REST each worker has its own HTTP/1.1 connection. The upstream answers at once. Figures are medians.\n\n%s\n"+
+		"Ratios of CPU time per call: the median and the range of the ratios in each round.\n\n%s",
 		workers, tokenSize, channels, all, ratios)
 }

@@ -1,17 +1,17 @@
-// Package compare measures quash next to others that do its work, or a part of it: the
-// same calls, in the same rounds, in front of the same stub of SlashID.
+// Package compare measures quash and other programs that do the same work, or a part of it: with
+// the same calls, in the same rounds, in front of the same stub of SlashID.
 //
 //	compare.go    the command: its flags, the parts of a run, the page
-//	cost.go       part cost: CPU time, calls/s and latency of calls answered at once
-//	inflight.go   part inflight: many calls that wait, and the memory that they take
+//	cost.go       part cost: CPU time, calls/s and latency of calls that are answered at once
+//	inflight.go   part inflight: memory and connections of many concurrent calls
 //	added.go      part added: the latency that quash adds at a fixed rate
-//	recovery.go   part recovery: upstreams that misbehave
+//	recovery.go   part recovery: faulty upstreams
 //	ready.go      part ready: time until ready, size of the binary
-//	env.go        what all measurements share; rounds
+//	env.go        the environment of all measurements, and rounds
 //	upstream.go   the stub of SlashID
-//	contender.go  who is compared, and how one is started
-//	quash.go nothing.go textbook.go proxy.go nginx.go   a contender each
+//	contender.go  the list of contenders, and how they are started
+//	quash.go nothing.go textbook.go proxy.go nginx.go   one contender each
 //
-// To add a contender, write its file, with quash's targets next to it, and name it in the
-// list in contender.go.
+// To add a contender, write a file for it, with the targets for quash, and add it to the list in
+// contender.go.
 package compare

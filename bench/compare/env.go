@@ -19,28 +19,28 @@ import (
 	"github.com/quashdev/quash/internal/pkitest"
 )
 
-// env is what all measurements of a run share.
+// env is the environment of all measurements of a run.
 type env struct {
 	pace   pace
-	self   string // this program, which serves the small contenders
+	self   string // this program, which serves the contenders in Go
 	quash  string
-	nginx  string // empty where it is not installed
+	nginx  string // empty if not installed
 	tmp    string
-	tokens atomic.Uint64 // made so far
+	tokens atomic.Uint64 // number of tokens so far
 
-	// The certificate of the upstream, which is its own authority, and files with it, its
-	// key, and the API key that quash sends.
+	// The self-signed certificate of the upstream, and files with the certificate, its key,
+	// and quash's API key.
 	certificate                   tls.Certificate
 	certFile, keyFile, apiKeyFile string
 
-	upstreams map[protocol]*upstream // those that answer at once, and "" for none
-	collector *upstream              // of quash's telemetry, which it exports as in production
+	upstreams map[protocol]*upstream // they answer at once; the one for "" is a placeholder
+	collector *upstream              // receives quash's telemetry, which it exports as in production
 }
 
-// apiKey is the key of SlashID's customer. The stub does not look at it.
+// apiKey is the API key for SlashID. The stub does not check it.
 const apiKey = "key"
 
-// newEnv returns what a run needs. The folder tmp must be removed afterwards.
+// newEnv returns the environment of a run. The caller must remove the directory tmp afterwards.
 func newEnv(quash, tmp string, p pace) (e *env, err error) {
 	e = &env{pace: p, tmp: tmp, upstreams: map[protocol]*upstream{"": {}}}
 	if e.self, err = os.Executable(); err != nil {
@@ -50,7 +50,7 @@ func newEnv(quash, tmp string, p pace) (e *env, err error) {
 		return nil, err
 	}
 	if _, err := os.Stat(e.quash); err != nil {
-		return nil, fmt.Errorf("%w (make build builds it)", err)
+		return nil, fmt.Errorf("%w (run make build first)", err)
 	}
 	e.nginx, _ = exec.LookPath("nginx")
 	e.certificate = pkitest.SelfSigned(&x509.Certificate{
@@ -75,11 +75,11 @@ func newEnv(quash, tmp string, p pace) (e *env, err error) {
 	return e, err
 }
 
-// progressf tells of a measurement that is done.
+// progressf reports a finished measurement.
 func progressf(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
-// rounds measures every entry once a round. Each round begins with another entry, so that
-// no entry always has the same neighbour.
+// rounds measures every entry once per round. Each round starts with a different entry, so that
+// the time of a measurement within a round varies.
 func rounds[E comparable, F any](ctx context.Context, n int, entries []E, measure func(context.Context, E) (F, error)) (map[E][]F, error) {
 	all := map[E][]F{}
 	for round := range n {
@@ -110,7 +110,7 @@ func (e *env) openLoop(ctx context.Context, c calls.Client, n, rate int, deadlin
 
 const tokenSize = 1024
 
-// request is that to revoke a token of the shape and size of SlashID's, another each time.
+// request returns a request with a new token of the shape and size of SlashID's tokens.
 func (e *env) request() *quashv1.RevokeRequest {
 	return &quashv1.RevokeRequest{Token: fmt.Sprintf("eyJhbGciOiJSUzI1NiJ9.%0660d.%0342d", e.tokens.Add(1), 1)}
 }

@@ -16,7 +16,7 @@ type waiting struct {
 	contender *contender
 	transport calls.Transport
 	calls     int
-	rate      int // calls a second that begin; 0 for all at one instant
+	rate      int // calls that start per second; 0 for all at one instant
 }
 
 func (w waiting) String() string {
@@ -30,16 +30,16 @@ func (w waiting) begin() string {
 	return fmt.Sprintf("%d/s", w.rate)
 }
 
-// callsPerChannel is well below the calls that quash takes on a connection.
+// callsPerChannel is well below quash's limit of calls per connection.
 const callsPerChannel = 500
 
-// inFlight are all that is measured, and the most that each may take; 0 is no target.
+// inFlight are the measurements and their maximums; 0 means no target.
 var inFlight = []struct {
 	waiting
 
 	connections int64
 	late        time.Duration
-	peak        int64 // bytes; nor may it be more than what the row beneath takes
+	peak        int64 // bytes; the maximum is also the peak of the next row
 }{
 	{waiting{quash, calls.GRPC, 10_000, 0}, 500, 2500 * time.Millisecond, 350e6},
 	{waiting{textbook, calls.GRPC, 10_000, 0}, 0, 0, 0},
@@ -48,17 +48,17 @@ var inFlight = []struct {
 	{waiting{quash, calls.Native, 5_000, 1_000}, 0, 0, 0},
 }
 
-// held is what came of one, in one round.
+// held is the result of a measurement in one round.
 type held struct {
 	failed      int
-	late        time.Duration // the slowest call, beyond the time that the upstream holds each
+	late        time.Duration // of the slowest call, minus the time that the upstream holds it
 	peak        int64         // bytes
-	perCall     int64         // bytes of resident memory that each waiting call adds
+	perCall     int64         // bytes of resident memory per waiting call
 	connections int64         // to the upstream
 }
 
-// measureInFlight has calls wait at an upstream that holds each for the same time: long
-// enough that all wait together.
+// measureInFlight measures calls to an upstream that holds each of them for the same time, which
+// is long enough that all wait together.
 func measureInFlight(ctx context.Context, e *env) (string, error) {
 	entries := make([]waiting, len(inFlight))
 	for i, w := range inFlight {
@@ -73,30 +73,31 @@ func measureInFlight(ctx context.Context, e *env) (string, error) {
 		"slowest, s late", "", "peak MB", "", "KB/waiting call")
 	for i, w := range entries {
 		h, target := summary(all[w]), inFlight[i]
-		failed, mostPeak := "", target.peak
+		failed, maxPeak := "", target.peak
 		if w.contender == quash {
 			failed = measure.Verdict(h.failed, 0)
 		}
-		if mostPeak > 0 {
-			mostPeak = min(mostPeak, summary(all[entries[i+1]]).peak)
+		if maxPeak > 0 {
+			maxPeak = min(maxPeak, summary(all[entries[i+1]]).peak)
 		}
 		perCall := ""
-		if h.perCall > 0 { // 0 when not all waited at the same time
+		if h.perCall > 0 { // 0 if not all calls waited at the same time
 			perCall = fmt.Sprintf("%.1f", float64(h.perCall)/1e3)
 		}
 		t.Add(w.contender.name, string(w.transport), strconv.Itoa(w.calls), w.begin(), strconv.Itoa(h.failed), failed,
 			strconv.FormatInt(h.connections, 10), verdict(h.connections, target.connections),
-			seconds(h.late), verdict(h.late, target.late), megabytes(h.peak), verdict(h.peak, mostPeak), perCall)
+			seconds(h.late), verdict(h.late, target.late), megabytes(h.peak), verdict(h.peak, maxPeak), perCall)
 	}
 	atOnce, builtUp := inFlight[0], inFlight[2]
-	return fmt.Sprintf("### Calls in flight\nThe upstream speaks HTTP/2 with TLS, takes %d requests on a connection, and holds each until all wait. Over\n"+
-		"gRPC there are %d calls on a connection. Failures of all rounds, otherwise medians.\n\n%s\n"+
-		"Targets: no failures; at one instant at most %d connections, %s s, and %s MB or what the textbook façade takes;\n"+
-		"built up over gRPC at most %d connections.\n",
+	return fmt.Sprintf("### Calls in flight\nThe upstream uses HTTP/2 with TLS, accepts %d requests per connection, and holds each request until all calls\n"+
+		"wait. Over gRPC there are %d calls per connection. Failures are the sum of all rounds, other figures are\n"+
+		"medians. The slowest call is late by the time that it takes longer than the upstream holds it.\n\n%s\n"+
+		"Targets: no failures; for calls that begin at one instant, at most %d connections, %s s, and the lower of %s MB\n"+
+		"and the textbook façade's peak; for calls that begin one after another over gRPC, at most %d connections.\n",
 		goStreams, callsPerChannel, t, atOnce.connections, seconds(atOnce.late), megabytes(atOnce.peak), builtUp.connections), nil
 }
 
-// verdict is empty where there is no target.
+// verdict is empty if there is no target.
 func verdict[T int64 | time.Duration](value, target T) string {
 	if target == 0 {
 		return ""
@@ -145,10 +146,10 @@ func (e *env) hold(ctx context.Context, w waiting) (h held, err error) {
 		}
 		h.perCall = (now.Resident - rest.Resident) / int64(w.calls)
 		results = <-answered
-	case results = <-answered: // some never arrived, or not before others had their answer
+	case results = <-answered: // not all calls waited at the same time
 	}
 	if h.failed, err = calls.Failures(results); err != nil {
-		progressf("the first call that failed: %v", err)
+		progressf("first failed call: %v", err)
 	}
 	for _, r := range results {
 		h.late = max(h.late, r.Took-hold)
@@ -158,7 +159,7 @@ func (e *env) hold(ctx context.Context, w waiting) (h held, err error) {
 	return h, err
 }
 
-// summary is the median of each figure of all rounds, and the failures of all together.
+// summary returns the median of each figure over all rounds, and the sum of the failures.
 func summary(rounds []held) held {
 	sum := held{
 		late:        measure.Median(rounds, func(h held) time.Duration { return h.late }),

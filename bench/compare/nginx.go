@@ -14,8 +14,8 @@ import (
 	"github.com/quashdev/quash/internal/proctest"
 )
 
-// nginx is a plain proxy that keeps its connections, with a worker for each core. To an
-// upstream Debian's nginx does not speak HTTP/2: over TLS it speaks HTTP/1.1.
+// nginx is a plain proxy that keeps its connections, with one worker per core. Debian's nginx
+// does not support HTTP/2 to an upstream: over TLS it uses HTTP/1.1.
 var nginx = &contender{
 	name:       "nginx",
 	transports: []calls.Transport{calls.DropIn},
@@ -43,8 +43,8 @@ var nginx = &contender{
 	},
 }
 
-// startStockNginx starts an nginx that ends TLS and HTTP/2 in front of a plain upstream,
-// with the defaults of nginx: it closes a connection after 1,000 requests.
+// startStockNginx starts nginx with its defaults, terminating TLS and HTTP/2 in front of a
+// plaintext upstream. By default it closes a connection after 1,000 requests.
 func startStockNginx(ctx context.Context, e *env, upstreamAddr string) (*server, error) {
 	return startNginx(ctx, e, fmt.Sprintf(`
 		server {
@@ -55,8 +55,8 @@ func startStockNginx(ctx context.Context, e *env, upstreamAddr string) (*server,
 		}`, e.certFile, e.keyFile, upstreamAddr))
 }
 
-// startNginx starts nginx with the content of its http block, in which ADDR stands for
-// its address, and waits until it accepts connections.
+// startNginx starts nginx with the given content of its http block and waits until it accepts
+// connections. It replaces ADDR in config by the address of nginx.
 func startNginx(ctx context.Context, e *env, config string) (*server, error) {
 	dir, err := os.MkdirTemp(e.tmp, "nginx-")
 	if err != nil {
@@ -69,8 +69,8 @@ func startNginx(ctx context.Context, e *env, config string) (*server, error) {
 	addr := free.Addr().String()
 	_ = free.Close()
 	var folders strings.Builder
-	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		fmt.Fprintf(&folders, "%s_temp_path %s/%s; ", kind, dir, kind)
+	for _, module := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		fmt.Fprintf(&folders, "%s_temp_path %s/%s; ", module, dir, module)
 	}
 	config = fmt.Sprintf("daemon off; worker_processes auto; pid %s/pid; error_log /dev/null crit; "+
 		"events { worker_connections 16384; }\nhttp { access_log off; %s%s }\n",
@@ -84,7 +84,7 @@ func startNginx(ctx context.Context, e *env, config string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	stop := func() { _ = p.Stop() } // a kill would leave its workers behind
+	stop := func() { _ = p.Stop() } // killing it would leave its workers running
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
 	for { // until it accepts connections
@@ -96,7 +96,7 @@ func startNginx(ctx context.Context, e *env, config string) (*server, error) {
 		select {
 		case <-look.C:
 		case <-p.Done():
-			return nil, fmt.Errorf("nginx ended: %s", p)
+			return nil, fmt.Errorf("nginx exited: %s", p)
 		case <-ctx.Done():
 			stop()
 			return nil, ctx.Err()

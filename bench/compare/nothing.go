@@ -10,7 +10,7 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// nothing is a service with an empty handler: what grpc-go itself costs.
+// nothing is a service with an empty handler. It measures the cost of grpc-go itself.
 var nothing = &contender{
 	name:       "grpc-go doing nothing",
 	transports: []calls.Transport{calls.GRPC},
@@ -24,12 +24,12 @@ type emptyService struct {
 	quashv1.UnimplementedTokenServiceServer
 }
 
-// Revoke says that the token is dead.
+// Revoke answers that the token is revoked.
 func (emptyService) Revoke(context.Context, *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
 	return &quashv1.RevokeResponse{Outcome: quashv1.Outcome_OUTCOME_REVOKED}, nil
 }
 
-// serveGRPC serves as grpc-go does by default.
+// serveGRPC serves with grpc-go's defaults.
 func serveGRPC(ctx context.Context, service quashv1.TokenServiceServer, listener net.Listener) error {
 	server := grpc.NewServer()
 	quashv1.RegisterTokenServiceServer(server, service)

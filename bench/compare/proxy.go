@@ -13,7 +13,7 @@ import (
 	"github.com/quashdev/quash/bench/calls"
 )
 
-// reverseProxy is httputil.ReverseProxy.
+// reverseProxy is httputil.ReverseProxy with a transport that keeps its connections.
 var reverseProxy = &contender{
 	name:       "httputil.ReverseProxy",
 	transports: []calls.Transport{calls.DropIn},

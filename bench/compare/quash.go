@@ -7,7 +7,7 @@ import (
 	"github.com/quashdev/quash/bench/calls"
 )
 
-// quash runs as it does in production: an API key of its own, and telemetry exported.
+// quash runs as in production: with its own API key, and with telemetry that is exported.
 var quash = &contender{
 	name:       "quash",
 	transports: []calls.Transport{calls.GRPC, calls.Native, calls.DropIn},
@@ -15,10 +15,10 @@ var quash = &contender{
 		environment := []string{
 			"OTEL_EXPORTER_OTLP_ENDPOINT=" + e.collector.url,
 			"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.01",
-			"OTEL_BSP_SCHEDULE_DELAY=1000", // or spans would be sent after the measurement
+			"OTEL_BSP_SCHEDULE_DELAY=1000", // short, so that spans are exported during the measurement
 		}
 		for _, name := range []string{"GOGC", "GOMEMLIMIT", "GODEBUG", "GOMAXPROCS"} {
-			if value, set := os.LookupEnv(name); set { // to try what they change
+			if value, set := os.LookupEnv(name); set { // to measure their effect
 				environment = append(environment, name+"="+value)
 			}
 		}

@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	mostReady       = 100 * time.Millisecond
-	mostSize  int64 = 30e6
+	maxReady       = 100 * time.Millisecond
+	maxSize  int64 = 30e6
 )
 
-// measureReady measures from before quash's process exists until /readyz answers 200.
+// measureReady measures the time from the start of quash until /readyz answers 200.
 func measureReady(ctx context.Context, e *env) (string, error) {
 	took := make([]time.Duration, e.pace.starts)
 	for i := range took {
@@ -31,10 +31,10 @@ func measureReady(ctx context.Context, e *env) (string, error) {
 	}
 	ready := measure.Percentile(took, 50)
 	t := measure.NewTable("quash", "", "target", "")
-	t.Add("ready after, ms", millis(ready), millis(mostReady), measure.Verdict(ready, mostReady))
+	t.Add("ready after, ms", millis(ready), millis(maxReady), measure.Verdict(ready, maxReady))
 	t.Add("longest, ms", millis(slices.Max(took)), "", "")
-	t.Add("binary, MB", fmt.Sprintf("%.1f", float64(file.Size())/1e6), megabytes(mostSize), measure.Verdict(file.Size(), mostSize))
-	return fmt.Sprintf("### Start and size\nFrom before the process exists until `/readyz` answers 200, the median of %d starts.\n\n%s", len(took), t), nil
+	t.Add("binary, MB", fmt.Sprintf("%.1f", float64(file.Size())/1e6), megabytes(maxSize), measure.Verdict(file.Size(), maxSize))
+	return fmt.Sprintf("### Start and size\nThe time from the start of the process until `/readyz` answers 200: the median of %d starts.\n\n%s", len(took), t), nil
 }
 
 func (e *env) timeReady(ctx context.Context) (time.Duration, error) {

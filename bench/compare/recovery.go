@@ -14,26 +14,26 @@ import (
 	"github.com/quashdev/quash/bench/measure"
 )
 
-// scenario is an upstream that misbehaves.
+// scenario is a faulty upstream.
 type scenario struct {
 	name   string
-	rate   int           // calls a second
-	lasts  time.Duration // how long calls are made
-	most   time.Duration // the target: how soon all calls succeed again
-	answer answer        // nil for that of stock nginx, far away
+	rate   int           // calls per second
+	lasts  time.Duration // duration of the calls
+	target time.Duration // maximum time until all calls succeed again
+	answer answer        // nil for stock nginx behind a delay
 }
 
 const (
-	mostOutage = 30 * time.Second
-	// recoveryDeadline is that of each call.
+	maxOutage = 30 * time.Second
+	// recoveryDeadline is the deadline of each call.
 	recoveryDeadline = 10 * time.Second
 	oneWay           = 20 * time.Millisecond
 )
 
 var scenarios = []scenario{
 	{"stock nginx, 40 ms round trip", 500, 20 * time.Second, 0, nil},
-	{"first connection stops answering after 20 requests", 5, 40 * time.Second, mostOutage, stopsAnswering},
-	{"first connection answers only 503", 5, 40 * time.Second, mostOutage, answers503},
+	{"first connection stops answering after 20 requests", 5, 40 * time.Second, maxOutage, stopsAnswering},
+	{"first connection answers only 503", 5, 40 * time.Second, maxOutage, answers503},
 }
 
 func stopsAnswering(w http.ResponseWriter, r *http.Request, request, connection int64) {
@@ -74,12 +74,12 @@ func (s scenario) start(ctx context.Context, e *env) (url string, stop func(), e
 	return "https://" + listener.Addr().String(), func() { _ = listener.Close(); front.stop() }, nil
 }
 
-// delay passes connections on, and everything that they carry later, in both directions.
+// delay forwards connections, with a delay of oneWay in each direction.
 func delay(ctx context.Context, listener net.Listener, to string) {
 	for {
 		from, err := listener.Accept()
 		if err != nil {
-			return // it is closed
+			return // the listener is closed
 		}
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", to)
 		if err != nil {
@@ -116,18 +116,18 @@ func copyLater(to, from net.Conn) {
 	}()
 	for c := range queue {
 		time.Sleep(time.Until(c.at))
-		_, _ = to.Write(c.data) // after an error the reader ends, too
+		_, _ = to.Write(c.data) // after an error, reading fails too
 	}
-	// No more than that: nginx ends its side while requests are still on their way.
+	// Close only this direction: nginx closes its side while requests are still in transit.
 	if tcp, ok := to.(*net.TCPConn); ok {
 		_ = tcp.CloseWrite()
 	}
 }
 
-// never is the outage of calls that still fail at the end.
+// never is the outage if calls still fail at the end.
 const never = time.Duration(math.MaxInt64)
 
-// outage is from when the first call began that failed, until all succeed again.
+// outage returns the time from the start of the first failed call until all calls succeed again.
 func outage(results []calls.Result) time.Duration {
 	first, after := -1, 0
 	for i, r := range results {
@@ -167,15 +167,15 @@ func measureRecovery(ctx context.Context, e *env) (string, error) {
 				until = seconds(lasted)
 			}
 			if c == quash {
-				verdict = measure.Verdict(lasted, s.most)
+				verdict = measure.Verdict(lasted, s.target)
 			}
 			t.Add(s.name, c.name, strconv.Itoa(len(results)), strconv.Itoa(failed), until, verdict)
 		}
 	}
-	return fmt.Sprintf("### Recovery\nCalls over gRPC with a deadline of %s s, %d or %d a second, to an upstream with HTTP/2 and TLS that takes %d\n"+
-		"requests on a connection. Stock nginx closes each connection after 1,000 requests.\n\n%s\n"+
-		"Targets: behind nginx no failures; otherwise all calls succeed again within %s s.\n",
-		seconds(recoveryDeadline), scenarios[0].rate, scenarios[1].rate, goStreams, t, seconds(mostOutage)), nil
+	return fmt.Sprintf("### Recovery\ngRPC calls with a deadline of %s s, %d or %d per second, to an upstream with HTTP/2 and TLS that accepts %d\n"+
+		"requests per connection. Stock nginx closes each connection after 1,000 requests.\n\n%s\n"+
+		"Targets: behind nginx, no failures; otherwise, all calls succeed again within %s s.\n",
+		seconds(recoveryDeadline), scenarios[0].rate, scenarios[1].rate, goStreams, t, seconds(maxOutage)), nil
 }
 
 func (e *env) runScenario(ctx context.Context, s scenario, c *contender) ([]calls.Result, error) {

@@ -16,8 +16,8 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// textbook is the façade that one writes in half an hour: grpc-go, net/http and
-// encoding/json, the right codes, and no feature.
+// textbook is a minimal façade: grpc-go, net/http, encoding/json and the right codes, without
+// any of quash's features.
 var textbook = &contender{
 	name:       "textbook façade",
 	transports: []calls.Transport{calls.GRPC},
@@ -37,7 +37,7 @@ type textbookService struct {
 	client *http.Client
 }
 
-// Revoke makes one request of one call.
+// Revoke makes one request per call.
 func (t *textbookService) Revoke(ctx context.Context, req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
 	body, err := json.Marshal(struct {
 		Token string `json:"token"`
@@ -67,7 +67,7 @@ func (t *textbookService) Revoke(ctx context.Context, req *quashv1.RevokeRequest
 		return nil, status.Error(codes.Unavailable, "SlashID cannot be reached")
 	}
 	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, resp.Body) // or the connection is lost
+	_, _ = io.Copy(io.Discard, resp.Body) // so that the connection can be reused
 	switch resp.StatusCode {
 	case http.StatusNoContent:
 		return &quashv1.RevokeResponse{

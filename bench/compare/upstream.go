@@ -11,7 +11,7 @@ import (
 	"github.com/quashdev/quash/bench/testbed"
 )
 
-// protocol is what the upstream speaks.
+// protocol is the protocol of the upstream.
 type protocol string
 
 const (
@@ -22,23 +22,23 @@ const (
 // answer answers a request. Requests and connections are numbered from 1.
 type answer func(w http.ResponseWriter, r *http.Request, request, connection int64)
 
-// revoked is SlashID's answer: the token is dead.
+// revoked sends SlashID's answer for a revoked token.
 func revoked(w http.ResponseWriter, _ *http.Request, _, _ int64) {
 	w.Header().Set("Slashid-Correlation-Id", "0f6f2f1c-5c0f-4e3f-8f3a-0e9a4c1c2d11")
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// upstream is the stub of SlashID, in this process.
+// upstream is the stub of SlashID in this process.
 type upstream struct {
 	addr, url             string
 	connections, requests atomic.Int64
 	stop                  func()
 }
 
-// goStreams is how many requests a Go server takes at once on an HTTP/2 connection.
+// goStreams is the maximum of concurrent requests per HTTP/2 connection, as in Go's server.
 const goStreams = 250
 
-// startUpstream serves answers over a protocol.
+// startUpstream starts an upstream with a protocol and an answer.
 func (e *env) startUpstream(speaks protocol, answer answer) (*upstream, error) {
 	u := new(upstream)
 	type connection struct{}
@@ -67,7 +67,7 @@ func (e *env) startUpstream(speaks protocol, answer answer) (*upstream, error) {
 	return u, nil
 }
 
-// listen listens on loopback.
+// listen returns a listener on a free loopback port.
 func listen() (net.Listener, error) {
 	return net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 }

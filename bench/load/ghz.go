@@ -26,11 +26,11 @@ import (
 //go:embed ghz.json
 var ghzJSON []byte
 
-// connections are what ghz's calls share.
+// connections is the number of connections that ghz's calls share.
 const connections = 4
 
-// callWithGHZ has ghz make the calls of the plan, each with a fresh token. The error says
-// what came of them that must not; the report is nil if there is none.
+// callWithGHZ runs ghz with the calls of the plan, each with a new token. It returns an error
+// if a call was not OK or a token is not dead. The report is nil if ghz wrote none.
 func (s *session) callWithGHZ(ctx context.Context) (*report, error) {
 	tokens, err := s.mint()
 	if err != nil {
@@ -44,7 +44,7 @@ func (s *session) callWithGHZ(ctx context.Context) (*report, error) {
 	if err := os.WriteFile(configPath, ghzJSON, 0o600); err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, s.ghz, //nolint:gosec // it is ghz
+	cmd := exec.CommandContext(ctx, s.ghz, //nolint:gosec // runs ghz
 		"--config", configPath, "--binary", "--format", "json", "--total", strconv.Itoa(s.plan.calls),
 		"--concurrency", strconv.Itoa(s.plan.concurrency), "--connections", strconv.Itoa(min(connections, s.plan.concurrency)), s.GRPC)
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(requests), os.Stderr
@@ -62,11 +62,11 @@ func (s *session) callWithGHZ(ctx context.Context) (*report, error) {
 	return r, s.checkDead(tokens)
 }
 
-// encode writes a request for each token, in the form that ghz reads from standard input:
-// so no token is on a disk or a command line, and ghz's report, which repeats data in
-// JSON, has none.
+// encode writes a request for each token in the binary form that ghz reads from standard input.
+// This keeps tokens off disks and command lines, and out of ghz's report, which would repeat
+// data in JSON.
 func encode(tokens []string, consistency string) ([]byte, error) {
-	const longest = 120 // seconds that a call may wait
+	const longest = 120 // the maximum consistency timeout, in seconds
 	asks := quashv1.Consistency(quashv1.Consistency_value["CONSISTENCY_"+strings.ToUpper(consistency)])
 	var requests bytes.Buffer
 	for _, t := range tokens {
@@ -78,14 +78,14 @@ func encode(tokens []string, consistency string) ([]byte, error) {
 	return requests.Bytes(), nil
 }
 
-// report is what is read of ghz's: numbers, times and the names of statuses. Everything
-// else that ghz repeats, such as data and the texts of errors, is ignored. Durations are
-// in nanoseconds.
+// report is the part of ghz's report that is used: numbers, durations in nanoseconds, and names
+// of statuses. Everything else, such as data and error texts, is ignored, because it could
+// contain tokens.
 type report struct {
 	EndReason   string         `json:"endReason"` //nolint:tagliatelle // ghz's name; normal, timeout or cancel
 	Count       int            `json:"count"`
 	Total       time.Duration  `json:"total"`
-	Rate        float64        `json:"rps"`                    // calls a second, whether or not they were OK
+	Rate        float64        `json:"rps"`                    // calls per second, including failed ones
 	Statuses    map[string]int `json:"statusCodeDistribution"` //nolint:tagliatelle // ghz's name
 	Slowest     time.Duration  `json:"slowest"`
 	Percentiles []struct {
@@ -94,8 +94,8 @@ type report struct {
 	} `json:"latencyDistribution"` //nolint:tagliatelle // ghz's name
 }
 
-// errNoReport does not quote what it is about.
-var errNoReport = errors.New("what ghz wrote cannot be read as its report")
+// errNoReport does not quote ghz's output, which could contain tokens.
+var errNoReport = errors.New("ghz's output is not a report in JSON")
 
 func readReport(text []byte) (*report, error) {
 	r := new(report)
@@ -105,10 +105,10 @@ func readReport(text []byte) (*report, error) {
 	return r, nil
 }
 
-// check returns an error unless so many calls were made, and were OK.
+// check returns an error unless ghz made all calls and every call was OK.
 func (r *report) check(calls int) error {
 	if ok := r.Statuses["OK"]; ok != calls || len(r.Statuses) != 1 || r.Count != calls || r.EndReason != "normal" {
-		return fmt.Errorf("of %d calls ghz made %d, and %d were OK; it ended with %q, and quash's log may say why", calls, r.Count, ok, r.EndReason)
+		return fmt.Errorf("ghz made %[2]d of %[1]d calls, and %[3]d were OK; it ended with %[4]q; quash's log may show why", calls, r.Count, ok, r.EndReason)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func (r *report) check(calls int) error {
 func (r *report) table() string {
 	t := measure.NewTable("ghz", "")
 	t.Add("calls", strconv.Itoa(r.Count))
-	t.Add("took", r.Total.Round(10*time.Millisecond).String())
+	t.Add("duration", r.Total.Round(10*time.Millisecond).String())
 	t.Add("calls/s", fmt.Sprintf("%.0f", r.Rate))
 	for _, p := range r.Percentiles {
 		if p.Percentage == 50 || p.Percentage >= 95 {

@@ -1,10 +1,10 @@
-// Package load has ghz call quash, each call with a token of its own, and fails unless
-// every call was OK and every token is dead: ghz itself succeeds also when no call did.
+// Package load calls quash with ghz, each call with a new token, and fails unless every call
+// was OK and every token is dead. ghz itself exits with 0 even if every call fails.
 //
-//	load.go    the command; fresh tokens, and whether they are dead
-//	ghz.go     ghz and its report
-//	ghz.json   ghz's configuration, which docs/load.md shows to users
-//	bulk.go    quash revoke --file next to ghz
+//	load.go    the command; mints tokens, and checks that they are dead
+//	ghz.go     runs ghz and reads its report
+//	ghz.json   ghz's configuration, which docs/load.md shows
+//	bulk.go    compares quash revoke --file with ghz
 package load
 
 import (
@@ -18,24 +18,25 @@ import (
 	"github.com/quashdev/quash/sandbox"
 )
 
-// replicationLag is how far the sandbox's other regions are behind.
+// replicationLag is the replication lag of the sandbox's remote regions.
 const replicationLag = 200 * time.Millisecond
 
-// plan is what a run does.
+// plan is the plan of a run.
 type plan struct {
 	calls, concurrency int
 	consistency        string
 }
 
-// maxCalls is how many tokens the sandbox mints at a time, and how many calls ghz lists.
+// maxCalls is the maximum number of tokens that the sandbox mints at a time, and of calls that
+// ghz lists.
 const maxCalls = 1_000_000
 
 func (p plan) check() error {
 	switch {
 	case p.calls < 1 || p.calls > maxCalls:
-		return fmt.Errorf("-calls must be from 1 to %d, and is %d", maxCalls, p.calls)
+		return fmt.Errorf("-calls must be from 1 to %d, not %d", maxCalls, p.calls)
 	case p.consistency != localRegion && p.consistency != allRegions:
-		return fmt.Errorf("-consistency must be %s or %s, and is %q", localRegion, allRegions, p.consistency)
+		return fmt.Errorf("-consistency must be %s or %s, not %q", localRegion, allRegions, p.consistency)
 	}
 	return nil
 }
@@ -45,36 +46,36 @@ const (
 	allRegions  = "all_regions"
 )
 
-// session is what a run needs.
+// session is a run.
 type session struct {
 	*testbed.Testbed
 
 	plan plan
-	ghz  string // the program
+	ghz  string // path of the program
 }
 
 // Command runs the subcommand.
 func Command(ctx context.Context, args []string) (err error) {
 	var s session
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
-	flags.StringVar(&s.ghz, "ghz", ".build/ghz", "the ghz to run; make load builds it")
-	flags.IntVar(&s.plan.calls, "calls", 20_000, "how many calls, 1 to 1000000")
-	flags.IntVar(&s.plan.concurrency, "concurrency", 64, "how many calls at a time")
-	flags.StringVar(&s.plan.consistency, "consistency", localRegion, "what each call asks for, local_region or all_regions")
-	bulkRounds := flags.Int("bulk", 0, "compare ghz with quash revoke --file in so many rounds (default: only ghz)")
-	logPath := flags.String("log", ".build/load.log", "the file for quash's log")
+	flags.StringVar(&s.ghz, "ghz", ".build/ghz", "path of the ghz binary; make load builds it")
+	flags.IntVar(&s.plan.calls, "calls", 20_000, "number of calls, 1 to 1000000")
+	flags.IntVar(&s.plan.concurrency, "concurrency", 64, "number of concurrent calls")
+	flags.StringVar(&s.plan.consistency, "consistency", localRegion, "required consistency of each call: local_region or all_regions")
+	bulkRounds := flags.Int("bulk", 0, "number of rounds in which to compare ghz with quash revoke --file (default: only run ghz)")
+	logPath := flags.String("log", ".build/load.log", "file for quash's log")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if err := s.plan.check(); err != nil {
 		return err
 	}
-	s.plan.concurrency = min(s.plan.concurrency, s.plan.calls) // ghz refuses more
+	s.plan.concurrency = min(s.plan.concurrency, s.plan.calls) // ghz rejects more
 	if s.Testbed, err = testbed.Start(ctx, sandbox.Config{ReplicationLag: replicationLag}, *logPath); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.StopQuash(), s.Close()) }()
-	fmt.Printf("quash serves gRPC on %s, its sandbox %s; its log is %s\n%d calls, %d at a time, consistency %s\n\n",
+	fmt.Printf("quash serves gRPC on %s with the sandbox at %s; its log is %s\n%d calls, %d concurrent, consistency %s\n\n",
 		s.GRPC, s.URL(), s.Log, s.plan.calls, s.plan.concurrency, s.plan.consistency)
 	if *bulkRounds > 0 {
 		return s.bulk(ctx, *bulkRounds)
@@ -86,7 +87,7 @@ func Command(ctx context.Context, args []string) (err error) {
 	return err
 }
 
-// mint makes fresh tokens.
+// mint returns a new token for each call.
 func (s *session) mint() (tokens []string, err error) {
 	tokens = make([]string, s.plan.calls)
 	for i := range tokens {
@@ -97,8 +98,8 @@ func (s *session) mint() (tokens []string, err error) {
 	return tokens, nil
 }
 
-// checkDead returns an error unless all tokens are dead in the regions that the plan asks
-// for. The local one is the first to know.
+// checkDead returns an error unless all tokens are dead: everywhere if the plan requires all
+// regions, otherwise in at least one region, which is the local one.
 func (s *session) checkDead(tokens []string) error {
 	alive := 0
 	for _, t := range tokens {
@@ -111,7 +112,7 @@ func (s *session) checkDead(tokens []string) error {
 		}
 	}
 	if alive > 0 {
-		return fmt.Errorf("all calls were OK, but %d of %d tokens are alive", alive, len(tokens))
+		return fmt.Errorf("all calls were OK, but %d of %d tokens are not revoked", alive, len(tokens))
 	}
 	return nil
 }

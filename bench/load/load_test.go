@@ -11,8 +11,8 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// A report of ghz v0.121.0, of four calls that were OK, passes; one that differs in what
-// matters fails.
+// A report of ghz v0.121.0 about four successful calls passes. Changes to the fields that matter
+// make it fail.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	recorded, err := os.ReadFile("testdata/ok.json")
@@ -65,7 +65,7 @@ func TestEncode(t *testing.T) {
 			t.Fatal(err)
 		}
 		if req.GetToken() != token || req.GetConsistency() != quashv1.Consistency_CONSISTENCY_ALL_REGIONS {
-			t.Errorf("the request of %s is of another token or consistency", token)
+			t.Errorf("the request for %s has another token or consistency", token)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-// Package measure holds what compare, load and soak share.
+// Package measure has statistics, process metrics and tables for compare, load and soak.
 //
 //	stats.go    medians, percentiles, verdicts
 //	process.go  CPU time, memory and descriptors of a process

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Percentile returns the smallest of the values that so many percent do not exceed, by
-// the nearest-rank method, and the zero value if there are none.
+// Percentile returns a percentile of the values by the nearest-rank method, or the zero value if
+// there are no values.
 func Percentile[T cmp.Ordered](values []T, percent int) (value T) {
 	if len(values) == 0 {
 		return value
@@ -17,7 +17,8 @@ func Percentile[T cmp.Ordered](values []T, percent int) (value T) {
 	return sorted[max(rank, 1)-1]
 }
 
-// Median returns the median of a figure of each sample, the lower one of two.
+// Median returns the median of a figure over all samples. For an even number of samples it is
+// the lower of the two in the middle.
 func Median[S any, T cmp.Ordered](samples []S, figure func(S) T) T {
 	values := make([]T, len(samples))
 	for i, s := range samples {
@@ -26,11 +27,11 @@ func Median[S any, T cmp.Ordered](samples []S, figure func(S) T) T {
 	return Percentile(values, 50)
 }
 
-// Ratio is how two contenders compare: the median of the ratios of each round, and their
-// range. A round that was slow for both does not change it.
+// Ratio compares two contenders: the median and the range of the ratios of the rounds. A round
+// that is slow for both does not distort it.
 type Ratio struct{ Median, Min, Max float64 }
 
-// Compare returns the ratio of a figure. The samples are of the same rounds.
+// Compare returns the ratio of a figure. Samples with the same index are from the same round.
 func Compare[S any](of, to []S, figure func(S) float64) Ratio {
 	ratios := make([]float64, len(of))
 	for round := range of {
@@ -39,10 +40,10 @@ func Compare[S any](of, to []S, figure func(S) float64) Ratio {
 	return Ratio{Percentile(ratios, 50), slices.Min(ratios), slices.Max(ratios)}
 }
 
-// Range is the cell of a table with the range of the rounds.
+// Range returns the range of the rounds as a table cell.
 func (r Ratio) Range() string { return fmt.Sprintf("%.2f to %.2f", r.Min, r.Max) }
 
-// Verdict says whether a figure keeps to a target, which is the most it may be.
+// Verdict reports whether a figure meets its target, a maximum.
 func Verdict[T cmp.Ordered](value, target T) string {
 	if value <= target {
 		return "met"

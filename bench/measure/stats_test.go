@@ -39,7 +39,7 @@ func TestMedian(t *testing.T) {
 	}
 }
 
-// Each round is compared with itself: a round that was slow for both says nothing.
+// Compare uses the ratio of each round, so a round that is slow for both changes nothing.
 func TestCompare(t *testing.T) {
 	t.Parallel()
 	of, to := []float64{10, 20, 90}, []float64{10, 40, 30}

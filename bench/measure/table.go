@@ -6,14 +6,13 @@ import (
 	"text/tabwriter"
 )
 
-// Table is a table in Markdown whose columns are aligned, so that it also reads well on a
-// terminal.
+// Table is a Markdown table with aligned columns, so that it is also readable on a terminal.
 type Table struct {
 	text strings.Builder
 	rows *tabwriter.Writer
 }
 
-// NewTable begins a table. The cells of all columns but the first are numbers.
+// NewTable returns a table with a header. All columns except the first are right-aligned.
 func NewTable(columns ...string) *Table {
 	t := new(Table)
 	t.rows = tabwriter.NewWriter(&t.text, 0, 0, 1, ' ', 0)
@@ -34,6 +33,6 @@ func (t *Table) Add(cells ...string) {
 
 // String returns the table.
 func (t *Table) String() string {
-	_ = t.rows.Flush() // a strings.Builder takes everything
+	_ = t.rows.Flush() // writing to a strings.Builder does not fail
 	return t.text.String()
 }

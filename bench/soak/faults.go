@@ -10,7 +10,7 @@ import (
 	"github.com/quashdev/quash/sandbox"
 )
 
-// The remote region is the one that is partitioned.
+// The remote region gets partitioned.
 const (
 	remoteRegion   = "ap-south"
 	replicationLag = 50 * time.Millisecond
@@ -21,8 +21,8 @@ const (
 	proxyPage   = "<html>a proxy's page</html>"
 )
 
-// faults happen one after another. Three times as many calls go well in between, or the circuit
-// breaker would keep the calls away.
+// faults are scripted one after another, each followed by three calls without a fault.
+// Otherwise the circuit breaker would open and the faults would reach no calls.
 var faults = []sandbox.Fault{
 	{Status: http.StatusInternalServerError},
 	{Status: http.StatusServiceUnavailable, Apply: true},
@@ -38,8 +38,8 @@ var faults = []sandbox.Fault{
 	{Delay: 8 * time.Second}, // longer than quash waits when the timeout is 1 or 2 s
 }
 
-// misbehave has all faults happen in turn: answers first, then a partition, an outage, and
-// time to recover from it.
+// misbehave causes all faults: first the scripted answers, then a partition, then an outage, and
+// then it leaves time to recover.
 func misbehave(ctx context.Context, t *testbed.Testbed, lasts time.Duration) error {
 	script := make([]sandbox.Fault, 0, 2*len(faults))
 	for _, f := range faults {
@@ -64,7 +64,7 @@ func misbehave(ctx context.Context, t *testbed.Testbed, lasts time.Duration) err
 	return t.Up(context.WithoutCancel(ctx))
 }
 
-// pause waits, unless ctx ends first.
+// pause waits for d, or until ctx is cancelled.
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):

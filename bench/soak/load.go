@@ -17,28 +17,28 @@ import (
 
 const (
 	callers = 128
-	// rate is the most calls a second of them all: what the sandbox, which verifies
-	// signatures, and a shared machine bear easily.
+	// rate is the maximum of calls per second, all callers together: an easy load for the
+	// sandbox, which verifies signatures, on a shared machine.
 	rate     = 300
 	channels = 4 // connections over gRPC
-	// patience is far beyond the longest time that a call may take.
+	// patience is far longer than any call may take.
 	patience = 45 * time.Second
 )
 
 var transports = []calls.Transport{calls.GRPC, calls.Native, calls.DropIn}
 
-// errLeft is the result of a call whose caller had no time to wait for the answer.
-var errLeft = errors.New("(the caller left)")
+// errLeft is the result of a call whose caller disconnected before the answer.
+var errLeft = errors.New("(the caller disconnected)")
 
-// answered is a call that has ended.
+// answered is a finished call.
 type answered struct {
 	token  string
 	result error
 }
 
-// load makes calls for a while, each with a token of its own, and returns when the last
-// one has its answer. It leaves no connection open. The number of calls at a time is
-// bounded, for the runtime keeps something of the most goroutines there ever were.
+// load makes calls for the time of the plan, each with a new token, and waits for their answers.
+// It closes all its connections. The number of concurrent calls is bounded, because the runtime
+// keeps memory for the highest number of goroutines so far.
 func (s *soak) load(ctx context.Context) ([]answered, error) {
 	clients := make([]calls.Client, len(transports))
 	for i, t := range transports {
@@ -57,7 +57,7 @@ func (s *soak) load(ctx context.Context) ([]answered, error) {
 		}
 		t := rand.IntN(len(transports)) //nolint:gosec // not a secret
 		client := clients[t]
-		if oneIn(8) { // a connection of its own
+		if oneIn(8) { // use a new connection
 			if client, err = calls.Dial(transports[t], s.Addrs, 1); err != nil {
 				return err
 			}
@@ -70,7 +70,7 @@ func (s *soak) load(ctx context.Context) ([]answered, error) {
 	return slices.Concat(answers...), err
 }
 
-// call makes a call whose properties are drawn.
+// call makes a call with random properties.
 func call(ctx context.Context, client calls.Client, i int, token string) error {
 	r := &quashv1.RevokeRequest{Token: token}
 	if oneIn(2) {
@@ -92,16 +92,16 @@ func call(ctx context.Context, client calls.Client, i int, token string) error {
 
 func oneIn(n int) bool { return rand.IntN(n) == 0 } //nolint:gosec // not a secret
 
-// reasons are why calls may fail in this run: others would be defects, for quash does not
-// shut down, its key is good, and there are never too many calls. The faults must lead to
-// each of them, or they would not test what they should.
+// reasons are the expected reasons of failures. Any other reason is a defect of quash: it does
+// not shut down during the run, its key is valid, and the load is below its limits. The faults
+// must cause each of these reasons at least once; otherwise they test less than intended.
 var reasons = []string{
 	"CONSISTENCY_TIMEOUT", "UPSTREAM_RATE_LIMITED", "UPSTREAM_UNAVAILABLE", "UPSTREAM_UNEXPECTED_RESPONSE",
 	"UPSTREAM_UNREACHABLE", "UPSTREAM_TIMEOUT", "UPSTREAM_CIRCUIT_OPEN", "DEADLINE_TOO_SHORT",
 }
 
-// wrong says what is wrong with the result of a call, if anything. Whether its token is
-// dead is known after the cycle, when every revocation has reached all regions.
+// wrong returns what is wrong with the result of a call, or "". Call it after the cycle, when
+// every revocation has reached all regions, so that it is known whether the token is dead.
 func wrong(result error, anywhere, everywhere bool) string {
 	failure := new(calls.FailureError)
 	switch {
@@ -112,7 +112,7 @@ func wrong(result error, anywhere, everywhere bool) string {
 	case !errors.As(result, &failure):
 		return result.Error()
 	case !slices.Contains(reasons, failure.Reason):
-		return failure.Error() + ", for which there was no cause"
+		return failure.Error() + ", which no fault explains"
 	case failure.State == "NOT_APPLIED" && anywhere:
 		return failure.Error() + ", but the token is dead"
 	case failure.State == "IN_PROGRESS" && !everywhere:
@@ -121,7 +121,7 @@ func wrong(result error, anywhere, everywhere bool) string {
 	return ""
 }
 
-// judge counts the results of a cycle, and fails if one is wrong.
+// judge counts the results of a cycle and fails if one is wrong.
 func (s *soak) judge(answers []answered) error {
 	var complaints []error
 	for _, a := range answers {
@@ -139,7 +139,7 @@ func (s *soak) judge(answers []answered) error {
 		}
 	}
 	if n := len(complaints); n > 0 {
-		return fmt.Errorf("%d answers were wrong, the first of them:\n%w", n, errors.Join(complaints[:min(n, 20)]...))
+		return fmt.Errorf("%d answers were wrong; the first are:\n%w", n, errors.Join(complaints[:min(n, 20)]...))
 	}
 	return nil
 }

@@ -19,24 +19,24 @@ import (
 	"github.com/quashdev/quash/sandbox"
 )
 
-// plan is how a run goes: in each cycle there is load, with all faults one after another,
-// and then a quiet phase.
+// plan is the schedule of a run. Each cycle has load, during which all faults happen, and then
+// a quiet phase.
 type plan struct {
 	cycles int
 	load   time.Duration // of a cycle
-	warmUp int           // cycles before the first that is compared: caches fill in them
+	warmUp int           // cycles that are not compared, because caches fill in them
 }
 
 const (
 	minDuration = time.Minute
 	maxCycle    = 90 * time.Second
-	minCycles   = 4               // enough to tell growth from one bad moment
+	minCycles   = 4               // enough to distinguish growth from a disturbance
 	quietTakes  = 4 * time.Second // about
 )
 
 func newPlan(duration time.Duration) (plan, error) {
 	if duration < minDuration {
-		return plan{}, fmt.Errorf("-duration %s is too short to tell growth: at least %s", duration, minDuration)
+		return plan{}, fmt.Errorf("-duration %s is too short to measure growth: set at least %s", duration, minDuration)
 	}
 	cycles := max(int(duration/maxCycle), minCycles)
 	return plan{
@@ -59,8 +59,8 @@ type soak struct {
 // Command runs the subcommand.
 func Command(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
-	duration := flags.Duration("duration", 30*time.Minute, "how long the run takes, about; at least 1m")
-	out := flags.String("out", ".build/soak", "the folder for quash's log and its last profiles")
+	duration := flags.Duration("duration", 30*time.Minute, "approximate duration of the run; at least 1m")
+	out := flags.String("out", ".build/soak", "directory for quash's log and its last profiles")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -71,8 +71,9 @@ func Command(ctx context.Context, args []string) (err error) {
 	s.Testbed, err = testbed.Start(ctx, sandbox.Config{
 		Regions:        []string{"us-east", "eu-west", remoteRegion},
 		ReplicationLag: replicationLag,
-		// Tokens outlive their cycle, after which the sandbox is asked about them, but not
-		// by much: it remembers a revocation as long as its token lives.
+		// Tokens must outlive their cycle, because the sandbox is queried after it. They
+		// should not live much longer, because the sandbox stores each revocation until its
+		// token expires.
 		TokenLifetime: s.plan.load + 2*time.Minute,
 	}, filepath.Join(*out, "quash.log"), "GODEBUG=memprofilerate=4096") // so that profiles show small leaks
 	if err != nil {
@@ -86,13 +87,13 @@ func Command(ctx context.Context, args []string) (err error) {
 	table, grown := growth(s.plan.warmUp, s.samples)
 	fmt.Printf("\n%s\n%s\n", s.table(), table)
 	if err != nil {
-		return errors.Join(err, checkLog(s.Log)) // which says if quash crashed
+		return errors.Join(err, checkLog(s.Log)) // shows whether quash crashed
 	}
 	s.probe.client.CloseIdleConnections()
 	return errors.Join(grown, s.missing(), s.StopQuash(), checkLog(s.Log))
 }
 
-// cycles goes through the plan. It ends early when an answer was wrong.
+// cycles runs the plan. It ends early if an answer is wrong.
 func (s *soak) cycles(ctx context.Context) error {
 	if err := s.quiet(ctx); err != nil {
 		return err
@@ -104,11 +105,11 @@ func (s *soak) cycles(ctx context.Context) error {
 		h := s.samples[len(s.samples)-1]
 		fmt.Printf("cycle %d of %d: %g goroutines, %g descriptors, %.4g MiB of heap\n", i+1, s.plan.cycles, h[0], h[1], h[2])
 	}
-	return s.quiet(ctx) // once more, with no load in between: see growth
+	return s.quiet(ctx) // again, without load in between: see growth
 }
 
-// cycle has all faults happen under load, measures in the quiet phase after it, and then
-// judges the answers: nothing is in progress any more.
+// cycle causes all faults under load and measures in the quiet phase after it. Then no
+// revocation is in progress, and it checks the answers.
 func (s *soak) cycle(ctx context.Context) error {
 	faults := make(chan error, 1)
 	go func() { faults <- misbehave(ctx, s.Testbed, s.plan.load) }()
@@ -122,9 +123,9 @@ func (s *soak) cycle(ctx context.Context) error {
 	return s.judge(answers)
 }
 
-// quiet measures once nothing moves any more. The callers have ended already, and the
-// revocations of those that left end, too. The upstream closes its connections, and speaks
-// the other version of HTTP from now on.
+// quiet waits until the revocations of disconnected callers have ended, and takes a sample. In
+// between it restarts the upstream, which closes all connections and switches the upstream
+// between HTTP/1.1 and HTTP/2 for the next cycle.
 func (s *soak) quiet(ctx context.Context) error {
 	if err := s.probe.settle(ctx); err != nil {
 		return err
@@ -151,7 +152,7 @@ func (s *soak) table() string {
 	return t.String()
 }
 
-// missing is an error if no call failed for one of the reasons.
+// missing returns an error if one of the reasons did not occur.
 func (s *soak) missing() error {
 	left := slices.Clone(reasons)
 	for label := range s.counts {
@@ -159,13 +160,13 @@ func (s *soak) missing() error {
 		left = slices.DeleteFunc(left, func(r string) bool { return r == reason })
 	}
 	if len(left) > 0 {
-		return fmt.Errorf("the faults are not what they should be: no call failed for %s", strings.Join(left, ", "))
+		return fmt.Errorf("the faults did not cause every expected reason: no call failed with %s", strings.Join(left, ", "))
 	}
 	return nil
 }
 
-// checkLog fails if quash's log has an error, a token, or a line that is not JSON, as
-// after a crash.
+// checkLog fails if quash's log contains an error, a token, or a line that is not JSON, such as
+// those of a crash.
 func checkLog(path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -176,11 +177,11 @@ func checkLog(path string) error {
 		n++
 		switch {
 		case !bytes.HasPrefix(line, []byte("{")):
-			return fmt.Errorf("%s:%d is not a log line", path, n)
+			return fmt.Errorf("%s:%d is not a log line in JSON", path, n)
 		case bytes.Contains(line, []byte(`"level":"ERROR"`)):
-			return fmt.Errorf("%s:%d is an error", path, n)
-		case bytes.Contains(line, []byte("eyJ")): // how every JWT begins
-			return fmt.Errorf("%s:%d holds a token", path, n)
+			return fmt.Errorf("%s:%d has level ERROR", path, n)
+		case bytes.Contains(line, []byte("eyJ")): // the start of every JWT
+			return fmt.Errorf("%s:%d contains a token", path, n)
 		}
 	}
 	return nil

@@ -19,21 +19,20 @@ func TestGrowth(t *testing.T) {
 		}
 		return all
 	}
-	// The sample at the start and that of the warm-up are left out: the one after the
-	// first of warmUp cycles is samples[warmUp].
+	// Growth is compared from samples[warmUp], the sample after the last warm-up cycle.
 	for name, tt := range map[string]struct {
 		samples []held
 		grown   bool
 	}{
 		"steady":                         {goroutines(10, 30, 30, 31, 30, 30), false},
-		"up to what is allowed":          {goroutines(10, 30, 30, 34, 34, 34), false},
+		"up to the limit":                {goroutines(10, 30, 30, 34, 34, 34), false},
 		"a leak":                         {goroutines(10, 30, 32, 34, 36, 36), true},
-		"only before the warm-up's end":  {goroutines(10, 40, 40, 40, 40, 40), false},
-		"one bad moment at the end":      {goroutines(10, 30, 30, 30, 90, 30), false},
-		"one bad moment at the start":    {goroutines(10, 90, 30, 36, 36, 36), true},
-		"a leak that one moment hides":   {goroutines(10, 30, 30, 90, 40, 40), true},
+		"only during the warm-up":        {goroutines(10, 40, 40, 40, 40, 40), false},
+		"a disturbance at the end":       {goroutines(10, 30, 30, 30, 90, 30), false},
+		"a disturbance at the start":     {goroutines(10, 90, 30, 36, 36, 36), true},
+		"a leak behind a disturbance":    {goroutines(10, 30, 30, 90, 40, 40), true},
 		"too few samples to compare":     {goroutines(10, 30), true},
-		"as few as there can be, steady": {goroutines(10, 30, 30), false},
+		"the minimum of samples, steady": {goroutines(10, 30, 30), false},
 	} {
 		if _, err := growth(1, tt.samples); (err != nil) != tt.grown {
 			t.Errorf("%s: got %v", name, err)
@@ -43,7 +42,7 @@ func TestGrowth(t *testing.T) {
 		var grown held
 		grown[i] = limit.allowed + 1
 		if _, err := growth(1, []held{{}, {}, {}, grown, grown}); err == nil {
-			t.Errorf("growth of %s goes unseen", limit.name)
+			t.Errorf("growth of %s is not detected", limit.name)
 		}
 	}
 }
@@ -60,18 +59,18 @@ func TestPlan(t *testing.T) {
 		}
 	}
 	if _, err := newPlan(time.Second); err == nil {
-		t.Error("a second is enough to tell growth")
+		t.Error("a duration of one second is accepted")
 	}
 }
 
 func TestWrong(t *testing.T) {
 	t.Parallel()
-	const alive, local, dead = 0, 1, 2 // the regions of two in which the token is dead
+	const alive, local, dead = 0, 1, 2 // the number of regions, of two, in which the token is dead
 	failed := func(reason, state string) error { return &calls.FailureError{Reason: reason, State: state} }
 	for name, tt := range map[string]struct {
 		result error
 		dead   int
-		want   string // part of the complaint; empty for an answer that is right
+		want   string // part of the complaint; empty for a correct answer
 	}{
 		"success":                  {nil, dead, ""},
 		"success, but alive":       {nil, alive, "alive"},
@@ -81,10 +80,10 @@ func TestWrong(t *testing.T) {
 		"in progress":              {failed("CONSISTENCY_TIMEOUT", "IN_PROGRESS"), dead, ""},
 		"in progress, but alive":   {failed("CONSISTENCY_TIMEOUT", "IN_PROGRESS"), local, "alive"},
 		"unknown":                  {failed("UPSTREAM_TIMEOUT", "UNKNOWN"), local, ""},
-		"fresh, but rejected":      {failed("TOKEN_REJECTED", "NOT_APPLIED"), alive, "no cause"},
-		"a defect":                 {failed("INTERNAL", "UNKNOWN"), alive, "no cause"},
+		"fresh, but rejected":      {failed("TOKEN_REJECTED", "NOT_APPLIED"), alive, "no fault explains"},
+		"a defect":                 {failed("INTERNAL", "UNKNOWN"), alive, "no fault explains"},
 		"no answer":                {errors.New("503 without reason and state"), alive, "without reason"},
-		"the caller left":          {errLeft, local, ""},
+		"the caller disconnected":  {errLeft, local, ""},
 	} {
 		if got := wrong(tt.result, tt.dead > 0, tt.dead == 2); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
@@ -96,13 +95,13 @@ func TestMissing(t *testing.T) {
 	t.Parallel()
 	s := &soak{counts: map[string]int{"dead": 1}}
 	if err := s.missing(); err == nil || !strings.Contains(err.Error(), reasons[0]) {
-		t.Errorf("no call failed: got %v", err)
+		t.Errorf("no reason occurred: got %v", err)
 	}
 	for _, reason := range reasons {
 		s.counts[reason+" UNKNOWN"] = 1
 	}
 	if err := s.missing(); err != nil {
-		t.Errorf("calls failed for all reasons: got %v", err)
+		t.Errorf("every reason occurred: got %v", err)
 	}
 }
 
@@ -111,8 +110,8 @@ func TestCheckLog(t *testing.T) {
 	for line, want := range map[string]string{
 		`{"level":"INFO","msg":"serving"}`:             "",
 		`{"level":"WARN","msg":"revocation failed"}`:   "",
-		`{"level":"ERROR","msg":"panic"}`:              "is an error",
-		`{"level":"INFO","msg":"eyJhbGciOi.eyJzdWIi"}`: "holds a token",
+		`{"level":"ERROR","msg":"panic"}`:              "has level ERROR",
+		`{"level":"INFO","msg":"eyJhbGciOi.eyJzdWIi"}`: "contains a token",
 		`panic: runtime error`:                         "is not a log line",
 	} {
 		path := filepath.Join(t.TempDir(), "quash.log")

@@ -1,4 +1,5 @@
-// Package testbed runs quash as a process in front of a sandbox of SlashID in this one.
+// Package testbed runs quash as a process, in front of a sandbox of SlashID in the current
+// process.
 package testbed
 
 import (
@@ -24,19 +25,19 @@ import (
 	"github.com/quashdev/quash/sandbox"
 )
 
-// Testbed is a quash serve that runs, and its upstream: a sandbox behind a TLS listener
-// that can go away, and come back at the same address.
+// Testbed is a running quash serve and its upstream: a sandbox behind a TLS listener that can be
+// stopped and started again at the same address.
 type Testbed struct {
 	*sandbox.Sandbox
 
 	Quash *proctest.Process
 	proctest.Addrs
 
-	Binary string // quash
-	Log    string // the file that quash logs to
-	Tmp    string // a folder that Close removes: what has tokens in it goes here
+	Binary string // path of quash
+	Log    string // path of quash's log
+	Tmp    string // a directory for files with tokens; Close removes it
 
-	// HTTP2 is what the upstream speaks after the next Up, or else HTTP/1.1.
+	// HTTP2 makes the upstream use HTTP/2 instead of HTTP/1.1 after the next Up.
 	HTTP2 bool
 
 	upstream    string // host:port
@@ -44,8 +45,8 @@ type Testbed struct {
 	down        func()
 }
 
-// Start starts a sandbox, builds quash and starts it, with an environment of variables as
-// NAME=VALUE. Close must be called.
+// Start starts a sandbox, builds quash and starts it. environment has variables as NAME=VALUE.
+// The caller must call Close.
 func Start(ctx context.Context, config sandbox.Config, logPath string, environment ...string) (_ *Testbed, err error) {
 	t := &Testbed{Log: logPath, down: func() {}}
 	defer func() {
@@ -59,8 +60,8 @@ func Start(ctx context.Context, config sandbox.Config, logPath string, environme
 	if t.Sandbox, err = sandbox.New(config); err != nil {
 		return nil, err
 	}
-	// An address that no other program uses: while the upstream is down, nothing else may
-	// take its port.
+	// A random loopback address, so that no other program takes the port while the upstream
+	// is down.
 	ip := net.IP{127, 1, 0, 0}
 	_, _ = rand.Read(ip[2:])
 	ca := pkitest.NewCA("upstream")
@@ -88,7 +89,7 @@ func (t *Testbed) startQuash(ctx context.Context, authority []byte, environment 
 	if err != nil {
 		return err
 	}
-	// Not bound to ctx: an interrupted run ends its load first.
+	// Not bound to ctx: an interrupted run ends its load before it stops quash.
 	cmd := exec.Command(t.Binary, "serve", //nolint:gosec,noctx // the program that was just built
 		"--upstream-url", t.URL(), "--upstream-ca-file", ca, "--upstream-api-key-file", key,
 		"--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0",
@@ -101,21 +102,21 @@ func (t *Testbed) startQuash(ctx context.Context, authority []byte, environment 
 	return err
 }
 
-// StopQuash ends quash in order.
+// StopQuash shuts quash down gracefully.
 func (t *Testbed) StopQuash() error {
-	if t.Quash.Stop() != nil { // the text of the error would be the whole log
-		return fmt.Errorf("quash was idle, but did not stop in order; see %s", t.Log)
+	if t.Quash.Stop() != nil { // the error contains the whole log
+		return fmt.Errorf("quash did not shut down gracefully although it was idle; see %s", t.Log)
 	}
 	return nil
 }
 
-// Close ends everything.
+// Close stops quash and the sandbox, and removes Tmp.
 func (t *Testbed) Close() error {
 	if t.Quash != nil {
 		t.Quash.Kill()
 	}
 	if t.Sandbox != nil {
-		t.Sandbox.Close() // and what it delays
+		t.Sandbox.Close() // also ends delayed calls
 	}
 	t.down()
 	return os.RemoveAll(t.Tmp)
@@ -124,7 +125,7 @@ func (t *Testbed) Close() error {
 // URL is the base URL of the upstream.
 func (t *Testbed) URL() string { return "https://" + t.upstream }
 
-// Up has the upstream serve.
+// Up starts the upstream.
 func (t *Testbed) Up(ctx context.Context) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", t.upstream)
 	if err != nil {
@@ -151,10 +152,10 @@ func (t *Testbed) Dead(token string) (anywhere, everywhere bool, err error) {
 	return slices.Contains(dead, true), !slices.Contains(dead, false), nil
 }
 
-// Serve serves, over TLS if there is a certificate, until stop is called.
+// Serve runs server until stop is called, over TLS if certificate is not nil.
 func Serve(listener net.Listener, server *http.Server, certificate *tls.Certificate) (stop func()) {
 	server.ReadHeaderTimeout = time.Minute
-	server.ErrorLog = log.New(io.Discard, "", 0) // of connections that the peer gives up
+	server.ErrorLog = log.New(io.Discard, "", 0) // errors of connections that the peer closes
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -163,7 +164,7 @@ func Serve(listener net.Listener, server *http.Server, certificate *tls.Certific
 			_ = server.ServeTLS(listener, "", "")
 			return
 		}
-		_ = server.Serve(listener) // always an error: that it is closed
+		_ = server.Serve(listener) // returns http.ErrServerClosed after stop
 	}()
 	return func() {
 		_ = server.Close()

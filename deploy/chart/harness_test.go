@@ -28,10 +28,10 @@ const (
 	namespace = "prod"
 )
 
-// values are what a user gives the chart.
+// values are the chart's input.
 type values map[string]any
 
-// with returns v, changed as the YAML says.
+// with returns v with the YAML change merged into it.
 func (v values) with(t *testing.T, change string) values {
 	t.Helper()
 	var changes values
@@ -41,7 +41,7 @@ func (v values) with(t *testing.T, change string) values {
 	return loader.MergeMaps(v, changes)
 }
 
-// named reads a set of testdata/values.
+// named reads a file of testdata/values.
 func named(t *testing.T, name string) values {
 	t.Helper()
 	return values{}.with(t, read(t, filepath.Join("testdata", "values", name+".yaml")))
@@ -56,7 +56,7 @@ func read(t *testing.T, path string) string {
 	return string(content)
 }
 
-// eachSet runs test for every set of testdata/values.
+// eachSet runs test for every file of testdata/values.
 func eachSet(t *testing.T, test func(t *testing.T, v values)) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join("testdata", "values", "*.yaml"))
@@ -72,7 +72,7 @@ func eachSet(t *testing.T, test func(t *testing.T, v values)) {
 	}
 }
 
-// render returns what each template becomes, or what is wrong with the values.
+// render returns the output of each template, or an error that names the invalid values.
 func render(t *testing.T, v values) (map[string]string, error) {
 	t.Helper()
 	c, err := loader.LoadDir(chartDir)
@@ -87,11 +87,11 @@ func render(t *testing.T, v values) (map[string]string, error) {
 	return engine.Engine{Strict: true}.RenderWithContext(t.Context(), c, complete)
 }
 
-// objects are what a release consists of.
+// objects are the objects of a release.
 type objects []runtime.Object
 
-// strict decodes the types of Kubernetes and of Prometheus' operator. It refuses fields
-// that a type does not have, and duplicate fields.
+// strict decodes the types of Kubernetes and of the Prometheus operator. It rejects unknown
+// and duplicate fields.
 var strict = func() runtime.Decoder {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{kubernetes.AddToScheme, monitoringv1.AddToScheme} {
@@ -152,13 +152,13 @@ func the[T runtime.Object](t *testing.T, all objects) T {
 	return found[0]
 }
 
-// pod is what the Deployment makes.
+// pod returns the pod template of the Deployment.
 func (all objects) pod(t *testing.T) corev1.PodTemplateSpec {
 	t.Helper()
 	return the[*appsv1.Deployment](t, all).Spec.Template
 }
 
-// container is quash's.
+// container returns the container of quash.
 func (all objects) container(t *testing.T) corev1.Container {
 	t.Helper()
 	containers := all.pod(t).Spec.Containers
@@ -168,7 +168,7 @@ func (all objects) container(t *testing.T) corev1.Container {
 	return containers[0]
 }
 
-// argument returns the value of a flag of the command line, if it is there.
+// argument returns the value of a flag on the command line, if the flag is set.
 func argument(args []string, flag string) (value string, ok bool) {
 	for _, arg := range args {
 		if name, value, _ := strings.Cut(arg, "="); name == flag {

@@ -54,7 +54,8 @@ func readPanels(t *testing.T) []panel {
 	return dashboard.Panels
 }
 
-// Prometheus and Grafana have templates in the same braces as Helm's.
+// Alerts and dashboards contain templates of Prometheus and Grafana, whose braces are the
+// same as Helm's.
 func TestRulesAndDashboardAreNotTemplated(t *testing.T) {
 	t.Parallel()
 	all := install(t, named(t, "everything"))
@@ -71,7 +72,7 @@ func TestRulesAndDashboardAreNotTemplated(t *testing.T) {
 	}
 }
 
-// metrics are the labels of each series, with their values where quash defines them.
+// metrics maps each series to its labels, and each label to its values if quash defines them.
 type metrics map[string]map[string][]string
 
 var (
@@ -79,8 +80,8 @@ var (
 	metricLabel = regexp.MustCompile("`(\\w+)`(?:: ([^;]+))?")
 )
 
-// readMetrics reads the reference, which is written from a scrape of quash. It adds the
-// recorded series, which may have the labels of any metric.
+// readMetrics reads the metrics reference, which is generated from a scrape of quash. It adds
+// the series of recording rules, which may have the labels of any metric.
 func readMetrics(t *testing.T) metrics {
 	t.Helper()
 	known, all := metrics{}, map[string][]string{"alertname": nil, "alertstate": nil, "le": nil}
@@ -112,7 +113,8 @@ func readMetrics(t *testing.T) metrics {
 	return known
 }
 
-// check reports the metrics, labels and values of a query that quash does not have.
+// check fails the test for each metric, label and label value in a query that quash does not
+// have.
 func (known metrics) check(t *testing.T, where, query string) {
 	t.Helper()
 	expr, err := parser.NewParser(parser.Options{}).ParseExpr(query)
@@ -123,11 +125,11 @@ func (known metrics) check(t *testing.T, where, query string) {
 	checkLabel := func(of map[string][]string, name, pattern string) {
 		values, ok := of[name]
 		if !ok && !slices.Contains([]string{"namespace", "job", "instance", model.MetricNameLabel}, name) {
-			t.Errorf("%s: no label is called %s\n%s", where, name, query)
+			t.Errorf("%s: unknown label %s\n%s", where, name, query)
 		}
 		for value := range strings.SplitSeq(pattern, "|") {
 			if len(values) > 0 && value != "" && !slices.ContainsFunc(values, regexp.MustCompile("^(?:"+value+")$").MatchString) {
-				t.Errorf("%s: no %s is %s\n%s", where, name, value, query)
+				t.Errorf("%s: label %s never has the value %s\n%s", where, name, value, query)
 			}
 		}
 	}
@@ -140,7 +142,7 @@ func (known metrics) check(t *testing.T, where, query string) {
 		case *parser.VectorSelector:
 			of, ok := known[n.Name]
 			if !ok {
-				t.Errorf("%s: no metric is called %s", where, n.Name)
+				t.Errorf("%s: unknown metric %s", where, n.Name)
 			}
 			for _, m := range n.LabelMatchers {
 				checkLabel(of, m.Name, m.Value)
@@ -150,12 +152,12 @@ func (known metrics) check(t *testing.T, where, query string) {
 	})
 }
 
-// grafana fills in the dashboard's variables.
+// grafana replaces the dashboard's variables.
 var grafana = strings.NewReplacer("$__rate_interval", "1m", "$namespace", ".*", "$job", ".*", "$instance", ".*")
 
 var runbookQueries = regexp.MustCompile("```promql\n(?s:(.*?))```")
 
-func TestQueriesAskForMetricsThatExist(t *testing.T) {
+func TestQueriesUseExistingMetrics(t *testing.T) {
 	t.Parallel()
 	known := readMetrics(t)
 	_, rules := readRules(t)
@@ -174,9 +176,8 @@ func TestQueriesAskForMetricsThatExist(t *testing.T) {
 	}
 }
 
-// The dashboard counts each reason as the fault of exactly one party, and the runbook
-// lists it.
-func TestEachReasonIsSomeonesFault(t *testing.T) {
+// The dashboard assigns each reason to exactly one party, and the runbook lists it.
+func TestEachReasonHasOneParty(t *testing.T) {
 	t.Parallel()
 	panels := readPanels(t)
 	faults := panels[slices.IndexFunc(panels, func(p panel) bool { return p.Title == "Failures by fault" })]
@@ -198,7 +199,7 @@ func TestEachReasonIsSomeonesFault(t *testing.T) {
 	}
 }
 
-// runbookSections are the texts below the headings of the runbook.
+// runbookSections returns the text under each heading of the runbook.
 func runbookSections(t *testing.T) map[string]string {
 	t.Helper()
 	sections := map[string]string{}
@@ -209,8 +210,8 @@ func runbookSections(t *testing.T) map[string]string {
 	return sections
 }
 
-// Each alert says how urgent it is and has a section in the runbook. Cases of promtool's
-// show it firing and silent.
+// Each alert has a severity and a section in the runbook, and promtool cases in which it
+// fires and in which it does not.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	cases := read(t, alertCases)

@@ -14,8 +14,8 @@ import (
 	"k8s.io/pod-security-admission/policy"
 )
 
-// Pods meet the strictest of Kubernetes' Pod Security Standards, and hold nothing that
-// they do not need.
+// Pods meet the level Restricted of Kubernetes' Pod Security Standards, and get neither a
+// service account token nor service links, which they do not need.
 func TestPodsAreRestricted(t *testing.T) {
 	t.Parallel()
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
@@ -28,7 +28,7 @@ func TestPodsAreRestricted(t *testing.T) {
 		restricted := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
 		result := policy.AggregateCheckResults(evaluator.EvaluatePod(restricted, &pod.ObjectMeta, &pod.Spec))
 		if !result.Allowed {
-			t.Errorf("refused: %s", result.ForbiddenDetail())
+			t.Errorf("rejected: %s", result.ForbiddenDetail())
 		}
 		if root := container.SecurityContext.ReadOnlyRootFilesystem; root == nil || !*root {
 			t.Error("the root file system is writable")
@@ -37,7 +37,7 @@ func TestPodsAreRestricted(t *testing.T) {
 			t.Error("the token of the service account is mounted")
 		}
 		if links := pod.Spec.EnableServiceLinks; links == nil || *links {
-			t.Error("Services add variables to quash's own")
+			t.Error("Services add environment variables to those of quash")
 		}
 		for _, volume := range pod.Spec.Volumes {
 			mode := (*int32)(nil)
@@ -48,13 +48,13 @@ func TestPodsAreRestricted(t *testing.T) {
 				mode = volume.ConfigMap.DefaultMode
 			}
 			if mode == nil || *mode&0o7 != 0 {
-				t.Errorf("volume %s is readable for all", volume.Name)
+				t.Errorf("volume %s is world-readable", volume.Name)
 			}
 		}
 	})
 }
 
-// mounted returns the volume that a file on the command line comes from.
+// mounted returns the volume of a file on the command line.
 func mounted(t *testing.T, all objects, file string) corev1.VolumeSource {
 	t.Helper()
 	for _, mount := range all.container(t).VolumeMounts {
@@ -62,7 +62,7 @@ func mounted(t *testing.T, all objects, file string) corev1.VolumeSource {
 			continue
 		}
 		if mount.SubPath != "" || mount.SubPathExpr != "" {
-			t.Errorf("%s is mounted by subPath, and so never changes", file)
+			t.Errorf("%s is mounted by subPath, so it never changes", file)
 		}
 		if !mount.ReadOnly {
 			t.Errorf("%s is writable", file)
@@ -73,7 +73,7 @@ func mounted(t *testing.T, all objects, file string) corev1.VolumeSource {
 			}
 		}
 	}
-	t.Fatalf("nothing is mounted for %s", file)
+	t.Fatalf("no volume is mounted for %s", file)
 	return corev1.VolumeSource{}
 }
 
@@ -120,14 +120,14 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// A pod restarts only for what quash does not reload: a restart takes as long as the
-// longest call.
+// Pods restart only for changes that quash cannot reload, because a restart takes as long as
+// the longest call.
 func TestRestarts(t *testing.T) {
 	t.Parallel()
 	const ca = "upstream: {ca: \"-----BEGIN CERTIFICATE-----\\n%s\\n-----END CERTIFICATE-----\\n\"}"
 	before := named(t, "callers").with(t, strings.Replace(ca, "%s", "BBBB", 1))
 	if label := install(t, before).pod(t).Labels["helm.sh/chart"]; label != "" {
-		t.Errorf("pods have the label %s, so that a new chart restarts them", label)
+		t.Errorf("pods have the label %s, so a new chart version restarts them", label)
 	}
 	for change, want := range map[string]bool{
 		`tls: {allowedCallers: [billing.example.org]}`:       false,
@@ -144,8 +144,8 @@ func TestRestarts(t *testing.T) {
 	}
 }
 
-// quash ends within the drain delay, the drain timeout, and a second for its admin
-// listener. A kubelet that kills it earlier cuts revocations off.
+// quash exits within the drain delay, the drain timeout, and a second for its admin listener.
+// If the kubelet kills it earlier, revocations are cut off.
 func TestGracePeriodIsLongerThanTheDrain(t *testing.T) {
 	t.Parallel()
 	for _, change := range []string{
@@ -168,15 +168,16 @@ func TestGracePeriodIsLongerThanTheDrain(t *testing.T) {
 		if grace < drain+2*time.Second {
 			t.Errorf("%s: a pod has %s to stop, but quash drains for up to %s", change, grace, drain)
 		}
-		// The API refuses periods above half an hour.
+		// The Kubernetes API rejects periods of more than half an hour.
 		policies := the[*autoscalingv2.HorizontalPodAutoscaler](t, all).Spec.Behavior.ScaleDown.Policies
 		if got := policies[0].PeriodSeconds; got > 1800 {
-			t.Errorf("%s: the period of scaling down is %d s", change, got)
+			t.Errorf("%s: scaleDown periodSeconds is %d", change, got)
 		}
 	}
 }
 
-// The Go runtime counts less memory than the kernel does, so its limit is lower.
+// The Go runtime counts less memory than the kernel does, so GOMEMLIMIT is lower than the
+// container's limit.
 func TestMemoryLimit(t *testing.T) {
 	t.Parallel()
 	for change, want := range map[string][]string{
@@ -198,7 +199,7 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
-// Autoscaling goes by a share of the limit that quash gets.
+// The target for autoscaling is a percentage of --max-in-flight.
 func TestAutoscaling(t *testing.T) {
 	t.Parallel()
 	all := install(t, named(t, "minimal").with(t, `{maxInFlight: 2000, autoscaling: {cpuPercent: 0, inFlightPercent: 40}}`))

@@ -76,7 +76,7 @@ func TestObjects(t *testing.T) {
 	}
 }
 
-// The cluster refuses names of more than 63 characters.
+// Kubernetes rejects names of more than 63 characters.
 func TestLongNamesAreCut(t *testing.T) {
 	t.Parallel()
 	v := named(t, "minimal").with(t, `fullnameOverride: a-very-long-name-that-is-one-character-too-long-for-it`)

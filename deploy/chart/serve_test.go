@@ -18,8 +18,8 @@ import (
 	"github.com/quashdev/quash/internal/proctest"
 )
 
-// quash starts with the command line, the environment and the files of a pod, and
-// answers the pod's probes and Prometheus. Only its addresses are others, on loopback.
+// quash starts with the command line, the environment and the files of a pod, and answers
+// the pod's probes and Prometheus. Only the listen addresses differ: they are on loopback.
 func TestServes(t *testing.T) {
 	t.Parallel()
 	binary, err := proctest.Build(t.Context(), t.TempDir())
@@ -44,9 +44,9 @@ func TestServes(t *testing.T) {
 	})
 }
 
-// onLoopback returns the command line of the pod, with its listeners on free ports of
-// loopback and its files in a folder, to which they are written. quash takes the name in
-// capitals for another machine's, so that it is as strict as about a pod's addresses.
+// onLoopback returns the command line of the pod, with its listeners on free loopback ports
+// and its files in a temporary directory. The host is LOCALHOST in capitals, which quash does
+// not recognise as loopback, so that it requires TLS as it does in a pod.
 func onLoopback(t *testing.T, all objects) (args []string) {
 	t.Helper()
 	ca := pkitest.NewCA("authority")
@@ -83,7 +83,8 @@ func onLoopback(t *testing.T, all objects) (args []string) {
 	return args
 }
 
-// environment leaves out where telemetry goes, which does not exist here.
+// environment returns the container's environment without the telemetry endpoint, which does
+// not exist here.
 func environment(c corev1.Container) (env []string) {
 	for _, v := range c.Env {
 		if !strings.HasPrefix(v.Name, "OTEL_") {
@@ -93,7 +94,8 @@ func environment(c corev1.Container) (env []string) {
 	return env
 }
 
-// get fails unless a URL answers 200. Like the kubelet it verifies no certificate.
+// get fails the test unless a URL answers 200. It does not verify certificates; nor does the
+// kubelet.
 func get(t *testing.T, url string) {
 	t.Helper()
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}

@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// All selectors select the pods of the Deployment.
+// Every selector matches the pods of the Deployment.
 func TestSelectors(t *testing.T) {
 	t.Parallel()
 	eachSet(t, func(t *testing.T, v values) {
@@ -51,7 +51,7 @@ func TestSelectors(t *testing.T) {
 				t.Errorf("HorizontalPodAutoscaler scales %s %s", target.Kind, target.Name)
 			}
 			if deployment.Spec.Replicas != nil {
-				t.Error("the Deployment sets a number of pods, and so undoes what the HorizontalPodAutoscaler does")
+				t.Error("the Deployment sets replicas, which overrides the HorizontalPodAutoscaler")
 			}
 		}
 		for _, a := range every[*corev1.ServiceAccount](all) {
@@ -62,8 +62,8 @@ func TestSelectors(t *testing.T) {
 	})
 }
 
-// quash listens on the ports that the container, the Services, the probes and the
-// network policy name.
+// The container, the Services, the probes and the network policy use the ports on which quash
+// listens.
 func TestPorts(t *testing.T) {
 	t.Parallel()
 	eachSet(t, func(t *testing.T, v values) {
@@ -76,7 +76,7 @@ func TestPorts(t *testing.T) {
 		for _, name := range []string{"grpc", "http", "admin"} {
 			addr, _ := argument(container.Args, "--"+name+"-addr")
 			if want := ":" + strconv.Itoa(int(ports[name])); addr != want {
-				t.Errorf("--%s-addr is %q, but the container's port %q", name, addr, want)
+				t.Errorf("--%s-addr is %q, but the container's port is %q", name, addr, want)
 			}
 		}
 		check := func(what string, port intstr.IntOrString) {
@@ -91,7 +91,7 @@ func TestPorts(t *testing.T) {
 		for _, s := range every[*corev1.Service](all) {
 			for _, p := range s.Spec.Ports {
 				check("Service "+s.Name, p.TargetPort)
-				// A headless Service translates no ports.
+				// A headless Service does not translate ports.
 				if s.Spec.ClusterIP == corev1.ClusterIPNone && p.Port != ports[p.TargetPort.StrVal] {
 					t.Errorf("Service %s has port %d, but clients reach pods at %d", s.Name, p.Port, ports[p.TargetPort.StrVal])
 				}
@@ -107,7 +107,8 @@ func TestPorts(t *testing.T) {
 	})
 }
 
-// The ServiceMonitor finds one port of one Service: two would count every pod twice.
+// The ServiceMonitor selects one port of one Service. With two, every pod would be counted
+// twice.
 func TestEachPodIsScrapedOnce(t *testing.T) {
 	t.Parallel()
 	all := install(t, named(t, "mesh"))
@@ -131,12 +132,12 @@ func TestEachPodIsScrapedOnce(t *testing.T) {
 		}
 	}
 	if found != 1 {
-		t.Errorf("the ServiceMonitor finds %d ports, want 1", found)
+		t.Errorf("the ServiceMonitor selects %d ports, want 1", found)
 	}
 }
 
-// Callers reach gRPC and REST, Prometheus the admin listener. A rule without peers lets
-// everyone in, so an empty list of peers must leave no rule.
+// Callers reach gRPC and REST, and Prometheus reaches the admin listener. A rule without
+// peers allows every client, so an empty list of peers must produce no rule.
 func TestIngress(t *testing.T) {
 	t.Parallel()
 	ingress := func(v values) (ports [][]string) {
@@ -146,7 +147,7 @@ func TestIngress(t *testing.T) {
 		}
 		for _, rule := range spec.Ingress {
 			if len(rule.From) == 0 {
-				t.Errorf("everyone may reach %v", rule.Ports)
+				t.Errorf("every client may reach %v", rule.Ports)
 			}
 			var names []string
 			for _, port := range rule.Ports {

@@ -1,12 +1,11 @@
-// Revokes the token that comes over standard input, or out of a file, and says what
-// became of it:
+// Revokes a token, which it reads from standard input or from a file, and prints the outcome:
 //
 //   node main.js [--addr HOST:PORT] [--token-file FILE] [--all-regions] [--timeout SECONDS]
 //                [--allow-invalid] [--plaintext | --ca-file FILE [--cert-file FILE --key-file FILE]]
 //
-// It ends with 0 when the token is dead, 1 when it is not or nobody knows, 2 when the
-// command line is wrong. A token is never an argument, for those can be read by everyone
-// on the machine.
+// The exit status is 0 if the token is dead, 1 if it is not or if that is unknown, and 2 if
+// the command line is invalid. A token is never an argument, because every user of the
+// machine can read those.
 import { createReadStream, readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { parseArgs } from "node:util";
@@ -29,11 +28,11 @@ const flags = {
 function readFlags() {
   try {
     const { timeout, ...given } = parseArgs({ options: flags }).values;
-    if (!/^\d+$/.test(timeout)) throw new Error("no number of seconds");
+    if (!/^\d+$/.test(timeout)) throw new Error("not a number of seconds");
     return { ...given, timeout: Number(timeout) };
   } catch {
-    // Node's own words would repeat an argument, which may be a token.
-    console.error("the command line is wrong; main.js says what it may be");
+    // Do not print Node's message: it quotes the argument, which may be a token.
+    console.error("the command line is invalid; see the comment at the top of main.js");
     process.exit(2);
   }
 }
@@ -48,15 +47,15 @@ async function readToken(file) {
   return (await text(file === undefined ? process.stdin : createReadStream(file))).trim();
 }
 
-// The answers to "is the token dead?"
+// The answers to "is the token dead?".
 const states = {
-  NOT_APPLIED: "this call did nothing to it",
-  IN_PROGRESS: "soon, everywhere: SlashID has accepted the revocation",
-  UNKNOWN: "nobody can say",
+  NOT_APPLIED: "not by this call",
+  IN_PROGRESS: "soon: SlashID accepted the revocation",
+  UNKNOWN: "unknown",
 };
 
-function whenToRepeat({ state, retryable, retryDelayMs }) {
-  if (state === "IN_PROGRESS") return "never: SlashID goes on by itself";
+function whenToRetry({ state, retryable, retryDelayMs }) {
+  if (state === "IN_PROGRESS") return "not needed: SlashID continues";
   const how = state === "UNKNOWN" ? " with --allow-invalid, which succeeds either way" : "";
   if (retryable) return `in ${retryDelayMs / 1e3} s${how}`;
   return state === "UNKNOWN" ? `now${how}` : "after the cause is fixed";
@@ -67,7 +66,7 @@ function report({ code, message, reason, state, correlationId, violations, ...wh
     ["dead?", `${states[state]} (${state})`],
     ["reason", `${reason || code}: ${message}`],
     ...violations.map(({ field, description }) => ["violation", `${field} ${description}`]),
-    ["repeat", whenToRepeat({ state, ...when })],
+    ["retry", whenToRetry({ state, ...when })],
     ["correlation id", correlationId || "none"],
   ];
   for (const [name, value] of lines) console.error(name.padEnd(16) + value);

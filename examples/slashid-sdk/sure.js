@@ -1,13 +1,14 @@
-// What the SDK does not tell: whether the token is dead.
+// Finds out whether a token is dead, which the SDK does not report.
 
-// quash has an answer by then, whatever SlashID does: its timeout is 30 s here.
+// quash always answers within this time: SlashID's default timeout of 30 s, and 5 s.
 const deadlineMs = 35_000;
 
-// sure has the quash at baseURL revoke a token that may be dead already, and returns
-// whether it is: true; or false, with why, and in how many seconds a repetition can help.
+// sure revokes a token that may already be dead, through the quash at baseURL. It returns
+// dead: true, or dead: false with the reason, the state, and the number of seconds after which
+// a retry can succeed.
 //
-// It does not throw for what quash answers, but for an answer that never came: nobody
-// knows then, and it can be called again.
+// It throws only if quash does not answer. The state of the token is then unknown, and you can
+// call sure again.
 export async function sure(baseURL, token) {
   const response = await fetch(new URL("/v1/tokens:revoke", baseURL), {
     method: "POST",

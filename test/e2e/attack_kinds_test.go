@@ -15,7 +15,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// attacker does what no client should.
+// attacker is a hostile client.
 type attacker struct {
 	*testing.T
 	*victim
@@ -29,13 +29,13 @@ func (a *attacker) addr() string {
 	return a.HTTP
 }
 
-// stay returns when honest callers have been answered a number of times since.
+// stay returns after honest callers have received 20 more answers.
 func (a *attacker) stay() {
 	enough := a.honest.Load() + 20
 	eventually(a.T, "honest callers are answered", func() bool { return a.honest.Load() >= enough || a.Failed() })
 }
 
-// each does something n times at once.
+// each runs do n times concurrently.
 func each(n int, do func()) {
 	var all sync.WaitGroup
 	for range n {
@@ -44,7 +44,7 @@ func each(n int, do func()) {
 	all.Wait()
 }
 
-// connect opens n connections in plaintext, and does something with each.
+// connect opens n plaintext connections and runs do with each.
 func (a *attacker) connect(n int, do func(conn net.Conn)) {
 	each(n, func() {
 		conn, err := dialRaw(a.Context(), a.addr(), nil, "")
@@ -57,7 +57,7 @@ func (a *attacker) connect(n int, do func(conn net.Conn)) {
 	})
 }
 
-// connectHTTP2 does the same over HTTP/2.
+// connectHTTP2 opens n HTTP/2 connections and runs do with each.
 func (a *attacker) connectHTTP2(n int, do func(c *rawHTTP2), settings ...http2.Setting) {
 	each(n, func() {
 		c, err := dialHTTP2(a.Context(), a.addr(), a.tls, settings...)
@@ -70,10 +70,11 @@ func (a *attacker) connectHTTP2(n int, do func(c *rawHTTP2), settings ...http2.S
 	})
 }
 
-// ended checks that the server has ended a connection.
+// ended checks err, the result of reading or writing: the server must have closed the
+// connection.
 func (a *attacker) ended(err error) {
 	if timedOut(err) {
-		a.Errorf("%s over %s: the server does not end it", a.name, a.over)
+		a.Errorf("%s over %s: the server does not close the connection", a.name, a.over)
 	}
 }
 
@@ -82,7 +83,7 @@ const (
 	halfBody   = "POST " + dropInPath + " HTTP/1.1\r\nHost: quash\r\nContent-Length: 60000\r\n\r\n"
 )
 
-// drip sends a byte every 100 ms, until the connection ends.
+// drip sends one byte every 100 ms until the connection is closed.
 func drip(conn net.Conn) {
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
@@ -91,7 +92,7 @@ func drip(conn net.Conn) {
 	}
 }
 
-// text sends a text on n connections, and perhaps drips after it.
+// text sends a text on n connections. If drips is set, it drips after the text.
 func text(n int, text string, drips bool) func(a *attacker) {
 	return func(a *attacker) {
 		a.connect(n, func(conn net.Conn) {
@@ -106,8 +107,9 @@ func text(n int, text string, drips bool) func(a *attacker) {
 	}
 }
 
-// frames opens n connections of HTTP/2, writes frames on each, streams times if that is
-// not 0, and waits until the server has ended the streams, or else the connection.
+// frames opens n HTTP/2 connections and calls frames on each: streams times, or once if
+// streams is 0. It waits until the server has ended all streams or, if streams is 0, the
+// connection.
 func frames(n, streams int, frames func(a *attacker, c *rawHTTP2)) func(a *attacker) {
 	return func(a *attacker) {
 		a.connectHTTP2(n, func(c *rawHTTP2) {
@@ -133,7 +135,7 @@ func frames(n, streams int, frames func(a *attacker, c *rawHTTP2)) func(a *attac
 
 func nothing(*attacker, *rawHTTP2) {}
 
-// usual encodes the header of a request for Revoke.
+// usual encodes the header of a Revoke request over the transport of the attack.
 func (a *attacker) usual(c *rawHTTP2, more ...string) []byte {
 	if a.over == overREST {
 		more = append([]string{":path", dropInPath, "content-type", "application/json"}, more...)
@@ -141,7 +143,7 @@ func (a *attacker) usual(c *rawHTTP2, more ...string) []byte {
 	return c.header(more...)
 }
 
-// whole is the body of a complete request, with a token that SlashID does not know.
+// whole returns the body of a complete request, with a token that SlashID does not know.
 func (a *attacker) whole() []byte {
 	if a.over == overREST {
 		return []byte(`{"token":"a.b.c"}`)
@@ -151,7 +153,7 @@ func (a *attacker) whole() []byte {
 
 func onlyHeader(a *attacker, c *rawHTTP2) { c.begin(a.usual(c), false) }
 
-// halfMessage sends 48 KB of a message or a body of 60 KB.
+// halfMessage sends 48 KB of a message, or of a body, of 60 KB.
 func halfMessage(a *attacker, c *rawHTTP2) {
 	stream := c.begin(a.usual(c), false)
 	if a.over == overGRPC {
@@ -160,14 +162,14 @@ func halfMessage(a *attacker, c *rawHTTP2) {
 	c.data(stream, make([]byte, 48<<10), false)
 }
 
-// halfFrame announces a HEADERS frame of 16 KiB, and drips it.
+// halfFrame announces a HEADERS frame of 16 KiB and drips its content.
 func halfFrame(_ *attacker, c *rawHTTP2) {
 	c.out.Write([]byte{0, 0x40, 0, byte(http2.FrameHeaders), byte(http2.FlagHeadersEndHeaders), 0, 0, 0, 1})
 	_ = c.flush()
 	drip(c)
 }
 
-// hugeHeader sends 100,000 bytes of header fields.
+// hugeHeader sends 100,000 bytes of header in the given number of fields.
 func hugeHeader(fields int) func(*attacker, *rawHTTP2) {
 	return func(a *attacker, c *rawHTTP2) {
 		var more []string
@@ -178,7 +180,7 @@ func hugeHeader(fields int) func(*attacker, *rawHTTP2) {
 	}
 }
 
-// hpackBomb sends a header field once and then refers to it, a byte each time.
+// hpackBomb sends a header field once, and then refers to it 100,000 times with one byte each.
 func hpackBomb(size int) func(*attacker, *rawHTTP2) {
 	return func(a *attacker, c *rawHTTP2) {
 		const latest = 0x80 | 62 // of the dynamic table
@@ -192,7 +194,7 @@ func hpackBomb(size int) func(*attacker, *rawHTTP2) {
 
 const huge = 64 << 20
 
-// hugeBody sends 64 MB, in chunks or not, as long as the server reads.
+// hugeBody sends a body of 64 MB until the server stops reading.
 func hugeBody(path string, chunked bool) func(a *attacker) {
 	length, part := fmt.Sprintf("Content-Length: %d", huge), bytes.Repeat([]byte{' '}, 1<<20)
 	if chunked {
@@ -212,7 +214,7 @@ func hugeBody(path string, chunked bool) func(a *attacker) {
 	}
 }
 
-// hugeMessage announces 64 MB, and sends them although they are refused.
+// hugeMessage announces a message of 64 MB, and sends it although the server rejects it.
 func hugeMessage(a *attacker) {
 	a.connectHTTP2(4, func(c *rawHTTP2) {
 		go func() { _ = c.read(func(http2.Frame) bool { return true }) }()
@@ -229,8 +231,8 @@ func hugeMessage(a *attacker) {
 	})
 }
 
-// floods are frames that cost nothing to send, and how many to send. block is the header of
-// a request that can be sent again and again.
+// floods are frames that are cheap to send, and how many to send. block is a request header
+// that can be sent repeatedly.
 var floods = []struct {
 	name  string
 	n     int
@@ -250,18 +252,18 @@ var floods = []struct {
 	{"rapid reset of whole requests", 250, func(a *attacker, c *rawHTTP2, block []byte, _ int) {
 		stream := c.begin(block, false)
 		c.data(stream, a.whole(), true)
-		_ = c.flush() // so that it may be in progress
+		_ = c.flush() // so that the server can start the call
 		_ = c.WriteRSTStream(stream, http2.ErrCodeCancel)
 	}},
 }
 
-// flood sends a frame over and over, on some connections with a stream each, and reads
-// what comes back while it sends or only after that.
+// flood sends a frame n times on two connections, each with one stream. If unread is set, it
+// reads the answers only after it has sent all frames.
 func flood(n int, frame func(a *attacker, c *rawHTTP2, block []byte, i int), unread bool) func(a *attacker) {
 	return func(a *attacker) {
 		a.connectHTTP2(2, func(c *rawHTTP2) {
 			c.begin(a.usual(c), false)
-			block := a.usual(c) // the same, which HPACK knows by now
+			block := a.usual(c) // only references to HPACK's table: the first header filled it
 			end := make(chan struct{})
 			read := func() {
 				defer close(end)
@@ -273,7 +275,7 @@ func flood(n int, frame func(a *attacker, c *rawHTTP2, block []byte, i int), unr
 			var err error
 			for i := 0; i < n && err == nil; i++ {
 				if frame(a, c, block, i); i%500 == 499 {
-					_ = c.SetWriteDeadline(time.Now().Add(2 * time.Second)) // by then the server has stopped to read
+					_ = c.SetWriteDeadline(time.Now().Add(2 * time.Second)) // if it expires, the server has stopped reading
 					err = c.flush()
 				}
 			}
@@ -290,7 +292,8 @@ func flood(n int, frame func(a *attacker, c *rawHTTP2, block []byte, i int), unr
 	}
 }
 
-// lastPing is acknowledged when everything before it has been read.
+// lastPing is the payload of a PING after the last frame: its acknowledgement shows that the
+// server has read all frames.
 var lastPing = [8]byte{'l', 'a', 's', 't'}
 
 func isLastPing(frame http2.Frame) bool {
@@ -298,8 +301,8 @@ func isLastPing(frame http2.Frame) bool {
 	return ok && ping.IsAck() && ping.Data == lastPing
 }
 
-// closedWindow makes calls with headers of 30 KB, and accepts no byte of an answer. A call
-// whose answer is not taken keeps its header.
+// closedWindow makes calls with headers of 30 KB and a flow-control window of 0, so that the
+// server cannot send an answer and must keep the header of each call.
 func closedWindow(path string) func(a *attacker) {
 	return func(a *attacker) {
 		body := []byte(announced(0, 0))
@@ -324,7 +327,7 @@ func closedWindow(path string) func(a *attacker) {
 	}
 }
 
-// unreadCalls makes calls as long as the server reads them.
+// unreadCalls makes calls without reading the answers, until the server stops reading.
 func unreadCalls(a *attacker) {
 	a.connectHTTP2(2, func(c *rawHTTP2) {
 		for i := 0; i < 1000 && c.flush() == nil; i++ {
@@ -335,7 +338,8 @@ func unreadCalls(a *attacker) {
 	})
 }
 
-// unreadPipeline sends requests of HTTP/1.1 as long as the server reads them.
+// unreadPipeline sends HTTP/1.1 requests without reading the answers, until the server stops
+// reading.
 func unreadPipeline(a *attacker) {
 	requests := strings.Repeat("POST /nowhere HTTP/1.1\r\nHost: quash\r\nContent-Length: 0\r\n\r\n", 100)
 	a.connect(5, func(conn net.Conn) {
@@ -346,8 +350,8 @@ func unreadPipeline(a *attacker) {
 	})
 }
 
-// unreadSettings fills the connection with answers until the server can write no more,
-// and then has it acknowledge settings.
+// unreadSettings fills the connection with unread answers until the server cannot write any
+// more, and then sends settings that the server must acknowledge.
 func unreadSettings(a *attacker) {
 	settings := make([]http2.Setting, 2700) // 16 KB
 	for i := range settings {
@@ -357,7 +361,7 @@ func unreadSettings(a *attacker) {
 	defer ticker.Stop()
 	a.connectHTTP2(1, func(c *rawHTTP2) {
 		for i := 0; i < 9000 && c.flush() == nil; i++ {
-			if i%400 == 399 { // no more than may be open at once
+			if i%400 == 399 { // stay below the limit of open streams
 				<-ticker.C
 			}
 			_ = c.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
@@ -365,18 +369,18 @@ func unreadSettings(a *attacker) {
 				_ = c.WriteSettings(settings...)
 				continue
 			}
-			// The answer repeats the timeout, which HPACK must not know yet.
+			// The answer repeats the timeout. Vary it, so that HPACK cannot compress it.
 			c.begin(a.usual(c, ":path", "/unknown.Service", "grpc-timeout", fmt.Sprint(i, strings.Repeat("~", 1000))), true)
 		}
 		a.stay()
 	})
 }
 
-// manyConnections opens more connections than the server accepts, and stays for a while.
+// manyConnections opens more connections than the server accepts and keeps them for a while.
 func manyConnections(a *attacker) {
 	a.connect(200, func(net.Conn) { a.stay() })
 	open, err := os.ReadDir(a.proc("fd"))
-	// 50 each, those of SlashID and of honest callers, and what the process itself needs.
+	// 50 for each listener, those to SlashID and of honest callers, and the process's own.
 	if err != nil || len(open) > 200 {
 		a.Errorf("%d descriptors are open, %v", len(open), err)
 	}

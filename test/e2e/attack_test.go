@@ -22,22 +22,22 @@ import (
 	"github.com/quashdev/quash/sandbox"
 )
 
-// attackCase is a server and what clients do to it, all at once.
+// attackCase is a server and attacks that run against it concurrently.
 type attackCase struct {
 	name   string
-	secure bool // over TLS, where REST has HTTP/2
+	secure bool // over TLS, with which REST has HTTP/2
 	flags  []string
-	// bound is how much more memory the server may take, in MiB, than for honest callers
-	// alone.
+	// bound is the maximum growth of the server's memory during the attacks, in MiB,
+	// compared to honest callers alone.
 	bound int64
-	// alone is whether there are no honest callers until the attacks are over: these go
-	// beyond a limit that both share.
+	// alone is true if honest callers call only before and after the attacks, because the
+	// attacks exceed a limit that both share.
 	alone   bool
 	attacks []attack
 }
 
-// attack is one way to attack, over gRPC or REST. It returns when the server has ended it,
-// unless it is unbounded by its nature.
+// attack is one attack over gRPC or REST. It returns when the server has ended it, or, if no
+// limit of the server ends it, after a while.
 type attack struct {
 	name, over string
 	do         func(a *attacker)
@@ -45,19 +45,19 @@ type attack struct {
 
 const overREST = "REST"
 
-// Hostile clients attack a real quash while honest callers use it: its memory stays
-// bounded, and honest callers are answered correctly during and after the attacks. The
-// cases run one by one and not beside other tests: without a processor for the garbage
-// collector, memory grows.
+// Hostile clients attack quash while honest callers use it. Its memory stays bounded, and
+// honest callers get correct answers during and after the attacks. The cases do not run in
+// parallel with each other or with other tests, because without a free CPU for the garbage
+// collector the memory grows.
 func TestAttacks(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("the memory of a process is read from /proc, which only Linux has")
+		t.Skip("needs Linux: the memory of a process is read from /proc")
 	}
 	if raceDetector() {
-		t.Skip("the race detector takes several times the memory")
+		t.Skip("the race detector multiplies the memory")
 	}
 	if testing.Short() {
-		t.Skip("it takes a minute")
+		t.Skip("takes a minute")
 	}
 	for _, c := range attackCases() {
 		t.Run(c.name, c.run)
@@ -115,9 +115,9 @@ func attackCases() []attackCase {
 			{"connections", overREST, manyConnections},
 		}},
 	}
-	// A server that queued an answer to each frame, or remembered each, would grow by a
-	// hundred bytes or more for every one of them. Of streams that are reset before their
-	// handlers begin, net/http keeps up to five times as many as may be open.
+	// A server that queued an answer to each frame, or stored each frame, would grow by a
+	// hundred bytes or more per frame. net/http keeps up to five times the stream limit of
+	// streams that are reset before their handlers start.
 	plain := attackCase{name: "floods", bound: 128}
 	secure := attackCase{name: "floods, over TLS", secure: true, bound: 256}
 	for _, f := range floods {
@@ -127,7 +127,7 @@ func attackCases() []attackCase {
 	return append(cases, plain, secure)
 }
 
-// headers are attacks with large headers of HTTP/2.
+// headers returns attacks with large HTTP/2 headers.
 func headers(over string) []attack {
 	return []attack{
 		{"a header of 100,000 bytes", over, frames(20, 0, hugeHeader(1))},
@@ -141,33 +141,33 @@ func (c attackCase) run(t *testing.T) {
 	v := startVictim(t, c)
 	v.callHonestly(t, func() bool { return v.honest.Load() >= 40 })
 	before := v.memory(t, "VmRSS")
-	if err := os.WriteFile(v.proc("clear_refs"), []byte("5"), 0o600); err != nil { // VmHWM begins anew
+	if err := os.WriteFile(v.proc("clear_refs"), []byte("5"), 0o600); err != nil { // resets VmHWM
 		t.Fatal(err)
 	}
 	var attacks, honest sync.WaitGroup
-	over := make(chan struct{})
+	attacked := make(chan struct{})
 	if !c.alone {
 		connected := v.honest.Load() + 8
-		honest.Go(func() { v.callHonestly(t, func() bool { return closed(over) }) })
+		honest.Go(func() { v.callHonestly(t, func() bool { return closed(attacked) }) })
 		eventually(t, "honest callers are connected", func() bool { return v.honest.Load() >= connected || t.Failed() })
 	}
 	for _, attack := range c.attacks {
 		attacks.Go(func() { attack.do(&attacker{T: t, victim: v, attack: attack}) })
 	}
 	attacks.Wait()
-	close(over)
+	close(attacked)
 	honest.Wait()
 	peak := v.memory(t, "VmHWM")
 	t.Logf("%d -> %d MiB; %d honest calls", before>>20, peak>>20, v.honest.Load())
 	if grown := (peak - before) >> 20; grown > c.bound {
-		t.Errorf("memory grew by %d MiB, by more than %d", grown, c.bound)
+		t.Errorf("memory grew by %d MiB, more than %d MiB", grown, c.bound)
 	}
 	enough := v.honest.Load() + 40
 	v.callHonestly(t, func() bool { return v.honest.Load() >= enough })
 	v.stop(t)
 }
 
-// victim is a quash in front of a sandbox.
+// victim is quash in front of a sandbox.
 type victim struct {
 	*instance
 
@@ -192,7 +192,7 @@ func startVictim(t *testing.T, c attackCase) *victim {
 
 func (v *victim) proc(name string) string { return fmt.Sprintf("/proc/%d/%s", v.PID(), name) }
 
-// memory is a field of /proc/PID/status, in bytes: VmRSS, or VmHWM, the peak.
+// memory returns a field of /proc/PID/status in bytes: VmRSS, or VmHWM for the peak.
 func (v *victim) memory(t *testing.T, field string) int64 {
 	t.Helper()
 	status, err := os.ReadFile(v.proc("status"))
@@ -207,9 +207,9 @@ func (v *victim) memory(t *testing.T, field string) int64 {
 	return kB << 10
 }
 
-// callHonestly has four callers revoke token after token until done: one that keeps its
-// connection of gRPC, and one over each transport that connects anew for each call. Each
-// token must be dead after its call.
+// callHonestly runs four callers until done. Each revokes one token after another, and each
+// token must be dead after its call. One caller keeps its gRPC connection; the others use one
+// transport each, with a new connection for every call.
 func (v *victim) callHonestly(t *testing.T, done func() bool) {
 	t.Helper()
 	kept := v.dial(t)
@@ -243,7 +243,7 @@ func (v *victim) callHonestly(t *testing.T, done func() bool) {
 	callers.Wait()
 }
 
-// revokeOver waits for a connection, like callers that set a deadline.
+// revokeOver waits for the connection, as callers with a deadline do.
 func revokeOver(ctx context.Context, conn *grpc.ClientConn, token string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -20,16 +20,16 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// tab is a page in its own Chromium, and what it has done.
+// tab is a page in its own Chromium, with a record of its requests and exceptions.
 type tab struct {
-	ctx context.Context //nolint:containedctx // it is how chromedp names a tab
+	ctx context.Context //nolint:containedctx // chromedp identifies a tab by a context
 
 	mu         sync.Mutex
 	urls       []string // of its requests
 	exceptions []string // of its scripts
 }
 
-// openTab starts a browser, or skips the test where none is installed.
+// openTab starts a browser. It skips the test if no browser is installed.
 func openTab(t *testing.T) *tab {
 	t.Helper()
 	browsers := []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"}
@@ -40,7 +40,7 @@ func openTab(t *testing.T) *tab {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(browsers[i]),
 		chromedp.UserDataDir(t.TempDir()),
-		chromedp.WSURLReadTimeout(2*patience), // a browser is many processes
+		chromedp.WSURLReadTimeout(2*patience), // a browser starts many processes
 	)
 	if os.Getuid() == 0 {
 		options = append(options, chromedp.NoSandbox)
@@ -49,11 +49,11 @@ func openTab(t *testing.T) *tab {
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
-	quiet := log.New(io.Discard, "", 0).Printf // it does not know the newest events
+	quiet := log.New(io.Discard, "", 0).Printf // it logs events of newer browsers as errors
 	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(quiet), chromedp.WithLogf(quiet))
 	t.Cleanup(cancel)
 	p := &tab{ctx: ctx}
-	p.do(t)                                        // which starts the browser
+	p.do(t)                                        // starts the browser
 	t.Cleanup(func() { _ = chromedp.Cancel(ctx) }) // waits for the browser to end
 	err := chromedp.Listen(ctx, func(event any) {
 		p.mu.Lock()
@@ -81,7 +81,7 @@ func (p *tab) do(t *testing.T, steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// evaluate runs a script in the page, and waits for its promise.
+// evaluate runs a script in the page and waits for its promise.
 func evaluate[T any](t *testing.T, p *tab, script string) T {
 	t.Helper()
 	value, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
@@ -102,7 +102,7 @@ func (p *tab) await(t *testing.T, selector, pattern string) (text string) {
 	return text
 }
 
-// A token is revoked from the page of /docs over each REST route, and then refused.
+// The page at /docs revokes a token over each REST route. A second revocation is rejected.
 func TestDocsInABrowser(t *testing.T) {
 	t.Parallel()
 	p := openTab(t)
@@ -137,7 +137,7 @@ func TestDocsInABrowser(t *testing.T) {
 	defer p.mu.Unlock()
 	for _, url := range p.urls {
 		if !strings.HasPrefix(url, q.url()+"/") && url != "data:," && !strings.HasPrefix(url, "about:") {
-			t.Errorf("the page asked elsewhere: %s", url)
+			t.Errorf("the page sent a request to another host: %s", url)
 		}
 		if slices.ContainsFunc(tokens, func(token string) bool { return strings.Contains(url, token) }) {
 			t.Error("a token is in a URL")
@@ -148,9 +148,8 @@ func TestDocsInABrowser(t *testing.T) {
 	}
 }
 
-// What the fields say reaches the call, and the page shows what is wrong and what is not
-// finished. Chromium would repeat a call by itself if 408 came on a connection that it had
-// used before.
+// The page sends the values of its fields, and shows errors and unfinished revocations.
+// Chromium would automatically retry a call that gets a 408 on a reused connection.
 func TestDocsShowFailures(t *testing.T) {
 	t.Parallel()
 	p := openTab(t)
@@ -175,14 +174,15 @@ func TestDocsShowFailures(t *testing.T) {
 	p.await(t, "#revokeBySlashIDContract .said", "^CONSISTENCY_TIMEOUT · IN_PROGRESS$")
 }
 
-// fetched is what a script learns of an answer. Error is set where the browser hid it.
+// fetched is the part of an answer that a script can read. Error is set if the browser hides
+// the answer.
 type fetched struct {
 	Error                                             string
 	Status                                            int
 	CorrelationID, Reason, State, RetryAfter, Message string
 }
 
-// fetch has the page call quash with every header of SlashID's contract.
+// fetch makes the page call quash with every header of SlashID's API.
 func (p *tab) fetch(t *testing.T, url, token string, header ...string) fetched {
 	t.Helper()
 	var extra strings.Builder
@@ -220,7 +220,7 @@ func (p *tab) fetch(t *testing.T, url, token string, header ...string) fetched {
 	})()`, url, &extra, token))
 }
 
-// servePage serves a page of its own origin.
+// servePage serves a page from a separate origin.
 func servePage(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -231,8 +231,8 @@ func servePage(t *testing.T) string {
 	return s.URL
 }
 
-// A page of an allowed origin calls quash over REST, and reads the answers, refusals and
-// SlashID's 408 included.
+// A page of an allowed origin calls quash over REST. It can read all answers, including errors
+// and SlashID's 408.
 func TestAllowedOriginInABrowser(t *testing.T) {
 	t.Parallel()
 	p := openTab(t)
@@ -244,15 +244,15 @@ func TestAllowedOriginInABrowser(t *testing.T) {
 	token := q.mint(t)
 	got := p.fetch(t, dropIn, token)
 	if got.Status != http.StatusNoContent || got.CorrelationID == "" {
-		t.Errorf("a token that lives: %+v", got)
+		t.Errorf("a valid token: %+v", got)
 	}
 	got = p.fetch(t, dropIn, token)
 	if got.Status != http.StatusBadRequest || got.Reason != "TOKEN_REJECTED" || got.State != "NOT_APPLIED" || got.CorrelationID == "" {
-		t.Errorf("a token that is dead: %+v", got)
+		t.Errorf("a revoked token: %+v", got)
 	}
 	got = p.fetch(t, dropIn, token, "SlashID-Required-Consistency", "everywhere")
 	if got.Status != http.StatusBadRequest || got.Reason != "INVALID_REQUEST" || !strings.Contains(got.Message, "must be local_region or all_regions") {
-		t.Errorf("a header that is wrong: %+v", got)
+		t.Errorf("an invalid header: %+v", got)
 	}
 	if got = p.fetch(t, native, q.mint(t)); got.Status != http.StatusOK || got.CorrelationID == "" {
 		t.Errorf("native: %+v", got)
@@ -268,7 +268,7 @@ func TestAllowedOriginInABrowser(t *testing.T) {
 	}
 }
 
-// A page of another origin is refused by its browser, and its request is not sent.
+// The browser blocks the calls of a page from another origin before it sends them.
 func TestOtherOriginInABrowser(t *testing.T) {
 	t.Parallel()
 	p := openTab(t)

@@ -1,18 +1,18 @@
-// Package e2e tests the built binary from outside, as a process.
+// Package e2e tests the built binary as a process.
 //
-//	process_test.go       builds quash, runs it, asks it over its three transports
-//	http2_test.go         an end of an HTTP/2 connection that sends any frame
-//	leak_test.go          no secret appears anywhere: the cases
-//	leak_scan_test.go     where the scan looks, and that it finds planted leaks
-//	leak_echo_test.go     an upstream that repeats every secret it is sent
-//	leak_input_test.go    requests with a token where it does not belong
-//	attack_test.go        hostile clients: bounded memory, honest callers are served; the cases
-//	attack_kinds_test.go  the attacks
+//	process_test.go       builds and runs quash, and the clients of its three transports
+//	http2_test.go         an HTTP/2 endpoint that can send any frame
+//	leak_test.go          the leak scan: no secret appears anywhere
+//	leak_scan_test.go     where the leak scan looks, and tests that it finds planted leaks
+//	leak_echo_test.go     an echo server as upstream, which repeats the secrets it receives
+//	leak_input_test.go    requests with a token in the wrong place
+//	attack_test.go        hostile clients: memory stays bounded and honest callers are served
+//	attack_kinds_test.go  how the hostile clients attack
 //	restart_test.go       a rolling restart behind load balancers loses no call
 //	browser_test.go       /docs and CORS in Chromium
 //	telemetry_test.go     traces and metrics over OTLP
 //	tools_test.go         OpenAPI tools and the examples, with Node
-//	faults/               the connection to SlashID broken in every way, before a quash in the test process
+//	faults/               faults of the connection to SlashID, with quash in the test process
 //
-// Tests that need a program which is not installed are skipped, and say so.
+// Tests that need a program that is not installed are skipped with a message.
 package e2e

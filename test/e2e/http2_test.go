@@ -14,8 +14,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// dialRaw connects to an address, over TLS if there is a configuration for it, for as long
-// as a test may wait.
+// dialRaw connects to an address, over TLS if cfg is not nil. The deadline of the connection
+// is the longest wait of a test.
 func dialRaw(ctx context.Context, addr string, cfg *tls.Config, protocol string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -30,8 +30,8 @@ func dialRaw(ctx context.Context, addr string, cfg *tls.Config, protocol string)
 	return tls.Client(conn, cfg), nil
 }
 
-// rawHTTP2 is an end of an HTTP/2 connection that sends any frame. Frames are sent on
-// flush. One goroutine may write, and another read.
+// rawHTTP2 is an HTTP/2 client or server that can send any frame, including invalid ones.
+// Frames are buffered until flush. One goroutine may write while another reads.
 type rawHTTP2 struct {
 	net.Conn
 	*http2.Framer // writes
@@ -70,26 +70,26 @@ func dialHTTP2(ctx context.Context, addr string, cfg *tls.Config, settings ...ht
 
 func (c *rawHTTP2) Close() error { return c.Conn.Close() }
 
-// flush sends all frames at once, so that the reader's acknowledgements do not fall in
-// between.
+// flush sends all buffered frames in one write, so that the acknowledgements of the reader do
+// not get in between.
 func (c *rawHTTP2) flush() error {
 	_, err := c.Write(c.out.Bytes())
 	c.out.Reset()
 	return err
 }
 
-// fields encodes pairs of a name and a value. The result can be sent once, because of
-// HPACK's state.
+// fields encodes pairs of a name and a value. Encoding changes the state of HPACK, so the
+// result can be sent only once.
 func (c *rawHTTP2) fields(pairs ...string) []byte {
 	c.block.Reset()
 	for i := 0; i < len(pairs); i += 2 {
-		// Large values stay out of the dynamic table, so that each costs its full size.
+		// Keep large values out of the dynamic table, so that each is sent in full.
 		_ = c.encoder.WriteField(hpack.HeaderField{Name: pairs[i], Value: pairs[i+1], Sensitive: len(pairs[i+1]) > 100})
 	}
 	return bytes.Clone(c.block.Bytes())
 }
 
-// header encodes the header of a request for Revoke. more replaces or adds fields.
+// header encodes the header of a Revoke request. more replaces or adds fields.
 func (c *rawHTTP2) header(more ...string) []byte {
 	pairs := []string{
 		":method", "POST", ":scheme", "http", ":path", rpcPath, ":authority", "quash",
@@ -114,7 +114,7 @@ next:
 
 const maxFrame = 16 << 10
 
-// begin begins a stream with a header.
+// begin opens a stream with a header.
 func (c *rawHTTP2) begin(block []byte, end bool) (stream uint32) {
 	c.streams++
 	stream = 2*c.streams - 1
@@ -122,7 +122,7 @@ func (c *rawHTTP2) begin(block []byte, end bool) (stream uint32) {
 	return stream
 }
 
-// headers sends a header, in as many frames as that takes.
+// headers sends a header in as many frames as necessary.
 func (c *rawHTTP2) headers(stream uint32, block []byte, end bool) {
 	first := block[:min(len(block), maxFrame)]
 	block = block[len(first):]
@@ -134,7 +134,7 @@ func (c *rawHTTP2) headers(stream uint32, block []byte, end bool) {
 	}
 }
 
-// data sends the body of a stream, in as many frames as that takes.
+// data sends the body of a stream in as many frames as necessary.
 func (c *rawHTTP2) data(stream uint32, body []byte, end bool) {
 	for ; len(body) > maxFrame; body = body[maxFrame:] {
 		_ = c.WriteData(stream, false, body[:maxFrame])
@@ -142,9 +142,9 @@ func (c *rawHTTP2) data(stream uint32, body []byte, end bool) {
 	_ = c.WriteData(stream, end, body)
 }
 
-// read passes frames on until the function returns false or the connection ends, and
-// returns why it ended. It acknowledges settings and pings, like a peer that wants to stay.
-func (c *rawHTTP2) read(next func(http2.Frame) (goOn bool)) error {
+// read passes each frame to next. It returns nil when next returns false, or the error that
+// ends the connection. It acknowledges settings and pings.
+func (c *rawHTTP2) read(next func(http2.Frame) (more bool)) error {
 	for {
 		frame, err := c.reader.ReadFrame()
 		if err != nil {
@@ -166,31 +166,31 @@ func (c *rawHTTP2) read(next func(http2.Frame) (goOn bool)) error {
 	}
 }
 
-// framed puts a message into gRPC's frame.
+// framed returns a message with the prefix that gRPC puts before it.
 func framed(flag byte, message string) string { return announced(flag, len(message)) + message }
 
-// announced is what precedes a message of n bytes in gRPC.
+// announced returns the prefix of a gRPC message of n bytes.
 func announced(flag byte, n int) string {
 	return string(binary.BigEndian.AppendUint32([]byte{flag}, uint32(n)))
 }
 
-// timedOut reports whether reading or writing has failed because the other side did not
-// do anything, not even close the connection.
+// timedOut reports whether err means that the peer did nothing, not even close the connection.
 func timedOut(err error) bool {
 	timeout, ok := errors.AsType[net.Error](err)
 	return ok && timeout.Timeout()
 }
 
-// exchangeText sends a text, says on request that it is all, and returns what comes back
-// until the other side closes the connection.
-func exchangeText(ctx context.Context, addr string, cfg *tls.Config, text string, all bool) (answer string, err error) {
+// roundTripText sends a text and returns the answer, up to the end of the connection. If all is
+// set, it closes its side of the connection after the text.
+func roundTripText(ctx context.Context, addr string, cfg *tls.Config, text string, all bool) (answer string, err error) {
 	conn, err := dialRaw(ctx, addr, cfg, "http/1.1")
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close()
-	// What is refused early may not be read whole. An end of the request means that the
-	// caller has left, to a server that has not answered yet.
+	// Ignore write errors: the server may reject a request before it has read all of it. Do
+	// not close this side by default: to a server that has not answered yet, that means that
+	// the caller has disconnected.
 	if _, err := io.WriteString(conn, text); err == nil && all {
 		_ = conn.(interface{ CloseWrite() error }).CloseWrite()
 	}
@@ -198,5 +198,5 @@ func exchangeText(ctx context.Context, addr string, cfg *tls.Config, text string
 	if timedOut(err) {
 		return "", err
 	}
-	return string(read), nil // a reset is an end too
+	return string(read), nil // a reset also ends the answer
 }

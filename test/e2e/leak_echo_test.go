@@ -17,21 +17,20 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// echo is an upstream that repeats what it is sent wherever there is room for it: the
-// worst that SlashID, or a proxy in front of it, could do by mistake. What it does with a
-// call is what the call's scene says, which goes along as the version of an SDK, as
-// "scene/number".
+// echo is an echo server as upstream. It repeats the secrets it receives in every part of its
+// answers, which is the worst that SlashID, or a proxy in front of it, could do by mistake. The
+// scene of a call decides the answer. The call carries "scene/number" in the header
+// SlashID-SdkVersion.
 type echo struct {
 	url string
 
-	released chan struct{} // closed when held calls are to be answered
+	released chan struct{} // closed when held calls get their answers
 	release  func()
-	// dropped has an entry for each connection that quash closed after an answer to no
-	// request.
+	// dropped has an entry for each connection that quash closed after an unsolicited answer.
 	dropped chan struct{}
 
 	attempts counts // by scene and number
-	heard    counts // how often each secret came along
+	received counts // by secret
 }
 
 const (
@@ -58,7 +57,7 @@ func startEcho(t *testing.T) *echo {
 	return e
 }
 
-// startEchoHTTP2 serves HTTP/2, frame by frame.
+// startEchoHTTP2 serves HTTP/2 with hand-written frames.
 func startEchoHTTP2(t *testing.T, cert tls.Certificate) *echo {
 	t.Helper()
 	e := newEcho()
@@ -72,7 +71,7 @@ func startEchoHTTP2(t *testing.T, cert tls.Certificate) *echo {
 	return e
 }
 
-// acceptAll serves the connections of a listener until stop is called, which waits.
+// acceptAll serves the connections of a listener until stop is called. stop waits for them.
 func acceptAll(l net.Listener, serve func(net.Conn)) (stop func()) {
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -93,21 +92,21 @@ func acceptAll(l net.Listener, serve func(net.Conn)) (stop func()) {
 	}
 }
 
-// sent is a request as the upstream got it.
+// sent is a request as the upstream received it.
 type sent struct {
 	scene   string
 	number  int // of the call
 	attempt int
-	all     string // every secret in it, fit for a header
+	all     string // every secret in it, in a form that a header can hold
 	token   string
 }
 
-// fill replaces {all} and {token}, and ends lines as HTTP does.
+// fill replaces {all} and {token}, and line ends by CRLF.
 func (s sent) fill(text string) string {
 	return strings.NewReplacer("\n", "\r\n", "{all}", s.all, "{token}", s.token).Replace(text)
 }
 
-func (e *echo) hear(header http.Header, body []byte) sent {
+func (e *echo) receive(header http.Header, body []byte) sent {
 	var message struct {
 		Token string `json:"token"`
 	}
@@ -117,7 +116,7 @@ func (e *echo) hear(header http.Header, body []byte) sent {
 	number, _ := strconv.Atoi(text)
 	key, authorization := header.Get("Slashid-Api-Key"), header.Get("Authorization")
 	for _, secret := range []string{message.Token, key, authorization} {
-		e.heard.add(secret, 1)
+		e.received.add(secret, 1)
 	}
 	e.attempts.add(id, 1)
 	s := sent{scene, number, e.attempts.of(id), strings.Join([]string{message.Token, key, authorization}, " "), message.Token}
@@ -128,18 +127,19 @@ func (e *echo) hear(header http.Header, body []byte) sent {
 	return s
 }
 
-// await returns when a call has arrived.
+// await waits until a call has arrived.
 func (e *echo) await(t *testing.T, id string) {
 	t.Helper()
 	eventually(t, "upstream sees "+id, func() bool { return e.attempts.of(id) > 0 })
 }
 
-// checkHeard fails unless the secrets came to the upstream: otherwise nothing is proved.
-func (e *echo) checkHeard(t *testing.T, secrets ...string) {
+// checkReceived fails unless the upstream received each secret often. Otherwise the scan proves
+// nothing.
+func (e *echo) checkReceived(t *testing.T, secrets ...string) {
 	t.Helper()
 	for i, secret := range secrets {
-		if n := e.heard.of(secret); n < 60 {
-			t.Errorf("upstream got secret %d only %d times", i, n)
+		if n := e.received.of(secret); n < 60 {
+			t.Errorf("upstream received secret %d only %d times", i, n)
 		}
 	}
 }
@@ -151,8 +151,8 @@ type reply struct {
 	body            string
 }
 
-// answerOf is the well-formed answer of a scene, which repeats what was sent in every
-// header that quash reads, and in others that servers and proxies like to set.
+// answerOf returns the well-formed answer of a scene. It repeats the secrets in every header
+// that quash reads, and in others that servers and proxies often set.
 func answerOf(s sent) reply {
 	ids := []string{s.token, s.all, "for " + s.token, strings.Split(s.token, ".")[0], s.token[len(s.token)/2:], s.all[len(s.token)+1:]}
 	r := reply{header: http.Header{
@@ -187,7 +187,7 @@ func answerOf(s sent) reply {
 		r.body = "<!DOCTYPE html><title>" + s.all + "</title>"
 	case "with trailers":
 		r.trailer = r.header.Clone()
-	case "compressed": // it is not
+	case "compressed": // the header says so, but the body is not compressed
 		r.header.Set("Content-Encoding", "gzip")
 		r.body = s.all
 	}
@@ -195,12 +195,12 @@ func answerOf(s sent) reply {
 	case http.StatusNoContent:
 		r.body = ""
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		r.header.Set("Retry-After", "3600") // so that quash does not try again
+		r.header.Set("Retry-After", "3600") // so that quash does not retry
 	}
 	return r
 }
 
-// scene is something that an upstream does, and what a caller is answered.
+// scene is a behaviour of the upstream, and the answer that a caller must get.
 type scene struct{ name, answer string }
 
 const (
@@ -210,8 +210,8 @@ const (
 	unreachable = "UPSTREAM_UNREACHABLE UNKNOWN"
 )
 
-// wellFormed are the scenes of answerOf. 401 and 403 depend on whose credentials they
-// refuse.
+// wellFormed are the scenes of answerOf, without 401 and 403: their answers depend on whose
+// credentials were sent.
 var wellFormed = []scene{
 	{"204", revoked},
 	{"400", rejected},
@@ -229,16 +229,16 @@ var wellFormed = []scene{
 	{"599", unexpected},
 }
 
-// malformedHTTP1 are answers that are not HTTP/1.1, with which the connection ends.
+// malformedHTTP1 are answers that are not valid HTTP/1.1. The connection ends after them.
 var malformedHTTP1 = []struct {
 	scene
 	text string
 }{
-	{scene{"a version that is none", unreachable}, "HTTP/{all} 200 {all}\n\n"},
-	{scene{"no HTTP at all", unreachable}, "{all}\n{all}\n\n"},
-	{scene{"a length that is no number", unreachable}, "HTTP/1.1 400 {all}\nContent-Length: {all}\n\n"},
+	{scene{"an invalid version", unreachable}, "HTTP/{all} 200 {all}\n\n"},
+	{scene{"not HTTP", unreachable}, "{all}\n{all}\n\n"},
+	{scene{"a length that is not a number", unreachable}, "HTTP/1.1 400 {all}\nContent-Length: {all}\n\n"},
 	{scene{"an endless header", unreachable}, "HTTP/1.1 400 {all}\n" + strings.Repeat("X-Token: {all}\n", 500) + "\n"},
-	{scene{"a chunk that is none", unexpected}, "HTTP/1.1 400 {all}\nTransfer-Encoding: chunked\n\n{all}\n{all}\n"},
+	{scene{"an invalid chunk", unexpected}, "HTTP/1.1 400 {all}\nTransfer-Encoding: chunked\n\n{all}\n{all}\n"},
 	{scene{"a body cut short", unexpected}, "HTTP/1.1 400 {all}\nContent-Length: 100000\n\n{all}"},
 	{scene{"another protocol", unexpected}, "HTTP/1.1 101 {all}\nUpgrade: {token}\nConnection: upgrade\n\n{all}"},
 	{scene{"early hints", revoked}, "HTTP/1.1 103 {all}\nLink: {all}\nX-{token}: {all}\n\nHTTP/1.1 204 {all}\nX-Token: {all}\n\n"},
@@ -251,7 +251,7 @@ func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	s := e.hear(r.Header, body)
+	s := e.receive(r.Header, body)
 	for _, m := range malformedHTTP1 {
 		if m.name != s.scene {
 			continue
@@ -302,7 +302,7 @@ func (e *echo) serveHTTP2(conn net.Conn) {
 			if frame.StreamEnded() {
 				header, body := headers[stream], bodies[stream]
 				answering.Go(func() {
-					s := e.hear(header, body)
+					s := e.receive(header, body)
 					writing.Lock()
 					defer writing.Unlock()
 					c.answer(stream, s)
@@ -314,7 +314,7 @@ func (e *echo) serveHTTP2(conn net.Conn) {
 	answering.Wait()
 }
 
-// answer does what a scene says.
+// answer sends the answer of a scene.
 func (c *rawHTTP2) answer(stream uint32, s sent) {
 	for _, m := range malformedHTTP2 {
 		if m.name == s.scene {
@@ -336,7 +336,7 @@ func (c *rawHTTP2) answer(stream uint32, s sent) {
 	_ = c.flush()
 }
 
-// flat lists names, as HTTP/2 wants them, and values.
+// flat returns pairs of a name, in lower case as HTTP/2 requires, and a value.
 func flat(header http.Header) (pairs []string) {
 	for name, values := range header {
 		pairs = append(pairs, strings.ToLower(name), values[0])
@@ -344,11 +344,11 @@ func flat(header http.Header) (pairs []string) {
 	return pairs
 }
 
-// malformedHTTP2 are answers that are not HTTP/2. After one comes the usual answer if the
-// caller is to be answered REVOKED.
+// malformedHTTP2 are answers that are not valid HTTP/2. If the expected answer is REVOKED, the
+// well-formed answer follows.
 var malformedHTTP2 = []struct {
 	scene
-	ends  bool // whether it ends the connection, with all calls on it
+	ends  bool // it ends the connection and all calls on it
 	write func(c *rawHTTP2, stream uint32, s sent)
 }{
 	{scene{"reset stream", unreachable}, false, func(c *rawHTTP2, stream uint32, _ sent) {
@@ -357,7 +357,7 @@ var malformedHTTP2 = []struct {
 	{scene{"no status", unreachable}, false, func(c *rawHTTP2, stream uint32, s sent) {
 		c.headers(stream, c.fields("x-"+strings.ToLower(s.token), s.all), true)
 	}},
-	{scene{"a status that is no number", unreachable}, false, func(c *rawHTTP2, stream uint32, s sent) {
+	{scene{"a status that is not a number", unreachable}, false, func(c *rawHTTP2, stream uint32, s sent) {
 		c.headers(stream, c.fields(":status", s.token), true)
 	}},
 	{scene{"a field in upper case", unreachable}, false, func(c *rawHTTP2, stream uint32, s sent) {
@@ -379,7 +379,7 @@ var malformedHTTP2 = []struct {
 	{scene{"garbage for fields", unreachable}, true, func(c *rawHTTP2, stream uint32, s sent) {
 		c.headers(stream, []byte("\x7f\xff\xff\xff\xff\xff\xff\xff\xff\xff"+s.all), false)
 	}},
-	{scene{"no frame at all", unreachable}, true, func(c *rawHTTP2, _ uint32, s sent) {
+	{scene{"not a frame", unreachable}, true, func(c *rawHTTP2, _ uint32, s sent) {
 		c.out.WriteString(s.fill("HTTP/1.1 400 {all}\n\n{all}"))
 	}},
 	{scene{"an endless header", unreachable}, true, func(c *rawHTTP2, stream uint32, s sent) {

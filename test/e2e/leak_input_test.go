@@ -12,12 +12,11 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// textInput is a request over HTTP/1.1 with a token where it does not belong. What is
-// empty is as it should be: the line is "POST {path} HTTP/1.1", the body a good one. raw
-// replaces the whole request.
+// textInput is an HTTP/1.1 request with a token in the wrong place. Empty fields mean the valid
+// default: the line "POST {path} HTTP/1.1" and a valid body. raw replaces the whole request.
 type textInput struct {
 	name, line, header, body, raw string
-	// partial is whether the request is not complete, and never will be.
+	// partial is true if the rest of the request is never sent.
 	partial bool
 }
 
@@ -80,7 +79,7 @@ var textInputs = []textInput{
 	{name: "half a header", raw: "POST {path} HTTP/1.1\nHost: quash\nAuthorization: Bearer {token}", partial: true},
 }
 
-// request is the text to send to a path.
+// request returns the text of the request to a path.
 func (in textInput) request(s secrets, path string) string {
 	fill := func(text string) string { return s.fill(strings.ReplaceAll(text, "{path}", path)) }
 	if in.raw != "" {
@@ -95,12 +94,12 @@ func (in textInput) request(s secrets, path string) string {
 	return fill(strings.ReplaceAll(head, "\n", "\r\n")) + body
 }
 
-// sendTextInputs sends all these to a REST path, and searches the answers.
+// sendTextInputs sends all textInputs to a REST path and searches the answers.
 func (f *target) sendTextInputs(t *testing.T, path string) {
 	t.Helper()
 	for _, in := range textInputs {
 		where := fmt.Sprintf("%s%s, %s", f.name, path, in.name)
-		text, err := exchangeText(t.Context(), f.HTTP, f.tls, in.request(f.s.secrets, path), in.partial)
+		text, err := roundTripText(t.Context(), f.HTTP, f.tls, in.request(f.s.secrets, path), in.partial)
 		f.s.look(where, text)
 		if err != nil || text == "" && !in.partial {
 			t.Errorf("%s: no answer: %v", where, err)
@@ -108,23 +107,23 @@ func (f *target) sendTextInputs(t *testing.T, path string) {
 	}
 }
 
-// rpcInput is an RPC with a token where it does not belong. It is sent frame by frame,
-// because no client would send it.
+// rpcInput is an RPC with a token in the wrong place. It is sent as hand-written frames, because
+// no client library would send it.
 type rpcInput struct {
 	name    string
 	fields  []string // of the header, in pairs; see rawHTTP2.header
-	message string   // instead of a good one
-	data    string   // instead of a message in gRPC's frame
-	// write sends these frames instead of a request, to which there is no answer.
+	message string   // instead of a valid message
+	data    string   // instead of a message with gRPC's prefix
+	// write sends other frames instead of a request. They get no answer.
 	write func(c *rawHTTP2)
-	// partial is whether the request is not complete, so that there is no answer.
+	// partial is true if the request is incomplete, so that it gets no answer.
 	partial bool
-	// quotes is whether grpc-go's own answer repeats the input. Only its sender sees that,
-	// and grpc-go has no setting for it.
+	// quotes is true if grpc-go's own answer repeats the input. Only the sender of the input
+	// sees it, and grpc-go has no setting for it.
 	quotes bool
 }
 
-// field is a protobuf field with a text.
+// field returns a protobuf field with a text.
 func field(number protowire.Number, text string) string {
 	return string(protowire.AppendString(protowire.AppendTag(nil, number, protowire.BytesType), text))
 }
@@ -144,10 +143,10 @@ func rpcInputs(s secrets) []rpcInput {
 		{name: "no protobuf", message: s.token},
 		{name: "too large", message: strings.Repeat(good, 300)},
 		{name: "compressed garbage", fields: with("grpc-encoding", "gzip"), data: framed(1, s.token)},
-		{name: "a frame of no kind", data: framed(0x42, good)},
-		{name: "no frame", data: s.token},
+		{name: "an invalid compression flag", data: framed(0x42, good)},
+		{name: "no gRPC prefix", data: s.token},
 		{name: "two messages", data: framed(0, good) + framed(0, good)},
-		{name: "less than its frame", data: framed(0, good)[:100]},
+		{name: "shorter than announced", data: framed(0, good)[:100]},
 
 		{name: "the encoding", fields: with("grpc-encoding", "{token}"), data: framed(1, good), quotes: true},
 		{name: "the content type", fields: with("content-type", "{token}"), quotes: true},
@@ -186,26 +185,26 @@ func rpcInputs(s secrets) []rpcInput {
 			_ = c.WriteGoAway(0, http2.ErrCodeInternal, []byte(s.token))
 		}},
 		{name: "data of no request", write: func(c *rawHTTP2) { _ = c.WriteData(7, true, []byte(s.token)) }},
-		{name: "no frame at all", write: func(c *rawHTTP2) { c.out.WriteString(strings.Repeat(s.token, 100)) }},
-		{name: "no end", data: framed(0, good)[:50], partial: true},
+		{name: "not a frame", write: func(c *rawHTTP2) { c.out.WriteString(strings.Repeat(s.token, 100)) }},
+		{name: "an unfinished stream", data: framed(0, good)[:50], partial: true},
 	}
 }
 
-// sendRPCInputs sends all these to the gRPC listener, or with other usual fields to REST
-// over HTTP/2, and searches the answers.
+// sendRPCInputs sends all rpcInputs to a listener and searches the answers. fields replace the
+// default header fields, for REST over HTTP/2.
 func (f *target) sendRPCInputs(t *testing.T, addr string, fields ...string) {
 	t.Helper()
 	for _, in := range rpcInputs(f.s.secrets) {
 		in.fields = append(fields, in.fields...)
 		where := fmt.Sprintf("%s, %s, %s", f.name, addr, in.name)
-		if err := f.exchangeFrames(t.Context(), addr, in, where); err != nil {
+		if err := f.roundTripFrames(t.Context(), addr, in, where); err != nil {
 			t.Errorf("%s: %v", where, err)
 		}
 	}
 }
 
-// exchangeFrames makes a call over its own connection.
-func (f *target) exchangeFrames(ctx context.Context, addr string, in rpcInput, where string) error {
+// roundTripFrames sends an input over its own connection and searches the answer.
+func (f *target) roundTripFrames(ctx context.Context, addr string, in rpcInput, where string) error {
 	c, err := dialHTTP2(ctx, addr, f.tls)
 	if err != nil {
 		return err
@@ -222,8 +221,8 @@ func (f *target) exchangeFrames(ctx context.Context, addr string, in rpcInput, w
 		c.data(c.begin(c.header(fields...), false), []byte(cmp.Or(in.data, message)), !in.partial)
 	}
 	_ = c.WritePing(false, lastPing)
-	_ = c.flush() // what is refused early may not be read whole
-	err = c.read(func(frame http2.Frame) (goOn bool) {
+	_ = c.flush() // ignore the error: the server may reject a request before it has read all of it
+	err = c.read(func(frame http2.Frame) (more bool) {
 		text, end := textOf(frame)
 		if !in.quotes {
 			f.s.look(where, text)
@@ -233,10 +232,10 @@ func (f *target) exchangeFrames(ctx context.Context, addr string, in rpcInput, w
 	if timedOut(err) {
 		return err
 	}
-	return nil // the end of the connection is an answer
+	return nil // a closed connection is a valid answer
 }
 
-// textOf is what a frame says, and whether it is the last of an answer.
+// textOf returns the content of a frame, and whether it ends the answer.
 func textOf(frame http2.Frame) (text string, end bool) {
 	switch frame := frame.(type) {
 	case *http2.MetaHeadersFrame:

@@ -25,7 +25,7 @@ import (
 	"github.com/quashdev/quash/internal/secrettest"
 )
 
-// secrets must not appear anywhere. They differ in each run.
+// secrets are values that must not appear anywhere. They are new in each run.
 type secrets struct {
 	token         string // a JWT, except for its signature
 	apiKey        string // quash's own
@@ -47,7 +47,7 @@ func newSecrets() secrets {
 	}
 }
 
-// fill replaces {token} and the like.
+// fill replaces the placeholders, such as {token}.
 func (s secrets) fill(text string) string {
 	return strings.NewReplacer(
 		"{token}", s.token, "{signature}", s.token[strings.LastIndex(s.token, ".")+1:],
@@ -55,7 +55,7 @@ func (s secrets) fill(text string) string {
 	).Replace(text)
 }
 
-// scan looks for the secrets in everything that can be read of quash.
+// scan searches everything that can be read of quash for the secrets.
 type scan struct {
 	secrets
 
@@ -63,7 +63,7 @@ type scan struct {
 	searcher *secrettest.Searcher
 
 	mu      *sync.Mutex
-	reached map[string]bool // outcomes and reasons, each with its transport
+	reached map[string]bool // by outcome or reason, and transport
 }
 
 func newScan(fail func(format string, args ...any)) *scan {
@@ -78,7 +78,7 @@ func newScan(fail func(format string, args ...any)) *scan {
 	}
 }
 
-// look searches a text.
+// look fails if a text contains a secret, a part of one, or any JWT.
 func (s *scan) look(where, text string) {
 	if what, at := s.searcher.Find(text); what != "" {
 		s.fail("%s: %s: %q", where, what, text[max(0, at-80):min(len(text), at+100)])
@@ -89,7 +89,7 @@ func (s *scan) look(where, text string) {
 
 var href = regexp.MustCompile(`href=["']([^"']+)["']`)
 
-// crawl looks at every page that an admin listener links to, and returns how many.
+// crawl searches every page that an admin listener links to, and returns their number.
 func (s *scan) crawl(t *testing.T, name, addr string) int {
 	t.Helper()
 	seen := map[string]bool{}
@@ -130,7 +130,7 @@ func (s *scan) crawl(t *testing.T, name, addr string) int {
 	return len(seen)
 }
 
-// lookAtProcess searches what the kernel shows of a running process.
+// lookAtProcess searches what /proc shows of a running process.
 func (s *scan) lookAtProcess(t *testing.T, name string, pid int) {
 	t.Helper()
 	proc := fmt.Sprintf("/proc/%d/", pid)
@@ -149,13 +149,13 @@ func (s *scan) lookAtProcess(t *testing.T, name string, pid int) {
 		t.Error(err)
 	}
 	for _, descriptor := range descriptors {
-		if target, err := os.Readlink(proc + "fd/" + descriptor.Name()); err == nil { // else it is closed by now
+		if target, err := os.Readlink(proc + "fd/" + descriptor.Name()); err == nil { // an error means that it is closed
 			s.look(name+", open files", target)
 		}
 	}
 }
 
-// lookAtFiles searches the names and contents of all files under a folder.
+// lookAtFiles searches the names and contents of all files in a directory tree.
 func (s *scan) lookAtFiles(t *testing.T, name, dir string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -172,7 +172,7 @@ func (s *scan) lookAtFiles(t *testing.T, name, dir string) {
 	}
 }
 
-// lookAtRemains searches the output and the files of a process that has ended.
+// lookAtRemains searches the output and the files of a process that has exited.
 func (s *scan) lookAtRemains(t *testing.T, name string, q *instance) {
 	t.Helper()
 	s.look(name+", stdout", q.Stdout.String())
@@ -180,7 +180,7 @@ func (s *scan) lookAtRemains(t *testing.T, name string, q *instance) {
 	s.lookAtFiles(t, name, q.dir)
 }
 
-// reach notes that a transport gave an answer: an outcome, or a reason and a state.
+// reach records that a transport gave an answer: an outcome, or a reason and a state.
 func (s *scan) reach(transport, answer string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,8 +188,8 @@ func (s *scan) reach(transport, answer string) {
 	s.reached[reason+" over "+transport] = true
 }
 
-// The scan must find what is planted in each kind of place. That each encoding is found is
-// a test of package secrettest.
+// The scan finds leaks that are planted in each type of place. Package secrettest tests that it
+// finds each encoding.
 func TestLeakScanFindsPlantedLeaks(t *testing.T) {
 	t.Parallel()
 	var found int
@@ -239,7 +239,7 @@ func TestLeakScanFindsPlantedLeaks(t *testing.T) {
 		"a key, quoted":        text(fmt.Sprintf("%q", s.apiKey)),
 		"a panic's bytes":      text(fmt.Sprintf("panic: %v", []byte(s.token))),
 		"a digest":             text(fmt.Sprintf("sha256:%x", digest[:6])),
-		"someone else's JWT":   text("eyJhbGciOiJub25lIn0.eyJqdGkiOiJhYmMtMTIzIn0.c2ln"),
+		"another JWT":          text("eyJhbGciOiJub25lIn0.eyJqdGkiOiJhYmMtMTIzIn0.c2ln"),
 		"a file's name":        folder(s.callerKey, ""),
 		"a file":               folder("log", s.callerKey),
 		"a compressed profile": func() { s.crawl(t, "", strings.TrimPrefix(admin.URL, "http://")) },
@@ -254,6 +254,6 @@ func TestLeakScanFindsPlantedLeaks(t *testing.T) {
 	found = 0
 	text(`{"time":"2026-01-02T03:04:05Z","level":"INFO","msg":"serving","grpc":"127.0.0.1:9090","id":"e52d3ad6-4c5e-4c0a-9f2a-0123456789ab"}`)()
 	if found > 0 {
-		t.Error("found where there is nothing")
+		t.Error("a secret was found in a text without one")
 	}
 }

@@ -36,15 +36,14 @@ import (
 	"github.com/quashdev/quash/service/server"
 )
 
-// TestLeakScan sends a token and three credentials through quash in every way there is,
-// and looks for them, for any part of them and for anything derived from them, in
-// everything that can be read of quash. Upstreams repeat what they are sent, and callers
-// put it where it does not belong. It must not even come back to the caller: it would end
-// up in the caller's log.
+// TestLeakScan sends a token and three credentials through quash over every path. It searches
+// everything that can be read of quash for them, for any part of them and for anything derived
+// from them. Upstreams echo what they receive, and callers put secrets in the wrong places. A
+// secret must not even be returned to its caller, because it would end up in the caller's log.
 //
-// Not searched: answers in which grpc-go, below our code, quotes to a caller its own header
+// The scan skips answers in which grpc-go, before our code runs, quotes a caller's own header
 // (rpcInput.quotes).
-func TestLeakScan(t *testing.T) { //nolint:tparallel // "cases" ends when its parallel subtests have
+func TestLeakScan(t *testing.T) { //nolint:tparallel // "cases" waits for its parallel subtests
 	t.Parallel()
 	s := newScan(t.Errorf)
 	t.Run("cases", func(t *testing.T) {
@@ -65,7 +64,7 @@ func TestLeakScan(t *testing.T) { //nolint:tparallel // "cases" ends when its pa
 	for number, name := range quashv1.ErrorReason_name {
 		reason := strings.TrimPrefix(name, "ERROR_REASON_")
 		for _, transport := range transports {
-			// Only gRPC has deadlines, and a call rarely meets a shutdown.
+			// Only gRPC has deadlines. SHUTTING_DOWN depends on timing.
 			possible := number != 0 && (transport == overGRPC || reason != "DEADLINE_TOO_SHORT") && reason != "SHUTTING_DOWN"
 			if got := s.reached[reason+" over "+transport]; got != possible {
 				t.Errorf("%s over %s: reached %t, want %t", reason, transport, got, possible)
@@ -74,7 +73,7 @@ func TestLeakScan(t *testing.T) { //nolint:tparallel // "cases" ends when its pa
 	}
 }
 
-// target is an instance under the scan, with clients.
+// target is an instance to scan, with its clients.
 type target struct {
 	*instance
 
@@ -82,17 +81,18 @@ type target struct {
 	name     string
 	rpc      quashv1.TokenServiceClient
 	rest     *http.Client
-	forwards bool // whether callers send credentials
+	forwards bool // callers send credentials
 }
 
-// talkative are variables with which Go and grpc-go log and show most, except for
-// GRPC_GO_SERVER_GOROUTINE_LABELS: with that, profiles name the methods that clients called.
+// talkative are environment variables that make Go and grpc-go log as much as possible. Not
+// among them is GRPC_GO_SERVER_GOROUTINE_LABELS, which adds the methods that clients call to
+// profiles.
 var talkative = []string{
 	"GODEBUG=http2debug=2,tracebacklabels=1", "GOTRACEBACK=all",
 	"GRPC_GO_LOG_SEVERITY_LEVEL=info", "GRPC_GO_LOG_VERBOSITY_LEVEL=99",
 }
 
-// serve starts a server whose clients use a TLS configuration, or plaintext.
+// serve starts a server. Its clients use cfg, or plaintext if cfg is nil.
 func (s *scan) serve(t *testing.T, name string, cfg *tls.Config, environment []string, args ...string) *target {
 	t.Helper()
 	q := start(t, append(environment, talkative...), slices.Concat(args, anyPort, []string{"--log-level", "debug"})...)
@@ -107,7 +107,7 @@ func (s *scan) connect(t *testing.T, name string, q *instance) *target {
 	return f
 }
 
-// end stops a server, and searches it.
+// end stops a server and searches the process, its output and its files.
 func (f *target) end(t *testing.T) {
 	t.Helper()
 	f.s.lookAtProcess(t, f.name, f.PID())
@@ -118,29 +118,29 @@ func (f *target) end(t *testing.T) {
 // call is a well-formed call.
 type call struct {
 	transport, scene string
-	token            string        // the secret one unless it is set
-	timeout          time.Duration // SlashID's, if set
-	deadline         time.Duration // from now, if set
-	id               string        // as the upstream sees it; see newID
+	token            string        // empty means the secret token
+	timeout          time.Duration // the consistency timeout; 0 means the default
+	deadline         time.Duration // from now; 0 means none
+	id               string        // for the upstream; see newID
 }
 
 var calls atomic.Int64
 
-// newID identifies a call to the upstream, and says what to do with it.
+// newID returns an id by which the upstream recognises a call and its scene.
 func newID(scene string) string { return fmt.Sprintf("%s/%d", scene, calls.Add(1)) }
 
-// What an answer says, in protobuf's JSON or in the headers of drop-in.
+// Patterns for the content of an answer, in protobuf's JSON or in the headers of drop-in.
 var (
 	outcomeIn = regexp.MustCompile(`OUTCOME_(\w+)`)
 	reasonIn  = regexp.MustCompile(`(?:"reason": *"|Quash-Error-Reason:\[)(\w+)`)
 	stateIn   = regexp.MustCompile(`(?:REVOCATION_STATE_|Quash-Revocation-State:\[)(\w+)`)
 )
 
-// deadToken is drop-in's only success. It does not say more.
+// deadToken stands for the success of drop-in, which contains no outcome.
 const deadToken = "204"
 
-// ask makes a call, searches all of the answer, and returns what it says: an outcome, the
-// reason and the state of an error, or why there is no answer.
+// ask makes a call, searches the whole answer, and returns its result: an outcome, the reason
+// and the state of an error, or the error of a call without an answer.
 func (f *target) ask(ctx context.Context, c call) string {
 	c.token = cmp.Or(c.token, f.s.token)
 	c.id = cmp.Or(c.id, newID(c.scene))
@@ -185,13 +185,13 @@ func (f *target) askGRPC(ctx context.Context, c call, fields map[string]string) 
 	}
 	var header, trailer metadata.MD
 	resp, err := f.rpc.Revoke(metadata.NewOutgoingContext(ctx, metadata.New(fields)), req, grpc.Header(&header), grpc.Trailer(&trailer))
-	said := fmt.Sprint(header, trailer)
+	received := fmt.Sprint(header, trailer)
 	if err == nil {
-		return said + protojson.Format(resp), nil
+		return received + protojson.Format(resp), nil
 	}
 	st := status.Convert(err).Proto()
 	wire, err := proto.Marshal(st)
-	return said + protojson.Format(st) + string(wire), err
+	return received + protojson.Format(st) + string(wire), err
 }
 
 func (f *target) askREST(ctx context.Context, c call, fields map[string]string) (answer string, err error) {
@@ -220,7 +220,7 @@ func (f *target) askREST(ctx context.Context, c call, fields map[string]string) 
 	return fmt.Sprint(resp.Proto, resp.Status, resp.Header, string(text), resp.Trailer), err
 }
 
-// expect makes a call that must be answered like that.
+// expect makes a call and checks its result.
 func (f *target) expect(t *testing.T, c call, want string) {
 	t.Helper()
 	got := f.ask(t.Context(), c)
@@ -232,7 +232,7 @@ func (f *target) expect(t *testing.T, c call, want string) {
 	f.s.reach(c.transport, want)
 }
 
-// expectAll does so over every transport.
+// expectAll makes a call over every transport and checks the results.
 func (f *target) expectAll(t *testing.T, c call, want string) {
 	t.Helper()
 	for _, c.transport = range transports {
@@ -240,8 +240,8 @@ func (f *target) expectAll(t *testing.T, c call, want string) {
 	}
 }
 
-// play plays scenes over every transport. Calls that succeed keep the circuit breaker
-// closed.
+// play makes a call for each scene over every transport. Successful calls in between keep the
+// circuit breaker closed.
 func (f *target) play(t *testing.T, scenes ...scene) {
 	t.Helper()
 	for _, sc := range scenes {
@@ -254,8 +254,8 @@ func (f *target) play(t *testing.T, scenes ...scene) {
 	}
 }
 
-// sendBadRequests sends requests with tokens where they do not belong, and looks at the
-// admin pages meanwhile.
+// sendBadRequests sends requests with tokens in the wrong places, and searches the admin pages
+// at the same time.
 func (f *target) sendBadRequests(t *testing.T) (wait func()) {
 	t.Helper()
 	var sending sync.WaitGroup
@@ -266,7 +266,7 @@ func (f *target) sendBadRequests(t *testing.T) (wait func()) {
 	return sending.Wait
 }
 
-// checkAdmin looks at every admin page, and at answers to bad requests there.
+// checkAdmin searches every admin page, and the answers to bad requests to the admin listener.
 func (f *target) checkAdmin(t *testing.T) {
 	t.Helper()
 	if pages := f.s.crawl(t, f.name, f.Admin); pages < 20 {
@@ -277,7 +277,7 @@ func (f *target) checkAdmin(t *testing.T) {
 		"GET /debug/pprof/heap?seconds={token}", "GET /debug/pprof/symbol?{token}", "GET /configz?{token}", "PUT /loglevel",
 	} {
 		text := f.s.fill(request + " HTTP/1.1\r\nHost: quash\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n")
-		answer, err := exchangeText(t.Context(), f.Admin, nil, fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", text, len(f.s.token), f.s.token), false)
+		answer, err := roundTripText(t.Context(), f.Admin, nil, fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", text, len(f.s.token), f.s.token), false)
 		if err != nil || answer == "" {
 			t.Errorf("%s: no answer: %v", request, err)
 		}
@@ -285,7 +285,7 @@ func (f *target) checkAdmin(t *testing.T) {
 	}
 }
 
-// leakOwnKey is quash with its own key, in front of HTTP/1.1.
+// leakOwnKey scans quash with its own key and an upstream over HTTP/1.1.
 func leakOwnKey(t *testing.T, s *scan) {
 	upstream := startEcho(t)
 	keyFile := write(t, s.apiKey+"\n")
@@ -294,7 +294,7 @@ func leakOwnKey(t *testing.T, s *scan) {
 	f := s.serve(t, "own key", nil, collected.environment(),
 		"serve", "--upstream-url", upstream.url, "--upstream-api-key-file", keyFile, "--deadline-margin", margin.String(), "--reflection", "--drain-delay", "0s")
 
-	// Callers that leave. Their answer is in the log.
+	// Callers that disconnect. Their outcome is in the log.
 	for i, transport := range transports {
 		ctx, leave := context.WithCancel(t.Context())
 		id := newID(sceneHold)
@@ -302,10 +302,10 @@ func leakOwnKey(t *testing.T, s *scan) {
 		calling.Go(func() { f.ask(ctx, call{transport: transport, id: id, timeout: time.Second}) })
 		upstream.await(t, id)
 		if i == 0 {
-			// Profiles do not name what clients called: the name may hold a token.
+			// Profiles do not contain the method that a client called: it may contain a token.
 			_, profile := send(t, http.MethodGet, "http://"+f.Admin+"/debug/pprof/goroutine?debug=1", "")
 			if !strings.Contains(profile, "(*TokenService).Revoke") || strings.Contains(profile, "grpc.method") {
-				t.Errorf("no call in the profile, or its method:\n%s", profile)
+				t.Errorf("the profile lacks the call, or contains its method:\n%s", profile)
 			}
 		}
 		leave()
@@ -313,14 +313,14 @@ func leakOwnKey(t *testing.T, s *scan) {
 		f.awaitLog(t, fmt.Sprintf(`(?s)("reason":"CALLER_CANCELLED","state":"UNKNOWN".*){%d}`, i+1))
 		s.reach(transport, "CALLER_CANCELLED")
 	}
-	// A new key that is not valid. The old one stays.
+	// A new key that is invalid. quash keeps the old one.
 	if err := os.Rename(write(t, s.apiKey+"\n"+s.token), keyFile); err != nil {
 		t.Error(err)
 	}
 	f.awaitLog(t, `upstream API key reload failed`)
 
 	var busy sync.WaitGroup
-	for _, transport := range transports { // which takes the second, and five of grace
+	for _, transport := range transports { // takes the timeout of 1 s, and 5 s of grace
 		busy.Go(func() {
 			f.expect(t, call{transport: transport, scene: sceneHold, timeout: time.Second}, "UPSTREAM_TIMEOUT UNKNOWN")
 		})
@@ -337,20 +337,20 @@ func leakOwnKey(t *testing.T, s *scan) {
 	f.expect(t, call{transport: overGRPC, deadline: margin - time.Second}, "DEADLINE_TOO_SHORT NOT_APPLIED")
 	f.expect(t, call{transport: overGRPC, deadline: margin + 300*time.Millisecond, scene: sceneHold}, "UPSTREAM_TIMEOUT UNKNOWN")
 	busy.Wait()
-	// An answer to no request: the next call could take it for its own, and so waits until
-	// quash has closed that connection.
+	// An unsolicited answer. The next call could mistake it for its own, so wait until quash
+	// has closed that connection.
 	for _, transport := range transports {
 		f.expect(t, call{transport: transport, scene: sceneUnsolicited}, revoked)
 		<-upstream.dropped
 	}
 	upstream.release()
 	f.end(t)
-	upstream.checkHeard(t, s.token, s.apiKey)
+	upstream.checkReceived(t, s.token, s.apiKey)
 	collected.checkMany(t)
 }
 
-// leakForwarding is quash without a key, in front of HTTP/2. It ends with a dump of all
-// stacks.
+// leakForwarding scans quash without a key and an upstream over HTTP/2. The process ends with
+// a dump of all stacks.
 func leakForwarding(t *testing.T, s *scan) {
 	ca := pkitest.NewCA("authority")
 	upstream := startEchoHTTP2(t, ca.Issue(&x509.Certificate{IPAddresses: loopback}))
@@ -367,7 +367,7 @@ func leakForwarding(t *testing.T, s *scan) {
 				f.play(t, m.scene)
 			}
 		}
-		wait() // the end of a connection would take other calls along
+		wait() // a closed connection would end the other calls too
 	}
 
 	f.s.lookAtProcess(t, f.name, f.PID())
@@ -388,13 +388,14 @@ func leakForwarding(t *testing.T, s *scan) {
 		t.Errorf("the stacks show only %d calls", got)
 	}
 	s.lookAtRemains(t, f.name, f.instance)
-	upstream.checkHeard(t, s.token, s.callerKey, s.authorization)
+	upstream.checkReceived(t, s.token, s.callerKey, s.authorization)
 	collected.checkMany(t)
 }
 
 var loopback = []net.IP{net.IPv4(127, 0, 0, 1)}
 
-// leakMutualTLS is quash with room for one call, which only some may make.
+// leakMutualTLS scans quash with client certificates, a list of allowed callers, and a limit
+// of one call in flight.
 func leakMutualTLS(t *testing.T, s *scan) {
 	ca := pkitest.NewCA("authority")
 	upstream := startEcho(t)
@@ -413,7 +414,7 @@ func leakMutualTLS(t *testing.T, s *scan) {
 	f.sendTextInputs(t, dropInPath)
 	f.sendRPCInputs(t, f.HTTP, ":path", dropInPath, "content-type", "application/json")
 	for _, addr := range []string{f.GRPC, f.HTTP} {
-		answer, err := exchangeText(t.Context(), addr, nil, textInput{}.request(s.secrets, dropInPath), true)
+		answer, err := roundTripText(t.Context(), addr, nil, textInput{}.request(s.secrets, dropInPath), true)
 		if err != nil {
 			t.Error(err)
 		}
@@ -431,8 +432,8 @@ func leakMutualTLS(t *testing.T, s *scan) {
 	f.end(t)
 }
 
-// leakUnreachable is quash in front of what only looks like a TLS server, and then with
-// an open circuit breaker.
+// leakUnreachable scans quash with an upstream whose TLS handshakes fail, and then with an open
+// circuit breaker.
 func leakUnreachable(t *testing.T, s *scan) {
 	ca := pkitest.NewCA("authority")
 	named := ca.Issue(&x509.Certificate{DNSNames: []string{s.token}})
@@ -445,11 +446,11 @@ func leakUnreachable(t *testing.T, s *scan) {
 		switch accepted.Add(1) % 4 {
 		case 0:
 			_, _ = io.WriteString(conn, "HTTP/1.1 400 "+s.token+"\r\n\r\n"+s.token)
-		case 1: // an alert, and the rest of its record
+		case 1: // an alert, followed by more data
 			_, _ = io.WriteString(conn, "\x15\x03\x03\x01\x00\x02\x28"+s.token)
 		case 2:
 			_, _ = io.WriteString(conn, s.token)
-		case 3: // a certificate that names it
+		case 3: // a certificate with the token as its name
 			_ = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{named}}).HandshakeContext(t.Context())
 		}
 		_ = conn.(*net.TCPConn).CloseWrite()
@@ -467,21 +468,21 @@ func leakUnreachable(t *testing.T, s *scan) {
 	f.end(t)
 }
 
-// leakBadStart is quash with secrets where its settings are, with which it does not start.
+// leakBadStart scans the output of quash when secrets in its settings keep it from starting.
 func leakBadStart(t *testing.T, s *scan) {
 	for name, tt := range map[string]struct {
 		environment []string
 		args        []string
 	}{
-		"a URL with a password":      {nil, []string{"--upstream-url", s.fill("https://user:{token}@127.0.0.1")}},
-		"a URL that is none":         {nil, []string{"--upstream-url", s.fill("https://user:{token}@127.0.0.1:%zz/")}},
-		"a variable with a password": {[]string{s.fill("QUASH_UPSTREAM_URL=https://user:{token}@127.0.0.1")}, nil},
-		"a key of two words":         {nil, []string{"--upstream-api-key-file", write(t, s.apiKey+" "+s.token)}},
-		"a key for an authority":     {nil, []string{"--upstream-ca-file", write(t, s.apiKey+s.token)}},
-		"a key for a certificate":    {nil, []string{"--tls-cert-file", write(t, s.token), "--tls-key-file", write(t, s.apiKey)}},
-		"an argument":                {nil, []string{s.token}},
-		"a flag":                     {nil, []string{"--" + s.token}},
-		"variables":                  {[]string{"QUASH_DRAIN_TIMEOUT=" + s.token, "QUASH_HEADER_TIMEOUT=" + s.token, "QUASH_ADMIN_ADDR=" + s.token + ":1"}, nil},
+		"a URL with a password":          {nil, []string{"--upstream-url", s.fill("https://user:{token}@127.0.0.1")}},
+		"an invalid URL":                 {nil, []string{"--upstream-url", s.fill("https://user:{token}@127.0.0.1:%zz/")}},
+		"a variable with a password":     {[]string{s.fill("QUASH_UPSTREAM_URL=https://user:{token}@127.0.0.1")}, nil},
+		"a key of two words":             {nil, []string{"--upstream-api-key-file", write(t, s.apiKey+" "+s.token)}},
+		"a key instead of a CA":          {nil, []string{"--upstream-ca-file", write(t, s.apiKey+s.token)}},
+		"a key instead of a certificate": {nil, []string{"--tls-cert-file", write(t, s.token), "--tls-key-file", write(t, s.apiKey)}},
+		"an argument":                    {nil, []string{s.token}},
+		"a flag":                         {nil, []string{"--" + s.token}},
+		"variables":                      {[]string{"QUASH_DRAIN_TIMEOUT=" + s.token, "QUASH_HEADER_TIMEOUT=" + s.token, "QUASH_ADMIN_ADDR=" + s.token + ":1"}, nil},
 	} {
 		environment := append([]string{"QUASH_UPSTREAM_URL=https://127.0.0.1"}, tt.environment...)
 		q := launch(t, environment, slices.Concat([]string{"serve"}, anyPort, tt.args)...)
@@ -497,14 +498,14 @@ func leakBadStart(t *testing.T, s *scan) {
 
 // panics are ways to panic with a request, by scene.
 var panics = map[string]func(*quashv1.RevokeRequest){
-	"a string":       func(req *quashv1.RevokeRequest) { panic("no way to revoke " + req.GetToken()) },
-	"an error":       func(req *quashv1.RevokeRequest) { panic(fmt.Errorf("no way to revoke %s", req.GetToken())) },
-	"the request":    func(req *quashv1.RevokeRequest) { panic(req) },
-	"an index":       func(req *quashv1.RevokeRequest) { _ = []byte(req.GetToken())[len(req.GetToken()):][0] },
-	"panics in turn": func(req *quashv1.RevokeRequest) { defer panic(req.GetToken()); panic("1 " + req.GetToken()) },
+	"a string":    func(req *quashv1.RevokeRequest) { panic("no way to revoke " + req.GetToken()) },
+	"an error":    func(req *quashv1.RevokeRequest) { panic(fmt.Errorf("no way to revoke %s", req.GetToken())) },
+	"the request": func(req *quashv1.RevokeRequest) { panic(req) },
+	"an index":    func(req *quashv1.RevokeRequest) { _ = []byte(req.GetToken())[len(req.GetToken()):][0] },
+	"two panics":  func(req *quashv1.RevokeRequest) { defer panic(req.GetToken()); panic("1 " + req.GetToken()) },
 }
 
-// panicking is a service that does so.
+// panicking is a service whose Revoke panics.
 type panicking struct {
 	quashv1.UnimplementedTokenServiceServer
 }
@@ -519,8 +520,8 @@ func (panicking) Revoke(ctx context.Context, req *quashv1.RevokeRequest) (*quash
 	return &quashv1.RevokeResponse{}, nil
 }
 
-// leakPanics is quash with a service that panics with what it is sent. It runs in this
-// process, because nothing makes the real one panic.
+// leakPanics scans quash with a service that panics with the request. It runs in the test
+// process, because the real service cannot be made to panic.
 func leakPanics(t *testing.T, s *scan) {
 	var log bytes.Buffer
 	q := quashtest.Start(t, func(cfg *server.Config) {

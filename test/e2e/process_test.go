@@ -25,10 +25,10 @@ import (
 	"github.com/quashdev/quash/sandbox"
 )
 
-// patience bounds every wait. Only a test that fails uses it up.
+// patience is the maximum of every wait. Only failing tests wait that long.
 const patience = time.Minute
 
-// program is the path of the quash that is tested.
+// program is the path of the quash binary under test.
 var program string
 
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
@@ -55,7 +55,8 @@ func buildAndRun(m *testing.M) int {
 	return code
 }
 
-// raceDetector reports whether the tests, and so the program, are built with -race.
+// raceDetector reports whether the tests are built with -race. The program is then built with
+// -race too.
 func raceDetector() bool {
 	build, ok := debug.ReadBuildInfo()
 	return ok && slices.Contains(build.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
@@ -76,28 +77,28 @@ const (
 	dropInPath = "/token/revoke"
 )
 
-// pathOf is the path of Revoke in HTTP.
+// pathOf is the HTTP path of Revoke, by transport.
 var pathOf = map[string]string{overGRPC: rpcPath, overNative: nativePath, overDropIn: dropInPath}
 
-// anyPort makes a server listen on free ports of loopback.
+// anyPort makes a server listen on free loopback ports.
 var anyPort = []string{"--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}
 
-// instance is a quash that serves until the test ends.
+// instance is a quash process that runs until the test ends.
 type instance struct {
 	*proctest.Process
 	proctest.Addrs
 
-	dir string      // its working directory, and its home
+	dir string      // its working and home directory
 	tls *tls.Config // of its clients; nil for plaintext
 }
 
-// serve runs quash serve in front of an upstream. Its output must not hold a token.
+// serve runs quash serve in front of an upstream. The test fails if its log contains a token.
 func serve(t *testing.T, upstreamURL string, flags ...string) *instance {
 	t.Helper()
 	return start(t, nil, slices.Concat([]string{"serve", "--upstream-url", upstreamURL}, anyPort, flags)...)
 }
 
-// dev runs quash dev, with variables of the environment.
+// dev runs quash dev with additional environment variables.
 func dev(t *testing.T, environment []string, flags ...string) *instance {
 	t.Helper()
 	return start(t, environment, slices.Concat([]string{"dev", "--sandbox-addr", "127.0.0.1:0"}, anyPort, flags)...)
@@ -113,7 +114,7 @@ func start(t *testing.T, environment []string, args ...string) *instance {
 	return q
 }
 
-// launch does not wait until it serves.
+// launch starts a process without waiting until it serves.
 func launch(t *testing.T, environment []string, args ...string) *instance {
 	t.Helper()
 	q := &instance{dir: t.TempDir()}
@@ -131,7 +132,7 @@ func launch(t *testing.T, environment []string, args ...string) *instance {
 	return q
 }
 
-// imageEnvironment is what the container image sets.
+// imageEnvironment returns the environment variables that the container image sets.
 func imageEnvironment(t *testing.T) (environment []string) {
 	t.Helper()
 	dockerfile, err := os.ReadFile("../../Dockerfile")
@@ -147,7 +148,7 @@ func imageEnvironment(t *testing.T) (environment []string) {
 // anyToken matches any JWT.
 var anyToken = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]*`)
 
-// checkLog fails for what no process may ever log.
+// checkLog fails if the log contains a data race or a token.
 func checkLog(t *testing.T, p *proctest.Process) {
 	t.Helper()
 	log := p.Stderr.String()
@@ -156,7 +157,7 @@ func checkLog(t *testing.T, p *proctest.Process) {
 	}
 }
 
-// stop ends an instance in order.
+// stop shuts an instance down gracefully.
 func (q *instance) stop(t *testing.T) {
 	t.Helper()
 	if err := q.Stop(); err != nil {
@@ -164,7 +165,7 @@ func (q *instance) stop(t *testing.T) {
 	}
 }
 
-// awaitLog waits for complete lines of the log that match.
+// awaitLog waits until complete lines of the log match.
 func (q *instance) awaitLog(t *testing.T, pattern string) {
 	t.Helper()
 	if _, err := q.Await(q.Stderr, regexp.MustCompile(pattern)); err != nil {
@@ -180,7 +181,7 @@ func (q *instance) url() string {
 	return "http://" + q.HTTP
 }
 
-// client returns an HTTP client for REST, of HTTP/2 over TLS.
+// client returns an HTTP client for REST. Over TLS it uses HTTP/2.
 func (q *instance) client() *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: q.tls.Clone(), ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 100}}
 }
@@ -200,8 +201,8 @@ func (q *instance) dial(t *testing.T) *grpc.ClientConn {
 	return conn
 }
 
-// send makes an HTTP request with a JSON body, and returns the answer's body. header
-// holds pairs of a name and a value.
+// send makes an HTTP request with a JSON body, and returns the answer and its body. header
+// contains pairs of a name and a value.
 func send(t *testing.T, method, url, body string, header ...string) (resp *http.Response, text string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -225,7 +226,7 @@ func send(t *testing.T, method, url, body string, header ...string) (resp *http.
 	return resp, string(answer)
 }
 
-// control asks something of the sandbox of quash dev.
+// control calls a control endpoint of quash dev's sandbox.
 func (q *instance) control(t *testing.T, method, path, body string) string {
 	t.Helper()
 	resp, text := send(t, method, q.Sandbox+"/_sandbox/"+path, body)
@@ -241,7 +242,7 @@ func (q *instance) mint(t *testing.T) string {
 	return strings.TrimSpace(q.control(t, http.MethodPost, "tokens", ""))
 }
 
-// revokedIn tells whether a token is dead in all regions, or in any.
+// revokedIn reports whether a token is revoked in all regions, and in any.
 func revokedIn(t *testing.T, slashid *sandbox.Server, token string) (everywhere, anywhere bool) {
 	t.Helper()
 	regions, err := slashid.Revoked(token)
@@ -283,7 +284,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	defer ticker.Stop()
 	for begun := time.Now(); !holds(); <-ticker.C {
 		if time.Since(begun) > patience {
-			t.Fatalf("after %s: not yet: %s", patience, what)
+			t.Fatalf("after %s: still waiting: %s", patience, what)
 		}
 	}
 }

@@ -31,16 +31,16 @@ import (
 	"github.com/quashdev/quash/sandbox"
 )
 
-// Three replicas are restarted one by one, twice over, while callers call through load
-// balancers over every transport. No call may be lost:
+// Three replicas are restarted one by one, twice, while callers call through load balancers
+// over every transport. No call may be lost:
 //
-//   - Each is answered with OK, because callers try again where they are told to.
-//   - What was OK is revoked. No caller accepts "already revoked" as an answer, so that an
-//     attempt that was applied, but whose answer was lost, shows when it is repeated.
-//   - What was sent for callers that have disconnected is revoked before the replica ends.
+//   - Each call ends with OK, because callers retry as quash's answers say.
+//   - A token whose call got OK is revoked. No caller accepts "already revoked" as success, so
+//     a retry reveals an attempt that was applied but whose answer was lost.
+//   - Revocations that were sent for disconnected callers finish before the replica exits.
 //
-// Calls in progress are held until the shutdown of a replica's servers has begun, so that
-// it meets calls that it could cut off.
+// Calls in flight are held until a replica's servers have started to shut down, so that the
+// shutdown could cut them off.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	slashid := sandbox.Start(t, sandbox.Config{ReplicationLag: 100 * time.Millisecond})
@@ -72,11 +72,11 @@ func TestRollingRestart(t *testing.T) {
 	t.Logf("%d calls", len(c.made))
 }
 
-// left marks calls whose callers disconnect. The replicas' upstreams tell calls apart by
-// this or by their transports, which go along as the version of an SDK.
+// left marks calls whose callers disconnect. Calls carry this or their transport in the header
+// SlashID-SdkVersion, by which the replicas' upstreams distinguish them.
 const left = "left"
 
-// replica is a quash serve with its own way to the sandbox.
+// replica is a quash serve process whose calls to the sandbox pass its own gate.
 type replica struct {
 	*instance
 
@@ -105,10 +105,10 @@ func (r *replica) terminate(t *testing.T) {
 	}
 }
 
-// retire ends a replica under load, and checks that nothing is lost.
+// retire shuts a replica down under load and checks that nothing is lost.
 func (r *replica) retire(t *testing.T, c *callers) {
 	t.Helper()
-	// Calls are in progress over every transport, and others whose callers have left.
+	// Hold calls over every transport, and calls whose callers have disconnected.
 	r.upstream.hold(append(transports, left)...)
 	tokens := r.leave(t, c)
 	eventually(t, "calls held over every transport", func() bool {
@@ -118,7 +118,7 @@ func (r *replica) retire(t *testing.T, c *callers) {
 	eventually(t, "not ready", func() bool { return !r.ready(t) })
 	c.balancer.remove(r.HTTP)
 	for _, addr := range []string{r.GRPC, r.HTTP} {
-		eventually(t, "a server that shuts down", func() bool {
+		eventually(t, "a closed listener", func() bool {
 			conn, err := net.Dial("tcp", addr)
 			if err == nil {
 				_ = conn.Close()
@@ -130,18 +130,18 @@ func (r *replica) retire(t *testing.T, c *callers) {
 	eventually(t, "calls finished", func() bool {
 		return !slices.ContainsFunc(transports, func(transport string) bool { return r.upstream.held.of(transport) > 0 })
 	})
-	// Only the replica itself waits for what is left.
+	// Only the replica itself waits for the remaining calls.
 	r.upstream.release(left)
 	r.checkEnd(t, len(tokens))
 	for _, token := range tokens {
 		if everywhere, _ := revokedIn(t, c.slashid, token); !everywhere {
-			t.Errorf("it ended before it finished a revocation whose caller had left\n%s", r)
+			t.Errorf("it exited before it finished a revocation whose caller had disconnected\n%s", r)
 		}
 	}
 }
 
-// leave makes calls, and disconnects once they have been sent. It returns their tokens
-// when the replica has noticed.
+// leave makes calls and disconnects when they have reached the upstream. It returns their
+// tokens after the replica has noticed the disconnects.
 func (r *replica) leave(t *testing.T, c *callers) (tokens []string) {
 	t.Helper()
 	ctx, disconnect := context.WithCancel(t.Context())
@@ -166,11 +166,11 @@ func (r *replica) leave(t *testing.T, c *callers) (tokens []string) {
 		tokens = append(tokens, v.token)
 		calling.Go(func() {
 			if call(v) {
-				t.Errorf("a caller that left was answered\n%s", r)
+				t.Errorf("a disconnected caller was answered\n%s", r)
 			}
 		})
 	}
-	eventually(t, "calls of callers that leave", func() bool { return r.upstream.held.of(left) == len(calls) })
+	eventually(t, "calls of callers that disconnect", func() bool { return r.upstream.held.of(left) == len(calls) })
 	disconnect()
 	calling.Wait()
 	const noticed = `"reason":"CALLER_CANCELLED","state":"UNKNOWN"`
@@ -180,8 +180,8 @@ func (r *replica) leave(t *testing.T, c *callers) (tokens []string) {
 
 var lateOutcome = regexp.MustCompile(`"late outcome of a revocation [^"]*","outcome":"REVOKED"`)
 
-// checkEnd waits for the end of a replica that was told to stop, and checks its log: how
-// many revocations it finished after their callers had left, and that nothing went wrong.
+// checkEnd waits until a terminated replica has exited. Its log must contain no warnings, and
+// leftBehind late outcomes of revocations whose callers had disconnected.
 func (r *replica) checkEnd(t *testing.T, leftBehind int) {
 	t.Helper()
 	if err := r.Wait(); err != nil {
@@ -189,20 +189,20 @@ func (r *replica) checkEnd(t *testing.T, leftBehind int) {
 	}
 	log := r.Stderr.String()
 	if !r.State().Success() || !strings.Contains(log, `"msg":"shutdown complete"`) {
-		t.Errorf("it ended with %s\n%s", r.State(), r)
+		t.Errorf("it exited with %s\n%s", r.State(), r)
 	}
 	for line := range strings.Lines(log) {
 		if !strings.Contains(line, `"level":"INFO"`) {
-			t.Errorf("it warns: %s", line)
+			t.Errorf("unexpected warning: %s", line)
 		}
 	}
 	if got := len(lateOutcome.FindAllString(log, -1)); got != leftBehind {
-		t.Errorf("it finished %d revocations whose callers had left, want %d\n%s", got, leftBehind, r)
+		t.Errorf("it finished %d revocations of disconnected callers, want %d\n%s", got, leftBehind, r)
 	}
 }
 
-// gate lets calls through to the sandbox, but holds those that ask for all regions while
-// it is told to.
+// gate forwards calls to the sandbox. Between hold and release it holds the calls for all
+// regions.
 type gate struct {
 	next http.Handler
 	held counts // by transport
@@ -212,7 +212,7 @@ type gate struct {
 }
 
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// Read to the end: only then net/http notices when the replica closes the connection.
+	// Read to the end: only then does net/http notice that the replica closes the connection.
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return
@@ -228,7 +228,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-released:
 		case <-r.Context().Done():
-			return // nothing is revoked for a replica that does not wait for it
+			return // revoke nothing for a replica that does not wait
 		}
 	}
 	g.next.ServeHTTP(w, r)
@@ -251,7 +251,7 @@ func (g *gate) release(of ...string) {
 	}
 }
 
-// counts is a counter for each name.
+// counts has a counter for each name.
 type counts struct {
 	mu sync.Mutex
 	n  map[string]int
@@ -283,7 +283,7 @@ type callers struct {
 	made     []*revocation
 }
 
-// revocation is a call and, later, its result.
+// revocation is a call and its result.
 type revocation struct {
 	transport, token string
 	allRegions       bool
@@ -292,9 +292,9 @@ type revocation struct {
 	failure string
 }
 
-// serviceConfig is what a careful owner of an internal client sets: leave replicas alone
-// that report NOT_SERVING, and repeat what may be repeated. quash says with each error
-// whether and when, in the trailer grpc-retry-pushback-ms.
+// serviceConfig is the recommended configuration of a client: it avoids replicas that report
+// NOT_SERVING, and retries. quash's errors say whether and when to retry, in the trailer
+// grpc-retry-pushback-ms.
 const serviceConfig = `{
 	"loadBalancingConfig": [{"round_robin": {}}],
 	"healthCheckConfig": {"serviceName": "quash.v1.TokenService"},
@@ -328,7 +328,7 @@ func newCallers(t *testing.T, slashid *sandbox.Server) *callers {
 	return c
 }
 
-// use sends calls to these replicas from now on.
+// use sets the replicas that later calls use.
 func (c *callers) use(replicas []*replica) {
 	var state resolver.State
 	var addrs []string
@@ -340,8 +340,8 @@ func (c *callers) use(replicas []*replica) {
 	c.balancer.set(addrs)
 }
 
-// begin makes a call every 5 ms until end, over each transport in turn, half of them for
-// all regions, and never more than 500 at once.
+// begin starts a call every 5 ms until end, over the transports in rotation. Half of the calls
+// are for all regions. At most 500 are in flight.
 func (c *callers) begin(t *testing.T) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -371,7 +371,7 @@ func (c *callers) begin(t *testing.T) {
 	t.Cleanup(c.end)
 }
 
-// end returns when the last call has ended.
+// end stops the calls and waits for the last one.
 func (c *callers) end() {
 	c.stop()
 	c.running.Wait()
@@ -402,7 +402,7 @@ func (v *revocation) outgoing(ctx context.Context) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "slashid-sdkversion", v.transport)
 }
 
-// http is the call as a REST request to an address.
+// http returns the call as a REST request to an address.
 func (v *revocation) http(ctx context.Context, addr string) *http.Request {
 	path, body := nativePath, fmt.Sprintf(`{"token":%q,"consistency":%q}`, v.token, v.consistency())
 	if v.transport == overDropIn {
@@ -429,20 +429,19 @@ func (c *callers) mint(t *testing.T) string {
 	return token
 }
 
-// balancer distributes REST connections over the replicas that are ready, like a Service of
-// Kubernetes: a caller that keeps a connection stays with its replica until the connection
-// is closed.
+// balancer distributes REST connections over the ready replicas, as a Kubernetes Service does: a
+// caller that keeps a connection stays with its replica until the connection is closed.
 //
-// A call is repeated, over a new connection, only if the answer is 503 with Retry-After, or
-// if there is none because the connection was refused, or closed before the first byte of
-// an answer. A kept connection may be closed at any time (RFC 9112, section 9.6), so callers
-// must expect that. The sandbox refuses a second revocation, so the test shows that quash
-// does not close a connection on a call that it has begun.
+// A call is retried, over a new connection, only if the answer is 503 with Retry-After, or if
+// the connection was refused or was closed before the first byte of the answer. A kept
+// connection may be closed at any time (RFC 9112, section 9.6), so callers must expect that. The
+// sandbox rejects a second revocation, so the test shows that quash does not close a connection
+// with a call in progress.
 type balancer struct {
 	kept, fresh *http.Transport
 
 	mu    sync.Mutex
-	addrs []string // of the replicas that are ready
+	addrs []string // of the ready replicas
 	next  int
 }
 
@@ -485,7 +484,7 @@ func (b *balancer) call(ctx context.Context, v *revocation) {
 	}
 }
 
-// try makes a call once, and reports whether to repeat it.
+// try makes one attempt and reports whether to retry.
 func try(ctx context.Context, v *revocation, transport *http.Transport) (again bool) {
 	var answered atomic.Bool
 	resp, err := transport.RoundTrip(v.http(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{

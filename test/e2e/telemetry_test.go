@@ -25,7 +25,7 @@ import (
 // collector receives what a process exports over OTLP.
 type collector struct {
 	url  string
-	look func(text string) // is shown everything that comes
+	look func(text string) // receives every export
 
 	mu      sync.Mutex
 	spans   []*tracev1.Span
@@ -41,7 +41,8 @@ func startCollector(t *testing.T, look func(text string)) *collector {
 	return c
 }
 
-// environment makes a process export to the collector, soon.
+// environment returns variables that make a process export to the collector at short
+// intervals.
 func (c *collector) environment() []string {
 	return []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + c.url, "OTEL_BSP_SCHEDULE_DELAY=50", "OTEL_METRIC_EXPORT_INTERVAL=500"}
 }
@@ -61,7 +62,7 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (c *collector) take(path string, body []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.look(string(body)) // texts stand in protobuf as they are
+	c.look(string(body)) // protobuf does not encode strings
 	switch path {
 	case "/v1/traces":
 		var got collectortrace.ExportTraceServiceRequest
@@ -88,18 +89,19 @@ func (c *collector) take(path string, body []byte) error {
 		}
 		return nil
 	default:
-		return fmt.Errorf("nothing is exported to %s", path)
+		return fmt.Errorf("unexpected export to %s", path)
 	}
 }
 
-// has reports whether metrics of these names have come.
+// has reports whether metrics with these names have been exported.
 func (c *collector) has(names ...string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !slices.ContainsFunc(names, func(name string) bool { return !c.metrics[name] })
 }
 
-// checkMany fails unless much has come: otherwise a scan of it proves nothing.
+// checkMany fails unless many spans and metrics were exported. Otherwise a scan of them proves
+// nothing.
 func (c *collector) checkMany(t *testing.T) {
 	t.Helper()
 	c.mu.Lock()
@@ -109,7 +111,7 @@ func (c *collector) checkMany(t *testing.T) {
 	}
 }
 
-// children are the spans of a trace whose parent is a span, in order.
+// children returns the child spans of a span, by start time.
 func (c *collector) children(trace, parent string) (spans []*tracev1.Span) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -124,7 +126,7 @@ func (c *collector) children(trace, parent string) (spans []*tracev1.Span) {
 	return spans
 }
 
-// attributes are those of a span, as text.
+// attributes returns the attributes of a span as text.
 func attributes(span *tracev1.Span) map[string]string {
 	all := map[string]string{}
 	for _, attr := range span.GetAttributes() {
@@ -136,7 +138,7 @@ func attributes(span *tracev1.Span) map[string]string {
 	return all
 }
 
-// revoke makes a call, whatever the answer.
+// revoke makes a call and ignores its result.
 func (q *instance) revoke(t *testing.T, transport, token string, header ...string) {
 	t.Helper()
 	if transport != overGRPC {
@@ -147,8 +149,8 @@ func (q *instance) revoke(t *testing.T, transport, token string, header ...strin
 	_, _ = quashv1.NewTokenServiceClient(q.dial(t)).Revoke(ctx, &quashv1.RevokeRequest{Token: token})
 }
 
-// A caller's trace continues with a span for the call and one for each attempt. What is
-// left to export at shutdown is exported.
+// A caller's trace continues with a span for the call and one for each attempt. Pending spans
+// are exported at shutdown.
 func TestTraces(t *testing.T) {
 	t.Parallel()
 	c := startCollector(t, func(string) {})
@@ -187,7 +189,7 @@ func TestTraces(t *testing.T) {
 	}
 }
 
-// Metrics are exported too. The log has the trace's id.
+// Metrics are exported, and the log contains the trace id.
 func TestMetricsAreExported(t *testing.T) {
 	t.Parallel()
 	c := startCollector(t, func(string) {})
@@ -219,11 +221,11 @@ func TestMetricsAreExported(t *testing.T) {
 		}
 		return
 	}
-	t.Errorf("the failed revocation is not logged:\n%s", q)
+	t.Errorf("the log does not contain the failed revocation:\n%s", q)
 }
 
-// Calls do not fail because a collector refuses everything. It is logged.
-func TestCollectorRefuses(t *testing.T) {
+// Calls succeed although the collector rejects every export. The failure is logged.
+func TestCollectorRejectsExports(t *testing.T) {
 	t.Parallel()
 	c := startCollector(t, func(string) {})
 	q := dev(t, append(c.environment(), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.url+"/nowhere"))
@@ -233,6 +235,6 @@ func TestCollectorRefuses(t *testing.T) {
 	}
 	q.stop(t)
 	if !strings.Contains(q.Stderr.String(), "level=WARN") {
-		t.Errorf("nothing is logged:\n%s", q.Stderr)
+		t.Errorf("no warning is logged:\n%s", q.Stderr)
 	}
 }

@@ -11,13 +11,12 @@ import (
 
 var withNPM = flag.Bool("npm", false, "run the tests that fetch packages with npm: the examples, and OpenAPI tools")
 
-// node returns a function that runs programs in a folder, and skips the test unless it was
-// asked for. npm's packages have scripts that run when they are installed, which nothing
-// here needs.
+// node returns a function that runs programs in a directory. It skips the test unless -npm is
+// set. Callers of npm pass --ignore-scripts: the install scripts of packages are not needed.
 func node(t *testing.T, dir string, environment ...string) (run func(input, name string, args ...string) string) {
 	t.Helper()
 	if !*withNPM {
-		t.Skip("it fetches packages with npm; run it with -npm")
+		t.Skip("fetches packages with npm; run with -npm")
 	}
 	return func(input, name string, args ...string) string {
 		t.Helper()
@@ -32,8 +31,8 @@ func node(t *testing.T, dir string, environment ...string) (run func(input, name
 	}
 }
 
-// The examples pass their tests, and the commands of docs/callers.md print what stands
-// below them.
+// The examples pass their tests, and the commands in docs/callers.md print the output that the
+// page shows.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	const examples = "../../examples"
@@ -43,8 +42,8 @@ func TestExamples(t *testing.T) {
 	t.Log(node(t, examples, "QUASH="+program)("", "node", "--test"))
 }
 
-// Public tools read the OpenAPI document that quash serves: a linter finds nothing wrong,
-// and a generated client, whose use compiles, revokes tokens.
+// Public tools accept the OpenAPI document that quash serves: a linter reports no problem, and a
+// generated TypeScript client compiles and revokes tokens.
 func TestOpenAPITools(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

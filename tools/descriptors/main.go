@@ -1,7 +1,7 @@
-// Command descriptors writes what a caller needs to know of the protos as one JSON file, a
+// Command descriptors writes the protos that a caller needs as one JSON file, a
 // google.protobuf.FileDescriptorSet: the service, its messages, and the details of its
-// errors. Libraries that load descriptors, as grpc-js does, need neither a generator nor
-// the .proto files that ours import.
+// errors. Libraries that load descriptors, such as grpc-js, then need neither a code
+// generator nor the imported .proto files.
 package main
 
 import (
@@ -21,7 +21,7 @@ import (
 	_ "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// files are in the order in which they import each other.
+// files are sorted so that each file comes after its imports.
 var files = []string{
 	"google/protobuf/any.proto",
 	"google/protobuf/duration.proto",
@@ -31,8 +31,8 @@ var files = []string{
 	"quash/v1/errors.proto",
 }
 
-// details are the messages of error_details.proto that quash sends, and what they are
-// made of.
+// details are the messages of error_details.proto that quash sends, and the messages that
+// these contain.
 var details = []string{"ErrorInfo", "RetryInfo", "RequestInfo", "BadRequest", "LocalizedMessage"}
 
 func main() {
@@ -58,23 +58,24 @@ func run(path string) error {
 		set.File = append(set.File, fd)
 	}
 	if _, err := protodesc.NewFiles(set); err != nil {
-		return fmt.Errorf("something that is needed is left out: %w", err)
+		return fmt.Errorf("the descriptor set is incomplete: %w", err)
 	}
-	text, err := protojson.Marshal(set) //nolint:forbidigo // descriptors hold no values
+	text, err := protojson.Marshal(set) //nolint:forbidigo // descriptors contain no field values
 	if err != nil {
 		return err
 	}
-	// protojson varies its white space on purpose.
+	// Indent the text: protojson varies its white space on purpose, so its output is not
+	// reproducible.
 	var indented bytes.Buffer
 	if err := json.Indent(&indented, text, "", " "); err != nil {
 		return err
 	}
 	indented.WriteByte('\n')
-	return os.WriteFile(path, indented.Bytes(), 0o644) //nolint:gosec // it is committed, and holds no secret
+	return os.WriteFile(path, indented.Bytes(), 0o644) //nolint:gosec // the file is committed and contains no secret
 }
 
-// strip takes away what callers do not read: REST's paths, the rules, which the server
-// applies, and the imports of their options.
+// strip removes what callers do not need: the options with REST paths and validation rules,
+// which only the server uses, and the imports for these options.
 func strip(fd *descriptorpb.FileDescriptorProto) {
 	fd.Options = nil
 	fd.Dependency = slices.DeleteFunc(fd.GetDependency(), func(name string) bool { return !slices.Contains(files, name) })

@@ -1,8 +1,8 @@
-// Command imports writes the .proto files that quash's own files import, so that
-// buf finds them without asking a registry.
+// Command imports writes the .proto files that quash's own files import, so that buf finds
+// them without a registry.
 //
-// They are printed from the descriptors inside the Go modules that the code
-// links, so their versions are those of go.mod by construction.
+// It prints them from the descriptors inside the Go modules that the code links, so their
+// versions always match go.mod.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// roots are the files that proto/quash imports; what they import comes along.
+// roots are the files that proto/quash imports. Their own imports are written too.
 var roots = []string{
 	"buf/validate/validate.proto",
 	"google/api/annotations.proto",
@@ -26,7 +26,7 @@ var roots = []string{
 
 func main() {
 	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: imports FOLDER")
+		fmt.Fprintln(os.Stderr, "usage: imports DIRECTORY")
 		os.Exit(2)
 	}
 	if err := run(os.Args[1]); err != nil {
@@ -35,7 +35,7 @@ func main() {
 	}
 }
 
-func run(folder string) error {
+func run(dir string) error {
 	files := map[string]protoreflect.FileDescriptor{}
 	for _, path := range roots {
 		fd, err := protoregistry.GlobalFiles.FindFileByPath(path)
@@ -50,7 +50,7 @@ func run(folder string) error {
 		if err != nil {
 			return fmt.Errorf("print %s: %w", path, err)
 		}
-		out := filepath.Join(folder, filepath.FromSlash(path))
+		out := filepath.Join(dir, filepath.FromSlash(path))
 		if err := os.MkdirAll(filepath.Dir(out), 0o750); err != nil {
 			return err
 		}
@@ -61,8 +61,8 @@ func run(folder string) error {
 	return nil
 }
 
-// collect adds fd and what it imports. The well-known types are left out: buf
-// carries them itself.
+// collect adds fd and its imports to files. It omits the well-known types, which buf has
+// built in.
 func collect(fd protoreflect.FileDescriptor, files map[string]protoreflect.FileDescriptor) {
 	if strings.HasPrefix(fd.Path(), "google/protobuf/") {
 		return

@@ -15,7 +15,7 @@ import (
 const (
 	header = `edition = "2023"; package sample; option go_package = "example.com/sample"; import "imported.proto"; message Used { imported.Public p = 1; }`
 
-	// imported is generated elsewhere, by the plain protoc-gen-go for instance.
+	// imported is generated elsewhere, for example by plain protoc-gen-go.
 	imported = `
 		edition = "2023"; package imported; option go_package = "example.com/imported";
 		message Public { string text = 1; }
@@ -24,7 +24,7 @@ const (
 		message Open { extensions 1 to max; }`
 )
 
-// newPlugin is protogen's, asked for the Go code of some declarations.
+// newPlugin returns a plugin with a request for the Go code of declarations.
 func newPlugin(t *testing.T, declarations, parameter string) *protogen.Plugin {
 	t.Helper()
 	compiler := protocompile.Compiler{Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{
@@ -38,7 +38,8 @@ func newPlugin(t *testing.T, declarations, parameter string) *protogen.Plugin {
 	for _, file := range files {
 		req.ProtoFile = append(req.ProtoFile, protodesc.ToFileDescriptorProto(file))
 	}
-	// protoc sends its request over the wire; so protocompile's own options are decoded.
+	// Encode and decode the request as protoc does, which turns protocompile's own option
+	// types into the generated ones.
 	wire, err := proto.Marshal(req)
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +55,7 @@ func newPlugin(t *testing.T, declarations, parameter string) *protogen.Plugin {
 	return plugin
 }
 
-// A secret that could be printed all the same is not generated.
+// The generator rejects secrets that it cannot redact.
 func TestGenerateRefuses(t *testing.T) {
 	t.Parallel()
 	const secret = `string s = 1 [debug_redact = true];`
@@ -69,15 +70,15 @@ func TestGenerateRefuses(t *testing.T) {
 		{"opaque API", `message M { ` + secret + ` }`, "default_api_level=API_OPAQUE", "sample.M.s"},
 		{"hybrid API", `message M { ` + secret + ` }`, "default_api_level=API_HYBRID", "sample.M.s"},
 
-		{"in a message within", `message M { S f = 1; } message S { ` + secret + ` }`, "", "sample.M.f"},
-		{"in messages of a map", `message M { map<int32, S> f = 1; } message S { ` + secret + ` }`, "", "sample.M.f"},
+		{"in a nested message", `message M { S f = 1; } message S { ` + secret + ` }`, "", "sample.M.f"},
+		{"in the values of a map", `message M { map<int32, S> f = 1; } message S { ` + secret + ` }`, "", "sample.M.f"},
 		{"in the message itself", `message M { ` + secret + ` M f = 2; }`, "", "sample.M.f"},
 		{"deep in an imported message", `message M { imported.Ring f = 1; }`, "", "sample.M.f"},
 		{"behind a cycle", `message M { A f = 1; } message A { B b = 1; } message B { A a = 1; imported.Ring r = 2; }`, "", "sample.M.f"},
 
 		{"extension", `extend imported.Open { ` + secret + ` }`, "", "sample.s"},
 		{"nested extension", `message M { extend imported.Open { ` + secret + ` } }`, "", "sample.M.s"},
-		{"extension that leads to one", `extend imported.Open { imported.Ring s = 1; }`, "", "sample.s"},
+		{"extension that contains one", `extend imported.Open { imported.Ring s = 1; }`, "", "sample.s"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -89,9 +90,9 @@ func TestGenerateRefuses(t *testing.T) {
 	}
 }
 
-// Without a secret a file is protoc-gen-go's own, whatever the API. What is generated
-// for a secret is in gen/, and tested where it is used, in package service.
-func TestGenerateLeavesOthersAlone(t *testing.T) {
+// A file without secrets is the same as protoc-gen-go's, with every API level. The code that
+// is generated for a secret is in gen/, and the tests of package service cover it.
+func TestGenerateDoesNotChangeOtherFiles(t *testing.T) {
 	t.Parallel()
 	const declarations = `
 		message M { string s = 1 [debug_redact = false]; map<string, M> all = 2; oneof o { Used used = 3; } }

@@ -6,7 +6,7 @@ import (
 	"google.golang.org/protobuf/compiler/protogen"
 )
 
-// What generated code imports. All but slog is linked with every message anyway.
+// The imports of generated code. The protobuf runtime links all of them except slog.
 const (
 	fmtPackage          = protogen.GoImportPath("fmt")
 	slogPackage         = protogen.GoImportPath("log/slog")
@@ -14,7 +14,7 @@ const (
 	prototextPackage    = protogen.GoImportPath("google.golang.org/protobuf/encoding/prototext")
 )
 
-// writeMethods writes the methods that Go's printers, loggers and encoders call.
+// writeMethods writes the methods that fmt, slog and the encoders of JSON, XML and YAML call.
 func writeMethods(g *protogen.GeneratedFile, message secretiveMessage) {
 	receiver := "func (x *" + message.GoIdent.GoName + ") "
 	names := make([]string, len(message.secrets))
@@ -22,10 +22,10 @@ func writeMethods(g *protogen.GeneratedFile, message secretiveMessage) {
 		names[i] = string(secret.Desc.Name())
 	}
 
-	// A copy is printed, of which String can be sure that it has no secret. Marshal,
-	// unlike Format, leaves out unknown fields also of the messages within.
-	g.P("// String returns the fields of x as a text for people. It has \"[redacted]\" in the")
-	g.P("// place of secrets (", strings.Join(names, ", "), "), and leaves out unknown fields.")
+	// String prints a copy from which the secrets are removed. Unlike Format, Marshal omits
+	// unknown fields also in nested messages.
+	g.P("// String returns the fields of x as human-readable text. Secrets (", strings.Join(names, ", "), ") are")
+	g.P("// replaced by \"[redacted]\", and unknown fields are omitted.")
 	g.P(receiver, "String() string {")
 	g.P("if x == nil {")
 	g.P(`return "<nil>"`)

@@ -17,8 +17,8 @@ type secretiveMessage struct {
 	secrets []*protogen.Field
 }
 
-// secretiveMessages returns the messages of a file that must be redacted when they
-// are printed. It fails where that cannot be done.
+// secretiveMessages returns the messages of a file that have secrets. It fails if a secret
+// cannot be redacted.
 func secretiveMessages(file *protogen.File) ([]secretiveMessage, error) {
 	var all []secretiveMessage
 	extensions := file.Extensions
@@ -35,11 +35,11 @@ func secretiveMessages(file *protogen.File) ([]secretiveMessage, error) {
 			all = append(all, secretiveMessage{message, secrets})
 		}
 	}
-	// Extensions are printed by the methods of the message that they extend, which
-	// does not know of them.
+	// An extension is printed by the methods of the message that it extends, which cannot
+	// redact it.
 	for _, extension := range extensions {
 		if isSecret(extension) || leadsToSecret(extension.Message, nil) {
-			return nil, fmt.Errorf("%s: cannot be redacted: extensions cannot be, or lead to, debug_redact fields", extension.Desc.FullName())
+			return nil, fmt.Errorf("%s: cannot be redacted: extensions must not be or contain debug_redact fields", extension.Desc.FullName())
 		}
 	}
 	return all, nil
@@ -55,16 +55,16 @@ func secretsOf(message *protogen.Message) ([]*protogen.Field, error) {
 			return nil, fmt.Errorf("%s: cannot be redacted: a debug_redact field must be a singular string "+
 				"of the open API, outside oneofs", field.Desc.FullName())
 		case leadsToSecret(field.Message, nil):
-			return nil, fmt.Errorf("%s: cannot be redacted: it leads to a debug_redact field of another message, "+
+			return nil, fmt.Errorf("%s: cannot be redacted: its type contains a debug_redact field of another message, "+
 				"which would be printed with this one", field.Desc.FullName())
 		}
 	}
 	return secrets, nil
 }
 
-// redactable reports whether the methods of its message can keep a secret from
-// being printed. They cannot where Go has a type of its own that holds it: a
-// builder of the hybrid and opaque APIs, the wrapper of a oneof.
+// redactable reports whether the methods of its message can redact a field. They cannot if
+// another Go type also holds the field: a builder of the hybrid and opaque APIs, or the
+// wrapper of a oneof.
 func redactable(field *protogen.Field) bool {
 	return field.Desc.Kind() == protoreflect.StringKind && !field.Desc.IsList() && field.Oneof == nil &&
 		field.Parent.APILevel == gofeaturespb.GoFeatures_API_OPEN
@@ -75,8 +75,8 @@ func isSecret(field *protogen.Field) bool {
 	return ok && options.GetDebugRedact()
 }
 
-// leadsToSecret reports whether message, or one that it may hold, has a secret.
-// holders are the messages on the way to it: types may be recursive.
+// leadsToSecret reports whether message, or a message nested in it at any depth, has a
+// secret. holders are the messages that contain message, because types may be recursive.
 func leadsToSecret(message *protogen.Message, holders []*protogen.Message) bool {
 	if message == nil || slices.Contains(holders, message) {
 		return false

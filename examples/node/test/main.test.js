@@ -1,4 +1,4 @@
-// main.js against a quash, whose SlashID does what the test wants.
+// Runs main.js against quash with scripted answers from SlashID.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,18 +10,18 @@ const main = fileURLToPath(new URL("../main.js", import.meta.url));
 const id = "[0-9a-f-]{36}";
 const envelope = JSON.stringify({ errors: [{ httpcode: 408, message: "later" }] });
 
-// run runs main.js, and finds nothing of the token in what it says.
+// run runs main.js and checks that its output contains no part of the token.
 async function run(token, ...args) {
   const child = spawn(process.execPath, [main, ...args], { stdio: "pipe" });
-  let said = "";
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (said += text));
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
   child.stdin.end(token);
   const [exit] = await once(child, "close");
-  assert.ok(token === "" || !token.split(".").some((part) => said.includes(part)), "it says the token");
-  return { exit, said };
+  assert.ok(token === "" || !token.split(".").some((part) => output.includes(part)), "the output contains the token");
+  return { exit, output };
 }
 
-// revoke has main.js revoke a new token while SlashID does that.
+// revoke runs main.js with a new token, while SlashID answers with faults.
 async function revoke(t, faults, ...args) {
   const dev = await startDev(t);
   await dev.script(...faults);
@@ -30,82 +30,82 @@ async function revoke(t, faults, ...args) {
   return { dev, again, ...(await again()) };
 }
 
-test("success, and what SlashID says the second time", async (t) => {
-  const { dev, again, exit, said } = await revoke(t, []);
-  assert.match(said, new RegExp(`^dead\\? +yes \\(OUTCOME_REVOKED\\)\ncorrelation id +${id}\n$`));
+test("success, and a second revocation of the same token", async (t) => {
+  const { dev, again, exit, output } = await revoke(t, []);
+  assert.match(output, new RegExp(`^dead\\? +yes \\(OUTCOME_REVOKED\\)\ncorrelation id +${id}\n$`));
   assert.equal(exit, 0);
   assert.equal(await dev.revoked(), 1);
 
   const rejected = await again();
   assert.match(
-    rejected.said,
+    rejected.output,
     new RegExp(
-      "^dead\\? +this call did nothing to it \\(NOT_APPLIED\\)\n" +
+      "^dead\\? +not by this call \\(NOT_APPLIED\\)\n" +
         "reason +TOKEN_REJECTED: SlashID rejected the token.*\n" +
-        "repeat +after the cause is fixed\n" +
+        "retry +after the cause is fixed\n" +
         `correlation id +${id}\n$`,
     ),
   );
   assert.equal(rejected.exit, 1);
 
   const accepted = await again("--allow-invalid");
-  assert.match(accepted.said, /^dead\? +yes \(OUTCOME_ALREADY_INVALID\)/);
+  assert.match(accepted.output, /^dead\? +yes \(OUTCOME_ALREADY_INVALID\)/);
   assert.equal(accepted.exit, 0);
 });
 
 test("in progress", async (t) => {
-  const { dev, exit, said } = await revoke(t, [{ status: 408, apply: true, body: envelope }], "--all-regions");
-  assert.match(said, /^dead\? +soon, everywhere.*\(IN_PROGRESS\)\nreason +CONSISTENCY_TIMEOUT: .*\nrepeat +never/);
+  const { dev, exit, output } = await revoke(t, [{ status: 408, apply: true, body: envelope }], "--all-regions");
+  assert.match(output, /^dead\? +soon: .*\(IN_PROGRESS\)\nreason +CONSISTENCY_TIMEOUT: .*\nretry +not needed/);
   assert.equal(exit, 1);
   assert.equal(await dev.revoked(), 1);
 });
 
-test("unavailable, and then not any more", async (t) => {
-  const { dev, exit, said } = await revoke(t, [{ status: 503, count: 3 }]);
-  assert.match(said, /^dead\? +yes \(OUTCOME_REVOKED\)/);
+test("unavailable for a short time", async (t) => {
+  const { dev, exit, output } = await revoke(t, [{ status: 503, count: 3 }]);
+  assert.match(output, /^dead\? +yes \(OUTCOME_REVOKED\)/);
   assert.equal(exit, 0);
   assert.equal(await dev.revoked(), 1);
 });
 
 test("revoked by an attempt whose answer was lost", async (t) => {
-  const { dev, exit, said } = await revoke(t, [{ status: 503, apply: true }, { status: 503, count: 2 }]);
-  assert.match(said, /^dead\? +yes \(OUTCOME_ALREADY_INVALID\)/);
+  const { dev, exit, output } = await revoke(t, [{ status: 503, apply: true }, { status: 503, count: 2 }]);
+  assert.match(output, /^dead\? +yes \(OUTCOME_ALREADY_INVALID\)/);
   assert.equal(exit, 0);
   assert.equal(await dev.revoked(), 1);
 });
 
-test("what an earlier attempt may have done stays unknown", async (t) => {
+test("the state stays unknown if an earlier attempt may have been applied", async (t) => {
   const tooMany = { status: 429, headers: { "Retry-After": "600" } };
-  const { exit, said } = await revoke(t, [{ status: 503, count: 3 }, tooMany]);
-  assert.match(said, /^dead\? +nobody can say \(UNKNOWN\)\nreason +UPSTREAM_RATE_LIMITED: .*\nrepeat +in 600 s with --allow-invalid/);
+  const { exit, output } = await revoke(t, [{ status: 503, count: 3 }, tooMany]);
+  assert.match(output, /^dead\? +unknown \(UNKNOWN\)\nreason +UPSTREAM_RATE_LIMITED: .*\nretry +in 600 s with --allow-invalid/);
   assert.equal(exit, 1);
 });
 
 test("unknown", async (t) => {
-  const { dev, exit, said } = await revoke(t, [{ status: 302 }]);
+  const { dev, exit, output } = await revoke(t, [{ status: 302 }]);
   assert.match(
-    said,
-    /^dead\? +nobody can say \(UNKNOWN\)\nreason +UPSTREAM_UNEXPECTED_RESPONSE: .*\nrepeat +now with --allow-invalid/,
+    output,
+    /^dead\? +unknown \(UNKNOWN\)\nreason +UPSTREAM_UNEXPECTED_RESPONSE: .*\nretry +now with --allow-invalid/,
   );
   assert.equal(exit, 1);
   assert.equal(await dev.revoked(), 0);
 });
 
-test("a delay that is longer than the call may take is left to the caller", async (t) => {
-  const { exit, said } = await revoke(t, [{ status: 429, headers: { "Retry-After": "600" } }]);
-  assert.match(said, /^dead\? +this call did nothing to it \(NOT_APPLIED\)\nreason +UPSTREAM_RATE_LIMITED: .*\nrepeat +in 600 s\n/);
+test("a retry after the deadline is left to the caller", async (t) => {
+  const { exit, output } = await revoke(t, [{ status: 429, headers: { "Retry-After": "600" } }]);
+  assert.match(output, /^dead\? +not by this call \(NOT_APPLIED\)\nreason +UPSTREAM_RATE_LIMITED: .*\nretry +in 600 s\n/);
   assert.equal(exit, 1);
 });
 
-test("a request that breaks rules", async (t) => {
-  const { exit, said } = await revoke(t, [], "--timeout", "121");
-  assert.match(said, /reason +INVALID_REQUEST: .*\nviolation +timeout must be .* 120s\n/);
-  assert.match(said, /correlation id +none\n$/);
+test("an invalid request", async (t) => {
+  const { exit, output } = await revoke(t, [], "--timeout", "121");
+  assert.match(output, /reason +INVALID_REQUEST: .*\nviolation +timeout must be .* 120s\n/);
+  assert.match(output, /correlation id +none\n$/);
   assert.equal(exit, 1);
 });
 
-test("a token is no argument", async () => {
-  const { exit, said } = await run("", "--plaintext", "eyJhbGciOiJub25lIn0.eyJqdGkiOiJhIn0.c2ln");
-  assert.equal(said, "the command line is wrong; main.js says what it may be\n");
+test("a token as an argument is rejected", async () => {
+  const { exit, output } = await run("", "--plaintext", "eyJhbGciOiJub25lIn0.eyJqdGkiOiJhIn0.c2ln");
+  assert.equal(output, "the command line is invalid; see the comment at the top of main.js\n");
   assert.equal(exit, 2);
 });

@@ -1,4 +1,4 @@
-// The SDK, as SlashID publishes it, against a quash.
+// Runs the SDK that SlashID publishes against quash.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startDev } from "../../dev.mjs";
@@ -13,7 +13,7 @@ test("the SDK revokes at the drop-in route", async (t) => {
   assert.deepEqual(await sure(dev.rest, token), { dead: true, outcome: "OUTCOME_ALREADY_INVALID" });
 });
 
-test("the SDK does not say that it has failed", async (t) => {
+test("the SDK does not report a failure", async (t) => {
   const dev = await startDev(t);
   const token = await dev.mint();
   await dev.script({ status: 302, count: 2 });
@@ -29,7 +29,7 @@ test("the SDK does not say that it has failed", async (t) => {
   assert.equal(await dev.revoked(), 1);
 });
 
-test("when to come back", async (t) => {
+test("the delay before a retry", async (t) => {
   const dev = await startDev(t);
   await dev.script({ status: 429, headers: { "Retry-After": "600" } });
   assert.deepEqual(await sure(dev.rest, await dev.mint()), {

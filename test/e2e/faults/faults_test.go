@@ -1,8 +1,8 @@
-// Package faults_test breaks the connection between quash and SlashID in every way that
-// networks and servers do, and checks what callers are told of it.
+// Package faults_test breaks the connection between quash and SlashID in the ways that networks
+// and servers do, and checks the answers that callers get.
 //
 //	faults_test.go  the fault matrix
-//	link_test.go    quash, toxiproxy, a restartable server and the sandbox behind it
+//	link_test.go    quash, toxiproxy, and a restartable server in front of the sandbox
 package faults_test
 
 import (
@@ -24,29 +24,28 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// faultCase is a fault between quash and SlashID, and what every caller must be told
-// of it.
+// faultCase is a fault between quash and SlashID, and the answer that every caller must get.
 type faultCase struct {
 	name string
-	// http2 makes the two speak HTTP/2 over TLS; otherwise it is HTTP/1.1 in plaintext.
+	// http2 selects HTTP/2 over TLS instead of HTTP/1.1 in plaintext.
 	http2 bool
 	// impatient makes quash give up after 1.5 s instead of never.
 	impatient bool
-	// begin begins the fault. No call has been made yet.
+	// begin starts the fault, before the first call.
 	begin func(l *link)
-	// handle is how SlashID answers calls while the fault lasts.
+	// handle answers calls instead of SlashID while the fault lasts.
 	handle originHandler
-	// fixAfter is the number of attempts that the fault lasts, 0 meaning all.
+	// fixAfter is the number of attempts that the fault lasts; 0 means all.
 	fixAfter int32
 
 	want quashtest.Answers
-	// applied is what has really become of the token.
+	// applied is true if the token is really revoked.
 	applied bool
-	// attempts is how many the call must have taken, 0 if that may vary.
+	// attempts is the expected number of attempts; 0 if it may vary.
 	attempts int32
-	// connections is how many connections the call and the next one must have taken, 0
-	// if that may vary. net/http sends a call again that the peer declared unprocessed,
-	// three times in all for each attempt, and each time on another connection.
+	// connections is the expected number of connections of the call and the next one; 0 if it
+	// may vary. net/http resends a call that the peer declares unprocessed, each time on
+	// another connection, and sends it three times in total for each attempt.
 	connections int
 }
 
@@ -55,14 +54,14 @@ const (
 	envelope400 = `{"meta":{"pagination":{"limit":0,"offset":0,"total_count":0}},"errors":[{"httpcode":400,"message":"no"}]}`
 
 	maxAttempts = 3             // of a call
-	anHour      = 3_600_000_000 // µs, and ms for that matter: longer than any test
-	// patience is far longer than any call of these tests takes.
+	anHour      = 3_600_000_000 // in µs; where a toxic wants ms, it is even longer
+	// patience is far longer than any call in these tests takes.
 	patience = 2 * time.Minute
 )
 
-// toxic is a fault that toxiproxy has a name for.
-func toxic(direction, kind, attributes string) func(l *link) {
-	return func(l *link) { l.toxic(direction, kind, attributes) }
+// toxic returns a function that adds one of toxiproxy's faults.
+func toxic(direction, name, attributes string) func(l *link) {
+	return func(l *link) { l.toxic(direction, name, attributes) }
 }
 
 var (
@@ -75,9 +74,9 @@ var (
 	slowAnswers   = toxic("downstream", "bandwidth", `"rate":1`)
 )
 
-// cutBody makes SlashID give an answer that the link breaks off in its body.
+// cutBody makes SlashID send an answer that the link cuts off in its body.
 func cutBody(f sandbox.Fault) func(l *link) {
-	const size = 1000 // the head is shorter, and the whole longer
+	const size = 1000 // more than the head, less than the whole answer
 	f.Body += strings.Repeat(" ", size)
 	f.Count = maxAttempts
 	return func(l *link) {
@@ -88,7 +87,7 @@ func cutBody(f sandbox.Fault) func(l *link) {
 
 func refuseConnections(l *link) { l.proxy.Stop() }
 
-// breakIdleConnections makes a call, and breaks the connection that it leaves behind.
+// breakIdleConnections makes a call and then breaks its idle connection.
 func breakIdleConnections(l *link) {
 	if _, err := l.ask(quashtest.GRPC, l.mint(), time.Minute); err != nil {
 		l.t.Fatal(err)
@@ -99,27 +98,27 @@ func breakIdleConnections(l *link) {
 	}
 }
 
-// diesBefore is an upstream that is replaced when it has read a call.
+// diesBefore is an upstream that is replaced after it has read a call, before it processes it.
 func diesBefore(o *origin, _ http.ResponseWriter, _ *http.Request) {
 	o.restart()
 	panic(http.ErrAbortHandler)
 }
 
-// diesAfter is an upstream that is replaced when it has done what a call asks for, and
-// before it has answered.
+// diesAfter is an upstream that is replaced after it has processed a call, before it answers.
 func diesAfter(o *origin, _ http.ResponseWriter, r *http.Request) {
 	o.apply(r)
 	o.restart()
 	panic(http.ErrAbortHandler)
 }
 
-// disowns is an HTTP/2 peer that declares a call unprocessed.
+// disowns is an HTTP/2 server that declares a call unprocessed.
 func disowns(_ *origin, _ http.ResponseWriter, r *http.Request) {
 	goAway(r, 0)
 	panic(http.ErrAbortHandler)
 }
 
-// disownsFalsely is one that has processed it.
+// disownsFalsely is an HTTP/2 server that declares a call unprocessed although it has processed
+// it.
 func disownsFalsely(o *origin, _ http.ResponseWriter, r *http.Request) {
 	o.apply(r)
 	goAway(r, 0)
@@ -219,7 +218,7 @@ var faultCases = []faultCase{
 	},
 	{name: "none, HTTP/2", http2: true, want: quashtest.Revoked, applied: true, attempts: 1},
 	{
-		name: "GOAWAY of a server that shuts down, the call goes on", http2: true, handle: shutsDown,
+		name: "GOAWAY of a server that shuts down, the call continues", http2: true, handle: shutsDown,
 		want: quashtest.Revoked, applied: true, attempts: 1, connections: 2,
 	},
 	{
@@ -241,18 +240,17 @@ var faultCases = []faultCase{
 	},
 }
 
-// TestFaults meets every fault at every endpoint: the answer is the outcome table's, it
-// agrees with what the sandbox knows of the token, and once the fault is over the next
-// call succeeds.
+// TestFaults tests every fault at every endpoint: the answer is that of the outcome table, it
+// agrees with the state of the token in the sandbox, and the next call after the fault succeeds.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for _, c := range faultCases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			if c.applied != (c.want.State() != "NOT_APPLIED") && c.want.State() != "UNKNOWN" {
-				t.Fatalf("the case contradicts itself: %s, and applied is %t", c.want.State(), c.applied)
+				t.Fatalf("contradictory case: %s, but applied is %t", c.want.State(), c.applied)
 			}
-			// All at the same time: some faults are noticed only because they take long.
+			// In parallel, because quash notices some faults only after a timeout.
 			links := map[string]*link{}
 			for _, endpoint := range quashtest.Endpoints {
 				links[endpoint] = startLink(t, &c)
@@ -266,7 +264,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// run makes the call, fixes the fault and makes another. It runs on a goroutine of its own.
+// run makes the call, fixes the fault and makes another call. It runs in its own goroutine.
 func (c *faultCase) run(t *testing.T, endpoint string, l *link) {
 	t.Helper()
 	token := l.mint()
@@ -283,10 +281,10 @@ func (c *faultCase) run(t *testing.T, endpoint string, l *link) {
 		t.Errorf("%s: %d attempts, want %d", endpoint, attempts, c.attempts)
 	}
 	if got.Attempts >= 0 && got.Attempts != int(attempts) {
-		t.Errorf("%s: it says %d attempts, and there were %d", endpoint, got.Attempts, attempts)
+		t.Errorf("%s: the answer says %d attempts, want %d", endpoint, got.Attempts, attempts)
 	}
 	if strings.HasPrefix(c.want[quashtest.GRPC], "OK ") {
-		c.checkToken(t, endpoint, l, token) // at once: this is what the caller was promised
+		c.checkToken(t, endpoint, l, token) // at once, as success promises
 	}
 	l.fix()
 	next, err := l.ask(endpoint, l.mint(), time.Minute)
@@ -294,19 +292,19 @@ func (c *faultCase) run(t *testing.T, endpoint string, l *link) {
 		t.Errorf("%s, afterwards: got %s, %v, want %s", endpoint, next.Text, err, quashtest.Revoked[endpoint])
 	}
 	if got := l.origin.connections(); c.connections != 0 && got != c.connections {
-		t.Errorf("%s: the calls came over %d connections, want %d", endpoint, got, c.connections)
+		t.Errorf("%s: the calls used %d connections, want %d", endpoint, got, c.connections)
 	}
 	if c.applied {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		if err := l.sandbox.WaitRevoked(ctx, token); err != nil {
-			t.Errorf("%s: the token is never dead everywhere: %v", endpoint, err)
+			t.Errorf("%s: the token is not revoked everywhere: %v", endpoint, err)
 		}
 	}
 	c.checkToken(t, endpoint, l, token)
 }
 
-// checkToken compares what the case says of the token with what the sandbox knows.
+// checkToken checks the state of the token in the sandbox.
 func (c *faultCase) checkToken(t *testing.T, endpoint string, l *link, token string) {
 	t.Helper()
 	regions, err := l.sandbox.Revoked(token)
@@ -315,7 +313,7 @@ func (c *faultCase) checkToken(t *testing.T, endpoint string, l *link, token str
 	}
 	for region, dead := range regions {
 		if dead != c.applied {
-			t.Errorf("%s: in %s the token is dead: %t, want %t", endpoint, region, dead, c.applied)
+			t.Errorf("%s: revoked in %s: %t, want %t", endpoint, region, dead, c.applied)
 		}
 	}
 }

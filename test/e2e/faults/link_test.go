@@ -29,14 +29,14 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// link is a quash, a sandbox, and what goes wrong between them:
+// link is quash, a sandbox, and the faults between them:
 //
 //	quash → counted client → toxiproxy → origin → sandbox
 //
-// Toxiproxy has goroutines that never end if a toxic gives up a connection (as
-// reset_peer and limit_data do) and its peer goes on to write to it. So these are
-// put only where nothing more is to come: on answers that are one write of the
-// server's, on the last part of a request, and on the start of a TLS handshake.
+// Toxiproxy leaks goroutines if a toxic closes a connection (as reset_peer and limit_data do)
+// and the peer continues to write to it. So these toxics are used only where nothing follows:
+// on answers that the server sends in one write, on the last part of a request, and at the start
+// of a TLS handshake.
 type link struct {
 	t       *testing.T
 	sandbox *sandbox.Sandbox
@@ -45,7 +45,7 @@ type link struct {
 	client  *slashid.Client
 	quash   *quashtest.Quash
 
-	// attempts counts those of the call. After fixAfter of them, unless it is 0, the
+	// attempts counts the attempts of the call. After fixAfter attempts, unless it is 0, the
 	// fault is fixed.
 	attempts atomic.Int32
 	fixAfter int32
@@ -53,10 +53,10 @@ type link struct {
 	fixed    atomic.Bool
 }
 
-// startLink starts all of it, and begins the fault of the case.
+// startLink starts quash and its upstream, and then the fault of the case.
 func startLink(t *testing.T, c *faultCase) *link {
 	t.Helper()
-	zerolog.SetGlobalLevel(zerolog.Disabled) // toxics have no other way to be quiet
+	zerolog.SetGlobalLevel(zerolog.Disabled) // toxics log through the global logger
 	s, err := sandbox.New(sandbox.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -91,8 +91,8 @@ func startLink(t *testing.T, c *faultCase) *link {
 	return l
 }
 
-// Revoke implements service.Upstream: it counts the attempts, and fixes the fault
-// between two of them.
+// Revoke implements service.Upstream. It counts the attempts and fixes the fault after
+// fixAfter of them.
 func (l *link) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
 	n := l.attempts.Add(1)
 	result := l.client.Revoke(ctx, req)
@@ -102,18 +102,18 @@ func (l *link) Revoke(ctx context.Context, req slashid.Request) slashid.Result {
 	return result
 }
 
-// toxic has the proxy do something bad to what flows in a direction: downstream is
-// the answers', upstream the requests'.
-func (l *link) toxic(direction, kind, attributes string) {
+// toxic adds a toxic to the proxy. The direction is upstream for requests, downstream for
+// answers.
+func (l *link) toxic(direction, name, attributes string) {
 	l.t.Helper()
 	_, err := l.proxy.Toxics.AddToxicJson(strings.NewReader(
-		fmt.Sprintf(`{"type":%q,"stream":%q,"attributes":{%s}}`, kind, direction, attributes)))
+		fmt.Sprintf(`{"type":%q,"stream":%q,"attributes":{%s}}`, name, direction, attributes)))
 	if err != nil {
-		l.t.Fatalf("toxic %s: %v", kind, err)
+		l.t.Fatalf("toxic %s: %v", name, err)
 	}
 }
 
-// fix ends the fault, whatever it is.
+// fix ends any fault.
 func (l *link) fix() {
 	l.fixing.Do(func() {
 		l.fixed.Store(true)
@@ -122,8 +122,8 @@ func (l *link) fix() {
 		if l.origin.isDown() {
 			l.origin.restart()
 		}
-		if err := l.proxy.Start(); err != nil && err != toxiproxy.ErrProxyAlreadyStarted { //nolint:errorlint // it is not wrapped
-			l.t.Errorf("start the proxy again: %v", err)
+		if err := l.proxy.Start(); err != nil && err != toxiproxy.ErrProxyAlreadyStarted { //nolint:errorlint // not wrapped
+			l.t.Errorf("restart the proxy: %v", err)
 		}
 	})
 }
@@ -144,23 +144,23 @@ func (l *link) mint() string {
 	return token
 }
 
-// originHandler serves a call as long as the fault lasts.
+// originHandler serves calls while the fault lasts.
 type originHandler func(o *origin, w http.ResponseWriter, r *http.Request)
 
-// origin is the servers that serve the sandbox, one after another, all at one
-// address: the sandbox is what outlives a restart.
+// origin serves the sandbox at one address, with a new server after each restart. The sandbox
+// survives restarts.
 type origin struct {
 	link      *link
 	addr      string
 	tls       *tls.Config // nil: plaintext, HTTP/1
 	authority *x509.CertPool
-	handle    originHandler // nil: the sandbox's
+	handle    originHandler // nil: the sandbox answers
 
 	running  sync.WaitGroup
 	mu       sync.Mutex
 	server   *http.Server // nil: down
 	listener net.Listener
-	peers    map[string]bool // that have called
+	peers    map[string]bool // the connections that made a call
 }
 
 func startOrigin(t *testing.T, l *link, http2 bool) *origin {
@@ -181,12 +181,11 @@ func startOrigin(t *testing.T, l *link, http2 bool) *origin {
 	return o
 }
 
-// connKey is where a request's context has its connection.
+// connKey is the context key for the connection of a request.
 type connKey struct{}
 
-// restart puts a new server in the place of the one that is there. The new one
-// listens before the old one's connections break, so that a client that comes back at
-// once is served.
+// restart replaces the server. The new one listens before the connections of the old one break,
+// so that a client that reconnects at once is served.
 func (o *origin) restart() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -208,7 +207,8 @@ func (o *origin) restart() {
 		},
 	}
 	if o.tls != nil {
-		// To the server, TLS is below its connections, so that it takes any of them.
+		// Terminate TLS in the listener, so that the server sees any net.Conn and startedConn
+		// can wrap it.
 		listener = startedListener{tls.NewListener(listener, o.tls)}
 		fresh.Protocols = new(http.Protocols)
 		fresh.Protocols.SetUnencryptedHTTP2(true)
@@ -220,15 +220,15 @@ func (o *origin) restart() {
 	}
 }
 
-// stop leaves the address without a listener.
+// stop closes the server and its listener.
 func (o *origin) stop() {
 	if server := o.takeDown(); server != nil {
 		_ = server.Close()
 	}
 }
 
-// shutDown begins to shut the server down as one that is replaced does. Over
-// HTTP/2 that is a GOAWAY; the calls in progress go on.
+// shutDown starts a graceful shutdown of the server. Over HTTP/2 it sends a GOAWAY; calls in
+// progress continue.
 func (o *origin) shutDown() {
 	server := o.takeDown()
 	begun := make(chan struct{})
@@ -237,13 +237,13 @@ func (o *origin) shutDown() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
-			o.link.t.Errorf("the client holds on to a connection that has been shut down: %v", err)
+			o.link.t.Errorf("the client keeps a connection that has been shut down: %v", err)
 		}
 	})
 	<-begun
 }
 
-// takeDown stops the listening, and returns the server that is left.
+// takeDown closes the listener and returns the server.
 func (o *origin) takeDown() *http.Server {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -272,19 +272,19 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.handle(o, w, r)
 }
 
-// apply does what a call asks for, and keeps the answer.
+// apply processes a call and discards the answer.
 func (o *origin) apply(r *http.Request) {
 	o.link.sandbox.ServeHTTP(httptest.NewRecorder(), r)
 }
 
-// connections is how many connections have brought a call.
+// connections returns the number of connections that made a call.
 func (o *origin) connections() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.peers)
 }
 
-// startedListener accepts connections of HTTP/2.
+// startedListener accepts HTTP/2 connections as startedConn.
 type startedListener struct{ net.Listener }
 
 func (l startedListener) Accept() (net.Conn, error) {
@@ -296,8 +296,8 @@ func (l startedListener) Accept() (net.Conn, error) {
 	return &startedConn{conn, started, sync.OnceFunc(func() { close(started) })}, nil
 }
 
-// startedConn signals when the server has begun to write to it. Its first frame must be
-// the first on the connection, and may come later than a call.
+// startedConn signals the server's first write. The server's first frame must be the first on
+// the connection, and it may come after a call, so goAway waits for it.
 type startedConn struct {
 	net.Conn
 
@@ -310,12 +310,11 @@ func (c *startedConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// goAway sends the frame that says that no stream above last was processed, nor
-// will be (RFC 9113 section 6.8). Go's server cannot be made to say it of a stream that
-// it has read.
+// goAway sends a GOAWAY frame: no stream above last was or will be processed (RFC 9113, section
+// 6.8). Go's server itself never sends it for a stream that it has read.
 func goAway(r *http.Request, last uint32) {
-	const kindGoAway, noError = 0x7, 0x0
-	frame := []byte{0, 0, 8, kindGoAway, 0, 0, 0, 0, 0}
+	const typeGoAway, noError = 0x7, 0x0
+	frame := []byte{0, 0, 8, typeGoAway, 0, 0, 0, 0, 0}
 	frame = binary.BigEndian.AppendUint32(frame, last)
 	frame = binary.BigEndian.AppendUint32(frame, noError)
 	conn := r.Context().Value(connKey{}).(*startedConn)
@@ -323,9 +322,9 @@ func goAway(r *http.Request, last uint32) {
 	_, _ = conn.Write(frame)
 }
 
-// reserveAddr is an address that nothing else is given until the test ends,
-// whether or not a server listens there. It is bound, but not listened to: with
-// SO_REUSEADDR, which net sets as well, a listener can still have it.
+// reserveAddr returns an address that no other process gets until the test ends, even while no
+// server listens there. The socket is bound but does not listen: with SO_REUSEADDR, which
+// package net sets too, a listener can still use the address.
 func reserveAddr(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)

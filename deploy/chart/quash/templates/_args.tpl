@@ -1,4 +1,4 @@
-{{/* The command line, as a YAML list. It names files, and holds no secret. */}}
+{{/* The command line, as a YAML list. It names files and contains no secrets. */}}
 {{- define "quash.args" -}}
 - serve
 - --upstream-url={{ .Values.upstream.url }}
@@ -31,20 +31,20 @@
 {{- end -}}
 
 {{/*
-How long a pod may take to stop. quash ends within the sum of both by itself, and five seconds
-for its admin listener, its watches and its last spans; a kubelet that ended it before would
-cut revocations off.
+How long a pod may take to stop. quash exits within the sum of both values, plus five seconds
+for its admin listener, its file watches and its last spans. If the kubelet killed it earlier,
+revocations would be cut off.
 */}}
 {{- define "quash.gracePeriodSeconds" -}}
 {{- add .Values.drain.delaySeconds .Values.drain.timeoutSeconds 10 -}}
 {{- end -}}
 
-{{/* The scheme of the admin listener: it serves TLS as soon as there is a certificate. */}}
+{{/* The scheme of the admin listener: it uses TLS if there is a certificate. */}}
 {{- define "quash.adminScheme" -}}
 {{- ternary "https" "http" (not (empty .Values.tls.secretName)) -}}
 {{- end -}}
 
-{{/* What a probe asks for: PATH, at the admin listener. */}}
+{{/* The httpGet of a probe at the admin listener. The argument is a list of the root context and the path. */}}
 {{- define "quash.probe" -}}
 httpGet:
   path: {{ index . 1 }}
@@ -53,8 +53,8 @@ httpGet:
 {{- end -}}
 
 {{/*
-The environment, as a YAML list. The runtime counts only its own memory, which is less than
-what counts against the limit. It finds out about a limit of CPU by itself.
+The environment, as a YAML list. GOMEMLIMIT is below the container's limit, because the Go
+runtime counts less memory than the kernel does. The runtime detects a CPU limit automatically.
 */}}
 {{- define "quash.env" -}}
 {{- $env := .Values.extraEnv -}}
@@ -73,7 +73,7 @@ what counts against the limit. It finds out about a limit of CPU by itself.
 {{- toYaml $env -}}
 {{- end -}}
 
-{{/* A quantity of memory in bytes, or nothing where it is no whole number. */}}
+{{/* A quantity of memory in bytes, or empty if it is not a whole number. */}}
 {{- define "quash.bytes" -}}
 {{- $unit := regexFind "[A-Za-z]*$" (toString .) -}}
 {{- $scale := get (dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824) $unit -}}

@@ -1,7 +1,7 @@
 {{/*
-The files that quash reads, as a list of {name, secret or configMap, flags}: each is mounted as a whole
-folder, /etc/quash/NAME, because one that is mounted by subPath never changes, and quash
-looks for changes.
+The files that quash reads, as a list of {name, secret or configMap, flags}. Each is mounted as
+a whole directory, /etc/quash/NAME: quash reloads changed files, and a file that is mounted by
+subPath never changes.
 */}}
 {{- define "quash.files" -}}
 {{- $files := list -}}

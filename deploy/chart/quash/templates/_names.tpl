@@ -1,4 +1,4 @@
-{{/* What every object is named after. Room is left for what is put behind it. */}}
+{{/* The name of all objects. It is cut to 45 characters to leave room for suffixes. */}}
 {{- define "quash.name" -}}
 {{- $name := .Release.Name -}}
 {{- if not (contains .Chart.Name $name) -}}
@@ -21,13 +21,13 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What tells the pods of this release from all others. It can never be changed. */}}
+{{/* The labels that select the pods of this release. A Deployment's selector is immutable: never change them. */}}
 {{- define "quash.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{/* The labels of pods: none that changes with the chart alone, for that would restart them. */}}
+{{/* The labels of pods. The chart's version is not among them: a new chart version would restart all pods. */}}
 {{- define "quash.podLabels" -}}
 {{ include "quash.selector" . }}
 {{- with .Values.image.tag }}

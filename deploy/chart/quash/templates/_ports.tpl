@@ -1,4 +1,4 @@
-{{/* The ports for callers. appProtocol tells proxies in between what goes over them. */}}
+{{/* The ports for callers. appProtocol names the protocol for meshes and proxies. */}}
 {{- define "quash.callerPorts" -}}
 - name: grpc
   port: {{ .Values.ports.grpc }}

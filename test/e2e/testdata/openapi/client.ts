@@ -1,5 +1,5 @@
-// A program of somebody who has openapi.json and nothing else. It revokes two tokens from
-// standard input, each twice, one at each route, and prints what it was told.
+// Uses only the client that is generated from openapi.json. It reads two tokens from standard
+// input, revokes each twice, one at each route, and prints the answers.
 import { readFileSync } from "node:fs";
 import { client } from "./generated/client.gen";
 import { revoke, revokeBySlashIdContract } from "./generated/sdk.gen";
@@ -8,7 +8,7 @@ import type { ErrorInfo, RevokeFailure, Status } from "./generated/types.gen";
 client.setConfig({ baseUrl: process.env.QUASH_URL });
 const [first, second] = readFileSync(0, "utf8").trim().split("\n");
 
-// why reads the details that every error has, by their types.
+// why returns the reason and the state from the details of an error.
 function why(status: Status): [ErrorInfo["reason"] | undefined, RevokeFailure["state"] | undefined] {
   let reason: ErrorInfo["reason"] | undefined;
   let state: RevokeFailure["state"] | undefined;
@@ -19,7 +19,7 @@ function why(status: Status): [ErrorInfo["reason"] | undefined, RevokeFailure["s
   return [reason, state];
 }
 
-// say prints what there is of a line.
+// say prints the words that are set.
 function say(...words: unknown[]) {
   console.log(words.filter((word) => word !== undefined && word !== null).join(" "));
 }
