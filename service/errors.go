@@ -30,17 +30,21 @@ type Error struct {
 	cause      error
 }
 
-// Violation is one rule that a request breaks. It never quotes a value: the
+// Violation is one rule that a request breaks. It never quotes the value, because the
 // value may be a token.
 type Violation struct {
-	// Field is the path of a field of RevokeRequest, the name of a header, or
-	// "body" when the request could not be read so far.
+	// Field is the name of a field of RevokeRequest, the name of a header in lower case,
+	// or "body", "method", "path" or "content-type".
 	Field string
-	// Description says what is wrong and what would be right.
+	// Description is the rule: what the field must be.
 	Description string
 }
 
-// InvalidRequest is the error for a request that breaks rules of the API.
+// String returns "field: rule", the form in which callers read a violation.
+func (v Violation) String() string { return v.Field + ": " + v.Description }
+
+// InvalidRequest returns the error for a request that breaks rules of the API. Its text
+// states every violation.
 func InvalidRequest(violations ...Violation) *Error {
 	e := newError(invalidRequest)
 	e.violations = violations
@@ -82,8 +86,17 @@ func newError(o outcome) *Error {
 	return &Error{row: row, state: row.state, retryDelay: row.retryDelay}
 }
 
-// Error implements error. The text is the public one.
-func (e *Error) Error() string { return e.row.text }
+// Error returns the message of the status, which callers see.
+func (e *Error) Error() string {
+	if len(e.violations) == 0 {
+		return e.row.text
+	}
+	texts := make([]string, 0, len(e.violations))
+	for _, v := range e.violations {
+		texts = append(texts, v.String())
+	}
+	return strings.Join(texts, "; ")
+}
 
 // Unwrap returns the cause, nil when there is none. Its text is not for callers.
 func (e *Error) Unwrap() error { return e.cause }
@@ -109,7 +122,7 @@ func (e *Error) GRPCStatus() *status.Status {
 	if delay, ok := e.Pushback(); ok {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(delay)})
 	}
-	st := status.New(e.row.code, e.row.text)
+	st := status.New(e.row.code, e.Error())
 	detailed, err := st.WithDetails(details...)
 	if err != nil {
 		// Only a message that cannot be marshalled leads here, and ours can.

@@ -54,8 +54,8 @@ type row struct {
 	state quashv1.RevocationState
 	// retried is whether quash itself tries again, within the time that is left.
 	retried bool
-	// text is the status message. It is constant: nothing of a request and
-	// nothing of upstream's words gets into it.
+	// text is the status message. It is constant, so that no part of a request or of an
+	// upstream response can get into it. Violations replace it, see Error.Error.
 	text string
 	// retryDelay is what RetryInfo says unless upstream said better; 0 where a
 	// repetition of the call cannot help.
@@ -259,7 +259,7 @@ var outcomes = [...]row{
 		code:   codes.InvalidArgument,
 		reason: quashv1.ErrorReason_ERROR_REASON_INVALID_REQUEST,
 		state:  stateNotApplied,
-		text:   "the request breaks a rule of the API; see the details",
+		text:   "the request breaks a rule of the API",
 	},
 	internalDefect: {
 		when:   "a defect of quash's own",

@@ -151,6 +151,7 @@ func checkExample(t *testing.T, reason quashv1.ErrorReason, st *status.Status) {
 	var info *errdetails.ErrorInfo
 	var failure *quashv1.RevokeFailure
 	var retry *errdetails.RetryInfo
+	text := st.Message()
 	for _, d := range st.Details() {
 		switch d := d.(type) {
 		case *errdetails.ErrorInfo:
@@ -159,12 +160,17 @@ func checkExample(t *testing.T, reason quashv1.ErrorReason, st *status.Status) {
 			failure = d
 		case *errdetails.RetryInfo:
 			retry = d
+		case *errdetails.BadRequest:
+			violation := FieldViolation(d.GetFieldViolations()[0].GetField())
+			if invalid := InvalidRequest(violation); invalid.Error() == text && violation.Description == d.GetFieldViolations()[0].GetDescription() {
+				text = invalid.row.text
+			}
 		}
 	}
 	if "ERROR_REASON_"+info.GetReason() != reason.String() || info.GetDomain() != ErrorDomain {
 		t.Errorf("%s: the example's reason is %s of %s", reason, info.GetReason(), info.GetDomain())
 	}
-	index := slices.IndexFunc(outcomes[:], func(r row) bool { return r.reason == reason && r.text == st.Message() })
+	index := slices.IndexFunc(outcomes[:], func(r row) bool { return r.reason == reason && r.text == text })
 	if index < 0 {
 		t.Fatalf("%s: no row has the text %q", reason, st.Message())
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,7 +73,25 @@ func (s *TokenService) readCommand(ctx context.Context, req *quashv1.RevokeReque
 	return cmd, r.violations
 }
 
-// brokenRules applies the rules that the proto states.
+// fieldRules states the rule of each field of RevokeRequest in words. The rules themselves
+// are in the proto; protovalidate's own words for them quote regular expressions, and do
+// not say which names or forms are accepted.
+var fieldRules = map[string]string{
+	"token": fmt.Sprintf("must be 1 to %d characters of A-Z a-z 0-9 - _ .", maxToken),
+	"consistency": fmt.Sprintf("must be %s or %s",
+		quashv1.Consistency_CONSISTENCY_LOCAL_REGION, quashv1.Consistency_CONSISTENCY_ALL_REGIONS),
+	"timeout":       fmt.Sprintf("must be a duration from %ds to %ds, such as \"30s\"", MinTimeout/time.Second, MaxTimeout/time.Second),
+	"allow_invalid": "must be true or false",
+}
+
+// FieldViolation returns the violation of a field of RevokeRequest that breaks its rule, or
+// that cannot be decoded.
+func FieldViolation(field string) Violation {
+	return Violation{Field: field, Description: fieldRules[field]}
+}
+
+// brokenRules applies the rules of the proto. A field that breaks several of its rules is
+// reported once.
 func (s *TokenService) brokenRules(req *quashv1.RevokeRequest) []Violation {
 	err := s.validator.Validate(req, protovalidate.WithFilter(protovalidate.FilterFunc(needsValidation)))
 	if err == nil {
@@ -80,16 +99,15 @@ func (s *TokenService) brokenRules(req *quashv1.RevokeRequest) []Violation {
 	}
 	var invalid *protovalidate.ValidationError
 	if !errors.As(err, &invalid) {
-		// The rules themselves could not be evaluated. Which of them does not
-		// matter to a caller, and its text may hold the value.
-		return []Violation{{Field: "body", Description: "the request could not be validated"}}
+		// The rules could not be evaluated. The text of the error may contain the value.
+		return []Violation{{Field: "body", Description: "cannot be checked against the rules of the API"}}
 	}
-	violations := make([]Violation, 0, len(invalid.Violations))
+	var violations []Violation
 	for _, v := range invalid.Violations {
-		violations = append(violations, Violation{
-			Field:       protovalidate.FieldPathString(v.Proto.GetField()),
-			Description: v.Proto.GetMessage(),
-		})
+		violation := FieldViolation(protovalidate.FieldPathString(v.Proto.GetField()))
+		if !slices.Contains(violations, violation) {
+			violations = append(violations, violation)
+		}
 	}
 	return violations
 }
@@ -146,7 +164,7 @@ func reconcile[T comparable](r *reader, field, header string, inField, inHeader 
 	case inHeader == unset:
 		return inField
 	case inField != unset && inField != inHeader:
-		r.rejectf(field, "must agree with the header %s, or only one of them be set", header)
+		r.rejectf(field, "must match the header %s if both are set", header)
 	}
 	return inHeader
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"regexp"
 	"slices"
@@ -79,6 +80,44 @@ func TestHeaders(t *testing.T) {
 		}
 		if asked != tt.want {
 			t.Errorf("%v with %q: got %q, want %q", tt.req, tt.headers, asked, tt.want)
+		}
+	}
+}
+
+// Over gRPC, too, the message of an error names each wrong field once and says what it must
+// be, whatever is wrong with it.
+func TestFieldRules(t *testing.T) {
+	t.Parallel()
+	const (
+		token       = "token: must be 1 to 16384 characters of A-Z a-z 0-9 - _ ."
+		consistency = "consistency: must be CONSISTENCY_LOCAL_REGION or CONSISTENCY_ALL_REGIONS"
+		timeout     = `timeout: must be a duration from 1s to 120s, such as "30s"`
+	)
+	s := newService(t, upstreamtest.Func(func(context.Context, slashid.Request) slashid.Result {
+		t.Error("SlashID was called")
+		return slashid.Result{}
+	}))
+	for want, reqs := range map[string][]*quashv1.RevokeRequest{
+		token:       {{}, {Token: "a b"}, {Token: strings.Repeat(" ", maxToken+1)}},
+		consistency: {{Token: "a", Consistency: 3}, {Token: "a", Consistency: -1}},
+		timeout: {
+			{Token: "a", Timeout: &durationpb.Duration{}},
+			{Token: "a", Timeout: &durationpb.Duration{Seconds: -1}},
+			{Token: "a", Timeout: &durationpb.Duration{Seconds: 120, Nanos: 1}},
+			{Token: "a", Timeout: &durationpb.Duration{Seconds: math.MaxInt64, Nanos: math.MaxInt32}},
+			{Token: "a", Timeout: &durationpb.Duration{Seconds: math.MinInt64, Nanos: math.MinInt32}},
+		},
+		token + "; " + consistency + "; " + timeout: {{Consistency: 3, Timeout: &durationpb.Duration{Seconds: 121}}},
+	} {
+		for _, req := range reqs {
+			if _, err := s.Revoke(t.Context(), req); status.Convert(err).Message() != want {
+				t.Errorf("%v: got %v, want %s", req, err, want)
+			}
+		}
+	}
+	for fields, i := (&quashv1.RevokeRequest{}).ProtoReflect().Descriptor().Fields(), 0; i < fields.Len(); i++ {
+		if name := fields.Get(i).TextName(); fieldRules[name] == "" {
+			t.Errorf("the field %s has no rule in words", name)
 		}
 	}
 }

@@ -80,21 +80,11 @@ func newVerdict(resp *quashv1.RevokeResponse, err error) verdict {
 	if failure.Reason != quashv1.ErrorReason_ERROR_REASON_UNSPECIFIED {
 		v.Reason = answer.Cause()
 	}
-	v.Message = withoutTokens(messageOf(failure))
+	v.Message = withoutTokens(failure.Message)
 	v.Consistency = consistencyName(failure.Consistency)
 	v.CorrelationID = failure.CorrelationID
 	v.RetryAfter = failure.RetryDelay.Seconds()
 	return v
-}
-
-// messageOf returns the message, with the rules that the request violates.
-func messageOf(failure *client.FailureInfo) string {
-	var text strings.Builder
-	text.WriteString(failure.Message)
-	for _, v := range failure.Violations {
-		fmt.Fprintf(&text, "; %s: %s", v.Field, v.Description)
-	}
-	return text.String()
 }
 
 // coded returns an error with the exit code of the verdict, or nil if that is 0.

@@ -122,7 +122,7 @@ func TestRevokeOddAnswers(t *testing.T) {
 	}{
 		"dead: quash reports a success that this version of the command does not know (77).": {&quashv1.RevokeResponse{Outcome: 77}, nil, exitUnknown},
 		"The token is dead, in all regions.":                                                 {&quashv1.RevokeResponse{Outcome: quashv1.Outcome_OUTCOME_REVOKED, Consistency: quashv1.Consistency_CONSISTENCY_ALL_REGIONS}, nil, exitOK},
-		"; token: it is too long (INVALID_REQUEST).":                                         {nil, service.InvalidRequest(service.Violation{Field: "token", Description: "it is too long"}), exitNotApplied},
+		"token: it is too long (INVALID_REQUEST).":                                           {nil, service.InvalidRequest(service.Violation{Field: "token", Description: "it is too long"}), exitNotApplied},
 		"dead: too much (RESOURCE_EXHAUSTED).":                                               {nil, status.Error(8, "too much"), exitUnknown},
 	} {
 		addr := startAnswering(t, func(*quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) { return tt.resp, tt.err })

@@ -1,15 +1,16 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -20,108 +21,164 @@ import (
 // bodyField is the field of a violation that concerns the body as a whole.
 const bodyField = "body"
 
-// strictDecoder is a decoder of grpc-gateway that reads a whole body with decode. The
-// gateway keeps only the text of an error, so errors of decode have the form
-// "field: rule", which decodingError takes apart. None of them quotes the body, as those
-// of JSON decoders do: there may be a token in it.
-func strictDecoder(r io.Reader, decode func(body []byte, into *quashv1.RevokeRequest) error) runtime.Decoder {
+// strictDecoder returns a decoder for grpc-gateway that reads a whole body with decode.
+//
+// The gateway keeps only the text of an error, so the violations travel as that text, one
+// per line; decodingError parses it. The errors of protojson must not get there, because
+// they quote the body, which contains a token.
+func strictDecoder(r io.Reader, decode func(body []byte, into *quashv1.RevokeRequest) []service.Violation) runtime.Decoder {
 	return runtime.DecoderFunc(func(v any) error {
 		body, err := io.ReadAll(r)
 		if err != nil {
 			return err
 		}
-		return decode(body, v.(*quashv1.RevokeRequest)) //nolint:forcetypeassert // the only request there is
+		var errs []error
+		for _, violation := range decode(body, v.(*quashv1.RevokeRequest)) { //nolint:forcetypeassert // the only request there is
+			errs = append(errs, errors.New(violation.String()))
+		}
+		return errors.Join(errs...)
 	})
 }
 
-// decodingError is the error for a body that a strictDecoder could not read.
+// decodingError returns the error for a body that a strictDecoder could not read.
 func decodingError(text string) *service.Error {
-	field, rule, _ := strings.Cut(text, ": ")
-	return service.InvalidRequest(service.Violation{Field: field, Description: rule})
+	var violations []service.Violation
+	for line := range strings.SplitSeq(text, "\n") {
+		field, rule, _ := strings.Cut(line, ": ")
+		violations = append(violations, service.Violation{Field: field, Description: rule})
+	}
+	return service.InvalidRequest(violations...)
 }
 
-// decodeNative reads the JSON form of a request: nothing unknown, nothing twice, nothing
-// after it.
-func decodeNative(body []byte, into *quashv1.RevokeRequest) error {
-	if protojson.Unmarshal(body, into) != nil {
-		return explain(body, into)
+// decodeNative reads the JSON form of a request. Unknown members, repeated members and
+// anything after the object are errors.
+func decodeNative(body []byte, into *quashv1.RevokeRequest) []service.Violation {
+	if protojson.Unmarshal(body, into) == nil {
+		return nil
 	}
-	return nil
+	members, violation := readMembers(body)
+	if violation != nil {
+		return []service.Violation{*violation}
+	}
+	return explainNative(members, into.ProtoReflect().Descriptor().Fields())
 }
 
-// decodeDropIn reads SlashID's request body: an object with the member token, whatever
-// other members it has. A member that is there twice is an error: SlashID and a proxy
-// might take different ones.
-func decodeDropIn(body []byte, into *quashv1.RevokeRequest) error {
-	var members structpb.Struct
-	if protojson.Unmarshal(body, &members) != nil {
-		return explain(body, nil)
+// decodeDropIn reads SlashID's request body: an object with the member token. Other
+// members are ignored. A repeated member is an error, because SlashID and a proxy might
+// read different ones.
+func decodeDropIn(body []byte, into *quashv1.RevokeRequest) []service.Violation {
+	var object structpb.Struct
+	if protojson.Unmarshal(body, &object) != nil {
+		return []service.Violation{explainDropIn(body)}
 	}
-	value, ok := members.GetFields()["token"]
+	value, ok := object.GetFields()["token"]
 	if !ok {
-		return nil // left to the rule that a token must not be empty
+		return nil // an empty token breaks the rule of the field
 	}
 	token, ok := value.GetKind().(*structpb.Value_StringValue)
 	if !ok {
-		return errors.New("token: must be a string")
+		return []service.Violation{service.FieldViolation("token")}
 	}
 	into.Token = token.StringValue
 	return nil
 }
 
-// explain says what keeps a body from being a JSON object or, if message is not nil, the
-// JSON form of the message.
-func explain(body []byte, message proto.Message) error {
+func explainDropIn(body []byte) service.Violation {
+	members, violation := readMembers(body)
+	if violation != nil {
+		return *violation
+	}
+	tokens := slices.DeleteFunc(members, func(m member) bool { return m.name != "token" })
+	if len(tokens) > 1 {
+		return repeated("token")
+	}
+	return unreadable()
+}
+
+// member is a member of a JSON object.
+type member struct {
+	name  string
+	value json.RawMessage
+}
+
+// readMembers returns the members of a body in their order, repeated ones included, or the
+// reason why the body is not a JSON object.
+func readMembers(body []byte) (all []member, _ *service.Violation) {
+	invalid := func(format string, args ...any) ([]member, *service.Violation) {
+		return nil, &service.Violation{Field: bodyField, Description: fmt.Sprintf(format, args...)}
+	}
 	if len(body) == 0 {
-		return errors.New(bodyField + ": is empty; it must be a JSON object")
+		return invalid("must be a JSON object, and is empty")
 	}
-	var members map[string]json.RawMessage
-	err := json.Unmarshal(body, &members)
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return fmt.Errorf(bodyField+": is not JSON: it goes wrong at byte %d of %d", syntax.Offset, len(body))
+	var whole json.RawMessage
+	if syntax, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(body, &whole)); ok {
+		return invalid("must be valid JSON; the syntax error is at byte %d of %d", syntax.Offset, len(body))
 	}
-	if err != nil || members == nil {
-		return errors.New(bodyField + ": must be a JSON object")
+	decoder := json.NewDecoder(bytes.NewReader(whole))
+	if begin, _ := decoder.Token(); begin != json.Delim('{') {
+		return invalid("must be a JSON object")
 	}
-	if message != nil {
-		if err := explainMembers(members, message.ProtoReflect()); err != nil {
-			return err
-		}
+	for decoder.More() {
+		var one member
+		name, _ := decoder.Token() // which is a string, because the JSON is valid
+		one.name, _ = name.(string)
+		_ = decoder.Decode(&one.value)
+		all = append(all, one)
 	}
-	return errors.New(bodyField + ": is JSON that quash does not read: a member twice, a number out of range, or text that is not Unicode")
+	return all, nil
 }
 
-func explainMembers(members map[string]json.RawMessage, message protoreflect.Message) error {
-	fields := message.Descriptor().Fields()
-	var known []string
+// explainNative returns why members are not the JSON form of a message with these fields.
+// It decodes each member alone to find the field: protojson reports only the first error,
+// in a text that quotes the value.
+func explainNative(all []member, fields protoreflect.FieldDescriptors) (violations []service.Violation) {
+	add := func(v service.Violation) {
+		if !slices.Contains(violations, v) {
+			violations = append(violations, v)
+		}
+	}
+	seen := map[protoreflect.Name]bool{}
+	for _, one := range all {
+		field := fields.ByJSONName(one.name)
+		if field == nil {
+			field = fields.ByTextName(one.name)
+		}
+		if field == nil {
+			// The name is not repeated: it can be a token that is in the wrong place.
+			add(service.Violation{Field: bodyField, Description: "must have no members other than " + jsonNames(fields)})
+			continue
+		}
+		if seen[field.Name()] {
+			add(repeated(field.TextName()))
+		}
+		seen[field.Name()] = true
+		alone := fmt.Appendf(nil, "{%q:%s}", one.name, one.value)
+		if protojson.Unmarshal(alone, &quashv1.RevokeRequest{}) != nil {
+			add(service.FieldViolation(field.TextName()))
+		}
+	}
+	if violations == nil {
+		add(unreadable())
+	}
+	return violations
+}
+
+func jsonNames(fields protoreflect.FieldDescriptors) string {
+	names := make([]string, 0, fields.Len())
 	for i := range fields.Len() {
-		field := fields.Get(i)
-		for _, name := range []string{field.JSONName(), field.TextName()} {
-			value, ok := members[name]
-			if !ok {
-				continue
-			}
-			delete(members, name)
-			alone := fmt.Appendf(nil, "{%q:%s}", name, value)
-			if protojson.Unmarshal(alone, message.New().Interface()) != nil {
-				return fmt.Errorf("%s: does not have the JSON form of %s", field.TextName(), fieldType(field))
-			}
-		}
-		known = append(known, field.JSONName())
+		names = append(names, fields.Get(i).JSONName())
 	}
-	if len(members) > 0 {
-		return fmt.Errorf(bodyField+": has unknown members; the known ones are %s", strings.Join(known, ", "))
-	}
-	return nil
+	return strings.Join(names, ", ")
 }
 
-func fieldType(field protoreflect.FieldDescriptor) protoreflect.FullName {
-	switch {
-	case field.Enum() != nil:
-		return field.Enum().FullName()
-	case field.Message() != nil:
-		return field.Message().FullName()
-	default:
-		return protoreflect.FullName(field.Kind().String())
+func repeated(field string) service.Violation {
+	return service.Violation{Field: field, Description: "must be given once"}
+}
+
+// unreadable is the violation of a JSON object that protojson rejects, although each
+// member that quash knows is acceptable alone.
+func unreadable() service.Violation {
+	return service.Violation{
+		Field: bodyField, Description: "must be a JSON object in UTF-8, with no repeated member and no number out of range",
 	}
 }

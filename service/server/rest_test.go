@@ -38,6 +38,9 @@ func nativeViolations(t *testing.T, resp *http.Response, body []byte) (texts []s
 			}
 		}
 	}
+	if want := strings.Join(texts, "; "); st.GetMessage() != want {
+		t.Errorf("message %q, want %q", st.GetMessage(), want)
+	}
 	return texts
 }
 
@@ -81,44 +84,53 @@ func TestBodies(t *testing.T) {
 	t.Parallel()
 	f := startFacade(t, neverCalled(t))
 	const (
-		unknownMembers = "body: has unknown members; the known ones are token, consistency, timeout, allowInvalid"
-		empty          = "body: is empty; it must be a JSON object"
+		unknownMembers = "body: must have no members other than token, consistency, timeout, allowInvalid"
+		empty          = "body: must be a JSON object, and is empty"
 		notAnObject    = "body: must be a JSON object"
-		twice          = "body: is JSON that quash does not read: a member twice, a number out of range, or text that is not Unicode"
-		notAString     = "token: does not have the JSON form of string"
+		unreadable     = "body: must be a JSON object in UTF-8, with no repeated member and no number out of range"
+		twice          = "token: must be given once"
+		badToken       = "token: must be 1 to 16384 characters of A-Z a-z 0-9 - _ ."
+		badConsistency = "consistency: must be CONSISTENCY_LOCAL_REGION or CONSISTENCY_ALL_REGIONS"
+		badTimeout     = `timeout: must be a duration from 1s to 120s, such as "30s"`
 	)
 	for _, tt := range []struct{ name, path, body, want string }{
 		{"empty", nativePath, "", empty},
-		{"broken", nativePath, `{"token":`, "body: is not JSON: it goes wrong at byte 9 of 9"},
+		{"broken", nativePath, `{"token":`, "body: must be valid JSON; the syntax error is at byte 9 of 9"},
 		{"an array", nativePath, `[]`, notAnObject},
 		{"null", nativePath, `null`, notAnObject},
 		{"a string", nativePath, `"secret.secret.secret"`, notAnObject},
-		{"followed by another", nativePath, `{"token":"secret.secret.secret"} {}`, "body: is not JSON: it goes wrong at byte 34 of 35"},
+		{"followed by another", nativePath, `{"token":"secret.secret.secret"} {}`, "body: must be valid JSON; the syntax error is at byte 34 of 35"},
 		{"an unknown member", nativePath, `{"token":"a","secret.secret.secret":1}`, unknownMembers},
 		{"a member in another case", nativePath, `{"Token":"secret.secret.secret"}`, unknownMembers},
 		{"a member twice", nativePath, `{"token":"secret.secret.secret","token":"b"}`, twice},
-		{"not UTF-8", nativePath, "{\"token\":\"secret.secret.secret\xff\"}", notAString},
-		{"a token of another type", nativePath, `{"token":["secret.secret.secret"]}`, notAString},
+		{"two names of one member", nativePath, `{"token":"a","allow_invalid":true,"allowInvalid":true}`, "allow_invalid: must be given once"},
+		{"not UTF-8", nativePath, "{\"token\":\"secret.secret.secret\xff\"}", badToken},
+		{"a token of another type", nativePath, `{"token":["secret.secret.secret"]}`, badToken},
+		{"a level of another name", nativePath, `{"token":"a","consistency":"secret.secret.secret"}`, badConsistency},
+		{"a level without a name", nativePath, `{"token":"a","consistency":3}`, badConsistency},
+		{"a level out of range", nativePath, `{"token":"a","consistency":1e99}`, badConsistency},
+		{"a timeout of another form", nativePath, `{"token":"a","timeout":30}`, badTimeout},
+		{"a timeout with another unit", nativePath, `{"token":"a","timeout":"1m"}`, badTimeout},
+		{"a negative timeout", nativePath, `{"token":"a","timeout":"-1s"}`, badTimeout},
+		{"a timeout out of range", nativePath, `{"token":"a","timeout":"99999999999999999999s"}`, badTimeout},
+		{"a text for true", nativePath, `{"token":"a","allowInvalid":"secret.secret.secret"}`, "allow_invalid: must be true or false"},
 		{
-			"a level of another name", nativePath, `{"token":"a","consistency":"secret.secret.secret"}`,
-			"consistency: does not have the JSON form of quash.v1.Consistency",
+			"several things", nativePath, `{"y":1,"token":1,"secret.secret.secret":2,"timeout":"secret.secret.secret","consistency":[]}`,
+			unknownMembers + "|" + badToken + "|" + badTimeout + "|" + badConsistency,
 		},
-		{
-			"a timeout of another form", nativePath, `{"token":"a","timeout":30}`,
-			"timeout: does not have the JSON form of google.protobuf.Duration",
-		},
-		{"several things", nativePath, `{"token":1,"timeout":"x","y":1,"z":2}`, notAString},
+		{"several rules", nativePath, `{"timeout":"121s","consistency":3}`, badToken + "|" + badConsistency + "|" + badTimeout},
 
 		{"empty, drop-in", dropInPath, "", empty},
-		{"broken, drop-in", dropInPath, `{"token":"secret.secret.secret"`, "body: is not JSON: it goes wrong at byte 31 of 31"},
+		{"broken, drop-in", dropInPath, `{"token":"secret.secret.secret"`, "body: must be valid JSON; the syntax error is at byte 31 of 31"},
 		{"an array, drop-in", dropInPath, `["secret.secret.secret"]`, notAnObject},
-		{"followed by another, drop-in", dropInPath, `{"token":"secret.secret.secret"}{}`, "body: is not JSON: it goes wrong at byte 33 of 34"},
-		{"no token", dropInPath, `{"consistency":"x"}`, "token: must be at least 1 bytes"},
-		{"a null token", dropInPath, `{"token":null}`, "token: must be a string"},
-		{"a number for a token", dropInPath, `{"token":5}`, "token: must be a string"},
-		{"a token in another case", dropInPath, `{"TOKEN":"secret.secret.secret"}`, "token: must be at least 1 bytes"},
-		{"a token with a line break", dropInPath, `{"token":"secret.\nsecret"}`, "token: does not match regex pattern `^[A-Za-z0-9._-]*$`"},
-		{"not UTF-8, drop-in", dropInPath, "{\"token\":\"secret\xff\"}", twice},
+		{"followed by another, drop-in", dropInPath, `{"token":"secret.secret.secret"}{}`, "body: must be valid JSON; the syntax error is at byte 33 of 34"},
+		{"no token", dropInPath, `{"consistency":"x"}`, badToken},
+		{"a null token", dropInPath, `{"token":null}`, badToken},
+		{"a number for a token", dropInPath, `{"token":5}`, badToken},
+		{"a token in another case", dropInPath, `{"TOKEN":"secret.secret.secret"}`, badToken},
+		{"a token with a line break", dropInPath, `{"token":"secret.\nsecret"}`, badToken},
+		{"not UTF-8, drop-in", dropInPath, "{\"token\":\"secret\xff\"}", unreadable},
+		{"another member twice, drop-in", dropInPath, `{"token":"a","x":"secret.secret.secret","x":1}`, unreadable},
 		{"a member twice, drop-in", dropInPath, `{"token":"secret.secret.secret","token":"b"}`, twice},
 		{"a member twice, once escaped", dropInPath, `{"token":"secret.secret.secret","\u0074oken":"b"}`, twice},
 	} {
@@ -218,7 +230,7 @@ func TestLargestBody(t *testing.T) {
 		{dropInPath, sized(64 << 10), http.StatusNoContent, ""},
 		{dropInPath, sized(64<<10 + 1), http.StatusBadRequest, "body: must be at most 65536 bytes"},
 		{dropInPath, token(16 << 10), http.StatusNoContent, ""},
-		{dropInPath, token(16<<10 + 1), http.StatusBadRequest, "token: must be at most 16384 bytes"},
+		{dropInPath, token(16<<10 + 1), http.StatusBadRequest, "token: must be 1 to 16384 characters of A-Z a-z 0-9 - _ ."},
 	} {
 		resp, body := f.post(t, tt.path, jsonHeader, tt.body)
 		if tt.problem != "" {

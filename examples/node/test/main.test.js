@@ -99,7 +99,7 @@ test("a retry after the deadline is left to the caller", async (t) => {
 
 test("an invalid request", async (t) => {
   const { exit, output } = await revoke(t, [], "--timeout", "121");
-  assert.match(output, /reason +INVALID_REQUEST: .*\nviolation +timeout must be .* 120s\n/);
+  assert.match(output, /reason +INVALID_REQUEST: .*\nviolation +timeout must be .* 120s, such as "30s"\n/);
   assert.match(output, /correlation id +none\n$/);
   assert.equal(exit, 1);
 });

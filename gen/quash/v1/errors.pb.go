@@ -100,13 +100,16 @@ type ErrorReason int32
 const (
 	// Never sent.
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
-	// The request breaks a rule of the API. The violations are listed in
-	// google.rpc.BadRequest, all at once; `field` names a field of RevokeRequest,
-	// or the header that was wrong. SlashID was not called.
+	// The request breaks a rule of the API. SlashID was not called.
+	//
+	// The message states every violation as `field: rule`, joined by `; `.
+	// google.rpc.BadRequest lists the same violations for programs. `field` names a
+	// field of RevokeRequest, or a header, or, over REST, `body`, `path`, `method` or
+	// `content-type`. No violation quotes a value.
 	//
 	//	{
 	//	  "code": 3,
-	//	  "message": "the request breaks a rule of the API; see the details",
+	//	  "message": "timeout: must be a duration from 1s to 120s, such as \"30s\"",
 	//	  "details": [
 	//	    {
 	//	      "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -123,7 +126,7 @@ const (
 	//	      "fieldViolations": [
 	//	        {
 	//	          "field": "timeout",
-	//	          "description": "must be greater than or equal to 1s and less than or equal to 120s"
+	//	          "description": "must be a duration from 1s to 120s, such as \"30s\""
 	//	        }
 	//	      ]
 	//	    }
