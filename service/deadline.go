@@ -2,25 +2,25 @@ package service
 
 import "time"
 
-// The timeouts of SlashID's header SlashID-Required-Consistency-Timeout.
+// The range and the default of SlashID's header SlashID-Required-Consistency-Timeout.
 const (
 	MinTimeout     = 1 * time.Second
 	MaxTimeout     = 120 * time.Second
 	DefaultTimeout = 30 * time.Second
 )
 
-// defaultAnswerGrace is Config.AnswerGrace unless it says otherwise.
+// defaultAnswerGrace is the default of Config.AnswerGrace.
 const defaultAnswerGrace = 5 * time.Second
 
-// LongestCall is how long a call may take whose caller sets no deadline.
+// LongestCall is the maximum duration of a call without a deadline.
 const LongestCall = MaxTimeout + defaultAnswerGrace
 
-// timeoutWithin is the timeout to send with an attempt whose caller must have its
-// answer within left: whole seconds from MinTimeout to MaxTimeout. requested is
-// the timeout asked for, 0 meaning none.
+// timeoutWithin returns the timeout to send to SlashID with an attempt, in whole seconds
+// from MinTimeout to MaxTimeout. left is the time until the caller's answer is due;
+// requested is the timeout in the request, or 0 if it has none.
 //
-// Where less than MinTimeout is left SlashID is still asked, with MinTimeout:
-// it mostly answers at once, and its answer may take until it is due.
+// If left is less than MinTimeout, the attempt is still made, with MinTimeout: SlashID
+// usually answers at once.
 func timeoutWithin(left, requested time.Duration) time.Duration {
 	return upstreamTimeout(min(orDefault(requested), left))
 }
@@ -32,7 +32,7 @@ func orDefault(requested time.Duration) time.Duration {
 	return requested
 }
 
-// upstreamTimeout is d as SlashID's header can say it.
+// upstreamTimeout returns d rounded and limited to what SlashID's header can express.
 func upstreamTimeout(d time.Duration) time.Duration {
 	return min(max(d.Truncate(time.Second), MinTimeout), MaxTimeout)
 }

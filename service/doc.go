@@ -1,17 +1,17 @@
-// Package service is quash's TokenService: what a revocation means, and what its caller
-// learns of it.
+// Package service implements quash's TokenService: it revokes tokens at SlashID and reports
+// the outcome to the caller.
 //
 //	service.go     New, the RPC from request to answer, Drain and Wait
-//	request.go     the request: fields and headers together, checked by the proto's rules
+//	request.go     the request: fields and headers, checked against the rules of the proto
 //	deadline.go    the timeouts that are sent to SlashID
-//	revocation.go  one revocation: its attempts, and the caller that waits or leaves
+//	revocation.go  one revocation: its attempts, and the caller that waits for it
 //	resilience.go  the number of attempts, the back-off, the circuit breaker
-//	inflight.go    the limits on revocations in progress and on retries
-//	outcomes.go    the outcome table: how calls end, and what callers learn then
-//	errors.go      Error, the one error that leaves this package
+//	inflight.go    the limits on revocations in flight and on retries
+//	outcomes.go    the outcome table: how a call can end, and what its caller receives
+//	errors.go      Error, the only error type that Revoke returns
 //	metrics.go     metrics, and the labels of metrics and spans
-//	log.go         what the log says of a call, a late outcome and a panic
+//	log.go         log attributes of a call, late outcomes and panics
 //
-// It knows gRPC and nothing of HTTP; package slashid, below it, knows HTTP and nothing of
+// This package uses gRPC and no HTTP. Package slashid, which it calls, uses HTTP and no
 // gRPC.
 package service

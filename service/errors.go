@@ -17,15 +17,15 @@ import (
 // ErrorDomain is the domain of every google.rpc.ErrorInfo that quash sends.
 const ErrorDomain = "quash"
 
-// Error is the error of every call that did not succeed. Callers see its status. The
-// cause is for the operator, and is reached only by unwrapping.
+// Error is the error of every call that did not succeed. Callers receive its status. The
+// cause is for operators, and only errors.Unwrap returns it.
 type Error struct {
 	row     *row
 	state   quashv1.RevocationState
 	summary Summary
-	// violations go with invalidRequest.
+	// violations are set for invalidRequest only.
 	violations []Violation
-	// retryDelay is what RetryInfo says, when the row has one.
+	// retryDelay is the delay in RetryInfo. It is sent only if the row has one.
 	retryDelay time.Duration
 	cause      error
 }
@@ -51,36 +51,36 @@ func InvalidRequest(violations ...Violation) *Error {
 	return e
 }
 
-// CallerNotAllowed is the error for a caller that may not call. The cause says which
-// caller it is, for the log.
+// CallerNotAllowed returns the error for a caller that is not allowed to call. The cause
+// names the caller, for the log.
 func CallerNotAllowed(cause error) *Error {
 	e := newError(callerNotAllowed)
 	e.cause = cause
 	return e
 }
 
-// Overloaded is the error for a call that there is no room for.
+// Overloaded returns the error for a call that exceeds a limit on calls or requests.
 func Overloaded() *Error { return newError(overloaded) }
 
-// CallerGone is the error for a call that was cancelled before it was read.
-func CallerGone() *Error {
+// CallerCancelled returns the error for a call that was cancelled before its request was
+// read.
+func CallerCancelled() *Error {
 	e := newError(callerCancelled)
 	e.state = stateNotApplied
 	return e
 }
 
-// Internal is the error for a defect of quash's own. Callers learn nothing of the cause.
+// Internal returns the error for a defect in quash. Callers do not receive the cause.
 func Internal(cause error) *Error {
 	e := newError(internalDefect)
 	e.cause = cause
 	return e
 }
 
-// TookSince says when the work on the call began, for RevokeFailure.elapsed.
+// TookSince sets RevokeFailure.elapsed to the time since begun.
 func (e *Error) TookSince(begun time.Time) { e.summary.Elapsed = time.Since(begun) }
 
-// newError returns the error that the outcome table has for o, to which the
-// caller adds what it knows.
+// newError returns an error with the row of o in the outcome table.
 func newError(o outcome) *Error {
 	row := &outcomes[o]
 	return &Error{row: row, state: row.state, retryDelay: row.retryDelay}
@@ -98,10 +98,10 @@ func (e *Error) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// Unwrap returns the cause, nil when there is none. Its text is not for callers.
+// Unwrap returns the cause, or nil if there is none. Its text must not reach callers.
 func (e *Error) Unwrap() error { return e.cause }
 
-// GRPCStatus is how grpc-go turns the error into a status.
+// GRPCStatus returns the status with its details. grpc-go calls it.
 func (e *Error) GRPCStatus() *status.Status {
 	details := []protoadapt.MessageV1{
 		protoadapt.MessageV1Of(&errdetails.ErrorInfo{Reason: e.Reason(), Domain: ErrorDomain}),
@@ -125,13 +125,13 @@ func (e *Error) GRPCStatus() *status.Status {
 	st := status.New(e.row.code, e.Error())
 	detailed, err := st.WithDetails(details...)
 	if err != nil {
-		// Only a message that cannot be marshalled leads here, and ours can.
+		// Unreachable: all the details can be marshalled.
 		return st
 	}
 	return detailed
 }
 
-// failure is what the error's details say of the revocation.
+// failure returns the detail that describes the revocation.
 func (e *Error) failure() *quashv1.RevokeFailure {
 	failure := &quashv1.RevokeFailure{
 		State:          e.state,
@@ -148,13 +148,13 @@ func (e *Error) failure() *quashv1.RevokeFailure {
 	return failure
 }
 
-// Code is the status code.
+// Code returns the status code.
 func (e *Error) Code() codes.Code { return e.row.code }
 
-// Reason is the name of the ErrorReason, without its prefix.
+// Reason returns the name of the ErrorReason, without its prefix.
 func (e *Error) Reason() string { return reasonName(e.row.reason) }
 
-// State is the name of the RevocationState, without its prefix.
+// State returns the name of the RevocationState, without its prefix.
 func (e *Error) State() string { return stateName(e.state) }
 
 func reasonName(r quashv1.ErrorReason) string {
@@ -169,18 +169,18 @@ func consistencyName(c quashv1.Consistency) string {
 	return strings.TrimPrefix(c.String(), "CONSISTENCY_")
 }
 
-// OutcomeName is the name of an outcome, without its prefix.
+// OutcomeName returns the name of an outcome, without its prefix.
 func OutcomeName(o quashv1.Outcome) string { return strings.TrimPrefix(o.String(), "OUTCOME_") }
 
-// Pushback is how long a retrying caller should wait: RetryInfo's delay, in whole
-// seconds, as every way to say it can, the header Retry-After too. It reports false for
-// an error that a repetition of the call cannot help.
+// Pushback returns how long a caller should wait before it retries, and whether a retry can
+// help at all. The delay is in whole seconds, so that RetryInfo, the trailer and the header
+// Retry-After can all state the same one.
 func (e *Error) Pushback() (time.Duration, bool) {
 	return (e.retryDelay + time.Second - 1).Truncate(time.Second), e.row.retryDelay > 0
 }
 
-// LogLevel is Info for what callers bring about, and Warn for what the operator may
-// have to act on.
+// LogLevel returns Info for errors that the caller causes, and Warn for errors that may
+// need the operator.
 func (e *Error) LogLevel() slog.Level {
 	switch e.Code() {
 	case codes.InvalidArgument, codes.Canceled, codes.Unauthenticated, codes.PermissionDenied:
@@ -190,7 +190,7 @@ func (e *Error) LogLevel() slog.Level {
 	}
 }
 
-// Attrs are the error's attributes for a log. They hold the cause, and no token.
+// Attrs returns the error's log attributes. They include the cause, and never a token.
 func (e *Error) Attrs() []slog.Attr {
 	attrs := append([]slog.Attr{
 		slog.String("code", e.Code().String()),

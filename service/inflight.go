@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// inFlight limits the revocations in progress, and the retries among their attempts.
-// Revocations that go on after their callers have left are in progress, too.
+// inFlight limits the revocations in flight, and the retries among their attempts. A
+// revocation that continues in the background, after its caller was answered, is in flight.
 type inFlight struct {
 	limit int
 
 	mu          sync.Mutex
 	revocations map[*revocation]struct{}
-	retries     int // at most one for each revocation
+	retries     int // at most one per revocation
 	draining    bool
-	drained     chan struct{} // closed once draining and none are left
+	drained     chan struct{} // closed when draining and no revocation is left
 }
 
 func newInFlight(limit int) *inFlight {
 	return &inFlight{limit: limit, revocations: map[*revocation]struct{}{}, drained: make(chan struct{})}
 }
 
-// acquire counts one more revocation, or returns why there is no room for it.
+// acquire adds a revocation, or reports false with the outcome to reject it with.
 func (f *inFlight) acquire(r *revocation) (refused outcome, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -42,8 +42,8 @@ func (f *inFlight) release(r *revocation) {
 	f.closeIfDrained()
 }
 
-// acquireRetry counts one more attempt that is not a revocation's first, unless the
-// budget for them is spent. All calls share it.
+// acquireRetry adds a retry, and reports false if the retry budget, which all calls share,
+// is spent.
 func (f *inFlight) acquireRetry() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -60,7 +60,7 @@ func (f *inFlight) releaseRetry() {
 	f.retries--
 }
 
-// drain admits no more revocations.
+// drain makes acquire reject every further revocation.
 func (f *inFlight) drain() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -68,7 +68,7 @@ func (f *inFlight) drain() {
 	f.closeIfDrained()
 }
 
-// closeIfDrained closes drained when it is time to. The caller holds f.mu.
+// closeIfDrained closes drained if no revocation is left. The caller holds f.mu.
 func (f *inFlight) closeIfDrained() {
 	if !f.draining || len(f.revocations) > 0 {
 		return
@@ -80,7 +80,7 @@ func (f *inFlight) closeIfDrained() {
 	}
 }
 
-// cancel ends the revocations in progress soon, and returns how many there are.
+// cancel cancels the revocations in flight, and returns their number.
 func (f *inFlight) cancel(cause error) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -96,8 +96,8 @@ func (f *inFlight) count() int {
 	return len(f.revocations)
 }
 
-// background is how many revocations go on without their callers, and when the oldest of
-// them began.
+// background returns the number of revocations that continue in the background, and when
+// the oldest of them began.
 func (f *inFlight) background() (n int, oldest time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -140,7 +140,7 @@ func TestWaitCutsOff(t *testing.T) {
 				cancelWait()
 				begun := time.Now()
 				err := s.Wait(expired)
-				if err == nil || err.Error() != "1 revocations in progress were cut off: context canceled" || !errors.Is(err, context.Canceled) {
+				if err == nil || err.Error() != "1 revocations in flight were cancelled: context canceled" || !errors.Is(err, context.Canceled) {
 					t.Errorf("Wait: %v", err)
 				}
 				if waited := time.Since(begun); waited != 0 {

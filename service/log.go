@@ -11,13 +11,13 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// Summary is what the log says of a call, apart from its outcome.
+// Summary describes a call in the log, except for its outcome.
 type Summary struct {
 	Consistency quashv1.Consistency
-	// Timeout is the one of the last attempt, in whole seconds; 0 without any.
+	// Timeout is the timeout of the last attempt, in whole seconds; 0 if there was none.
 	Timeout  time.Duration
 	Attempts int
-	// UpstreamStatus is that of SlashID's last answer; 0 without any.
+	// UpstreamStatus is the HTTP status of the last upstream response; 0 if there was none.
 	UpstreamStatus int
 	CorrelationID  string
 	Elapsed        time.Duration
@@ -26,13 +26,13 @@ type Summary struct {
 type summaryKey struct{}
 
 // WithSummary returns a context for Revoke, and the summary that Revoke fills in before it
-// returns a success: unlike an Error, an answer has no room for one.
+// returns a response. If Revoke fails, its Error contains the summary.
 func WithSummary(ctx context.Context) (context.Context, *Summary) {
 	var s Summary
 	return context.WithValue(ctx, summaryKey{}, &s), &s
 }
 
-// Attrs are the summary's attributes for a log.
+// Attrs returns the summary's log attributes.
 func (s Summary) Attrs() []slog.Attr {
 	var attrs []slog.Attr
 	if s.Consistency != quashv1.Consistency_CONSISTENCY_UNSPECIFIED {
@@ -52,8 +52,8 @@ func (s Summary) Attrs() []slog.Attr {
 	return attrs
 }
 
-// recordLate logs and counts the outcome of a revocation whose caller had left. It is
-// reported nowhere else.
+// recordLate logs and counts the outcome of a revocation that finished in the background.
+// No caller receives this outcome, so it is reported nowhere else.
 func (s *TokenService) recordLate(ctx context.Context, r *revocation, a answer) {
 	var level slog.Level
 	var attrs []slog.Attr
@@ -66,12 +66,12 @@ func (s *TokenService) recordLate(ctx context.Context, r *revocation, a answer) 
 		attrs = append([]slog.Attr{slog.String("outcome", OutcomeName(a.resp.GetOutcome()))}, r.currentSummary().Attrs()...)
 	}
 	s.metrics.addLate(ctx, 1, labels)
-	s.cfg.Logger.LogAttrs(ctx, level, "late outcome of a revocation whose caller had gone", attrs...)
+	s.cfg.Logger.LogAttrs(ctx, level, "background revocation finished", attrs...)
 }
 
-// LogPanic writes where a recovered panic came from; call it while recovering. The
-// value itself is left out unless it is the runtime's, for it may have been made
-// from a request; a stack holds addresses, never texts.
+// LogPanic logs a recovered panic with its stack; call it from the deferred function that
+// recovers. It logs the value only if the Go runtime made it, because another value may
+// contain parts of a request. A stack contains addresses and no texts.
 func LogPanic(ctx context.Context, logger *slog.Logger, where string, value any) {
 	cause := slog.String("type", fmt.Sprintf("%T", value))
 	if err, ok := value.(runtime.Error); ok {

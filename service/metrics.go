@@ -12,8 +12,8 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// The attributes of metrics and spans. Their values are names of ours, of which
-// there are few: nothing of a request gets into one.
+// The attributes of metrics and spans. Their values are a small set of constant names, and
+// never come from a request.
 const (
 	attrResult       = attribute.Key("quash.result")
 	attrConsistency  = attribute.Key("quash.consistency")
@@ -23,29 +23,29 @@ const (
 	attrBreakerState = attribute.Key("quash.breaker.state")
 )
 
-// Labels are what metrics and spans say of how a call ended.
+// Labels describe in metrics and spans how a call ended.
 type Labels struct {
-	// Outcome is that of a success.
+	// Outcome is set for a success.
 	Outcome quashv1.Outcome
-	// Reason and State are those of an error.
+	// Reason and State are set for an error.
 	Reason quashv1.ErrorReason
 	State  quashv1.RevocationState
-	// Consistency is the level that was asked for.
+	// Consistency is the requested level.
 	Consistency quashv1.Consistency
 }
 
-// SuccessLabels are those of a success at a level.
+// SuccessLabels returns the labels of a success at a level.
 func SuccessLabels(resp *quashv1.RevokeResponse, level quashv1.Consistency) Labels {
 	return Labels{Outcome: resp.GetOutcome(), Consistency: level}
 }
 
-// Labels are those of the error.
+// Labels returns the labels of the error.
 func (e *Error) Labels() Labels {
 	return Labels{Reason: e.row.reason, State: e.state, Consistency: e.summary.Consistency}
 }
 
-// Attributes are the labels as metrics and spans want them. Those that do not apply are
-// left out.
+// Attributes returns the labels as OpenTelemetry attributes, without those that do not
+// apply.
 func (l Labels) Attributes() (attrs []attribute.KeyValue) {
 	if l.Consistency != quashv1.Consistency_CONSISTENCY_UNSPECIFIED {
 		attrs = append(attrs, attrConsistency.String(consistencyName(l.Consistency)))
@@ -56,14 +56,14 @@ func (l Labels) Attributes() (attrs []attribute.KeyValue) {
 	return append(attrs, attrReason.String(reasonName(l.Reason)), attrState.String(stateName(l.State)))
 }
 
-// levels are those that a call may ask for.
+// levels are the consistency levels that a call can request.
 var levels = []quashv1.Consistency{
 	quashv1.Consistency_CONSISTENCY_LOCAL_REGION,
 	quashv1.Consistency_CONSISTENCY_ALL_REGIONS,
 }
 
-// AllLabels are those of all ways for a call to end, for metrics that must be there before
-// it happens: a series that appears with its first event cannot be seen to rise.
+// AllLabels returns the labels of every way in which a call can end. Metrics start with a 0
+// for each: Prometheus cannot see the increase of a series that first appears with a 1.
 func AllLabels() (all []Labels) {
 	for o := revoked; int(o) < len(outcomes); o++ {
 		beforeLevel := o == callerNotAllowed || o == invalidRequest || o == internalDefect
@@ -72,16 +72,16 @@ func AllLabels() (all []Labels) {
 				all = append(all, o.labels(level)...)
 			}
 		}
-		if beforeLevel || o == callerCancelled || o == overloaded { // see CallerGone, Overloaded
+		if beforeLevel || o == callerCancelled || o == overloaded { // see CallerCancelled, Overloaded
 			all = append(all, o.labels(quashv1.Consistency_CONSISTENCY_UNSPECIFIED)...)
 		}
 	}
 	return all
 }
 
-// labels are those of calls that end like this, in each state that they may have: that
-// of the table, and the one that it is instead where nothing was sent, or where an
-// attempt before may have been applied.
+// labels returns the labels of calls with this outcome, one for each possible state: the
+// state in the table, NOT_APPLIED if nothing was sent, and UNKNOWN if an earlier attempt may
+// have been applied.
 func (o outcome) labels(level quashv1.Consistency) (all []Labels) {
 	row := &outcomes[o]
 	if row.code == codes.OK {
@@ -93,7 +93,7 @@ func (o outcome) labels(level quashv1.Consistency) (all []Labels) {
 		states = append(states, stateNotApplied)
 	case ownCredentialRejected, callerUnauthenticated, callerForbidden, rateLimited, neverConnected:
 		states = append(states, stateUnknown)
-	default: // has no other
+	default: // no other state is possible
 	}
 	for _, state := range states {
 		all = append(all, Labels{Reason: row.reason, State: state, Consistency: level})
@@ -101,42 +101,42 @@ func (o outcome) labels(level quashv1.Consistency) (all []Labels) {
 	return all
 }
 
-// metrics are what is measured of the work with SlashID. The servers measure the answers
-// to callers, because they know the transport.
+// metrics measure the calls to SlashID. Package server measures the answers to callers,
+// because it knows their transport.
 type metrics struct {
 	attempts metric.Int64Counter
 	waited   metric.Float64Histogram
 	late     metric.Int64Counter
 }
 
-// newMetrics declares the metrics of s. What can be wrong with an instrument is its name,
-// and these are constant.
+// newMetrics declares the metrics of s. It ignores the errors: only an invalid name causes
+// one, and these names are constant.
 func newMetrics(meter metric.Meter, s *TokenService) *metrics {
 	var m metrics
 	m.attempts, _ = meter.Int64Counter("quash.upstream.attempts",
 		metric.WithUnit("{attempt}"),
-		metric.WithDescription("Attempts to revoke a token at SlashID, by what each came to."))
+		metric.WithDescription("Attempts to revoke a token at SlashID, by result."))
 	m.waited, _ = meter.Float64Histogram("quash.consistency.wait",
 		metric.WithUnit("s"),
-		metric.WithDescription("How long SlashID took to reach the consistency, or to say that it had not."))
+		metric.WithDescription("Time until SlashID reached the consistency, or reported that it had not."))
 	m.late, _ = meter.Int64Counter("quash.background.outcomes",
 		metric.WithUnit("{revocation}"),
-		metric.WithDescription("What became of revocations whose callers had gone: an outcome, or the reason of an error."))
+		metric.WithDescription("Revocations that finished in the background after their caller was answered, by outcome, or by reason and state of the error."))
 	_, _ = meter.Int64ObservableUpDownCounter("quash.in_flight",
 		metric.WithUnit("{revocation}"),
-		metric.WithDescription("Revocations in progress, with their callers or without."),
+		metric.WithDescription("Revocations in flight, including those in the background."),
 		observeInt(s.inFlight.count))
 	_, _ = meter.Int64ObservableUpDownCounter("quash.in_flight.limit",
 		metric.WithUnit("{revocation}"),
-		metric.WithDescription("How many may be in progress; more are refused."),
+		metric.WithDescription("Maximum number of revocations in flight; more are rejected."),
 		observeInt(func() int { return s.inFlight.limit }))
 	_, _ = meter.Int64ObservableUpDownCounter("quash.background.revocations",
 		metric.WithUnit("{revocation}"),
-		metric.WithDescription("Revocations in progress whose callers have gone."),
+		metric.WithDescription("Revocations in flight that continue in the background after their caller was answered."),
 		observeInt(func() int { n, _ := s.inFlight.background(); return n }))
 	_, _ = meter.Float64ObservableGauge("quash.background.oldest",
 		metric.WithUnit("s"),
-		metric.WithDescription("The age of the oldest of them, 0 while there are none."),
+		metric.WithDescription("Age of the oldest revocation in the background; 0 if there is none."),
 		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
 			age := time.Duration(0)
 			if n, begun := s.inFlight.background(); n > 0 {
@@ -147,7 +147,7 @@ func newMetrics(meter metric.Meter, s *TokenService) *metrics {
 		}))
 	_, _ = meter.Int64ObservableGauge("quash.breaker",
 		metric.WithUnit("{state}"),
-		metric.WithDescription("1 for the state that the circuit breaker is in, 0 for the others."),
+		metric.WithDescription("State of the circuit breaker: 1 for the current state, 0 for the others."),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 			now := s.breaker.State()
 			for state, name := range breakerStates {
@@ -159,7 +159,7 @@ func newMetrics(meter metric.Meter, s *TokenService) *metrics {
 			}
 			return nil
 		}))
-	// As in AllLabels.
+	// Start every series with a 0, see AllLabels.
 	for o := revoked; int(o) < len(outcomes); o++ {
 		if outcomes[o].result == "" {
 			continue
@@ -191,19 +191,19 @@ func attemptAttributes(o outcome, level quashv1.Consistency) metric.MeasurementO
 	return metric.WithAttributes(attrConsistency.String(consistencyName(level)), attrResult.String(outcomes[o].result))
 }
 
-// recordAttempt measures one attempt.
+// recordAttempt counts an attempt, and measures how long SlashID took for the consistency.
 func (m *metrics) recordAttempt(ctx context.Context, o outcome, level quashv1.Consistency, took time.Duration) {
 	attrs := attemptAttributes(o, level)
 	m.attempts.Add(ctx, 1, attrs)
 	switch o {
 	case revoked, consistencyPending, consistencyUnknown:
 		m.waited.Record(ctx, took.Seconds(), attrs)
-	default: // it did not wait for any
+	default: // SlashID did not wait for the consistency
 	}
 }
 
-// addLate counts outcomes of revocations whose callers had left. It leaves the level out,
-// which would double the series and help little.
+// addLate counts outcomes of revocations that finished in the background. It leaves out the
+// consistency, which would double the number of series for little use.
 func (m *metrics) addLate(ctx context.Context, n int64, labels Labels) {
 	labels.Consistency = quashv1.Consistency_CONSISTENCY_UNSPECIFIED
 	m.late.Add(ctx, n, metric.WithAttributes(labels.Attributes()...))

@@ -11,7 +11,7 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// outcome is one way for a call, or for an attempt, to end: a row of the outcome table.
+// outcome is a way in which a call or an attempt can end: a row of the outcome table.
 type outcome int
 
 const (
@@ -39,30 +39,30 @@ const (
 	internalDefect
 )
 
-// row is what callers learn of an outcome.
+// row describes an outcome.
 type row struct {
-	// when and do are for docs/outcomes.md: what happened, and what to do.
+	// when and do are texts of docs/outcomes.md: what happened, and what callers should do.
 	when, do string
 
-	// code is OK exactly for the rows that have an outcome.
+	// code is OK if and only if outcome is set.
 	code    codes.Code
 	outcome quashv1.Outcome
 
 	reason quashv1.ErrorReason
-	// state is what became of the token, on the premise that something was sent:
-	// while nothing was, UNKNOWN is NOT_APPLIED.
+	// state says what the call did to the token, if the token was sent. If it was not,
+	// UNKNOWN becomes NOT_APPLIED.
 	state quashv1.RevocationState
-	// retried is whether quash itself tries again, within the time that is left.
+	// retried is whether quash retries an attempt with this outcome while time is left.
 	retried bool
 	// text is the status message. It is constant, so that no part of a request or of an
 	// upstream response can get into it. Violations replace it, see Error.Error.
 	text string
-	// retryDelay is what RetryInfo says unless upstream said better; 0 where a
-	// repetition of the call cannot help.
+	// retryDelay is the delay in RetryInfo, unless the upstream response has a Retry-After.
+	// It is 0 if a retry of the same call cannot help.
 	retryDelay time.Duration
 
-	// result is what metrics call an attempt that ended like this. Calls have outcomes
-	// of their own, see ofCall.
+	// result is the label of an attempt with this outcome in metrics. It is empty for the
+	// outcomes that only calls have, see ofCall.
 	result string
 }
 
@@ -72,23 +72,23 @@ const (
 	stateUnknown    = quashv1.RevocationState_REVOCATION_STATE_UNKNOWN
 )
 
-// outcomes is the outcome table: every way for a call to end, and the one place
-// that says what callers learn then.
+// outcomes is the outcome table: every way in which a call can end, and what its caller
+// receives then. docs/outcomes.md is generated from it.
 var outcomes = [...]row{
 	revoked: {
 		when:    "204",
-		do:      "The token is dead, at the consistency in the answer. Done.",
+		do:      "The token is dead, at the consistency in the response. Done.",
 		outcome: quashv1.Outcome_OUTCOME_REVOKED,
 		result:  "Revoked",
 	},
 	alreadyInvalid: {
-		when:    "400 in SlashID's envelope, with `allow_invalid`, or after an attempt of this call that may have been applied",
-		do:      "The token is dead, or never was alive. Done.",
+		when:    "400 in SlashID's envelope, with `allow_invalid` or after an earlier attempt of this call that may have been applied",
+		do:      "The token cannot be used. Done.",
 		outcome: quashv1.Outcome_OUTCOME_ALREADY_INVALID,
 	},
 	tokenRejected: {
 		when:   "400 in SlashID's envelope",
-		do:     "The token cannot be used, but this call did not see to it. Nothing, or ask with `allow_invalid` next time.",
+		do:     "Nothing: the token cannot be used, though this call did not revoke it. Set `allow_invalid` if this should count as success.",
 		code:   codes.InvalidArgument,
 		reason: quashv1.ErrorReason_ERROR_REASON_TOKEN_REJECTED,
 		state:  stateNotApplied,
@@ -97,51 +97,51 @@ var outcomes = [...]row{
 	},
 	ownCredentialRejected: {
 		when:   "401 or 403 for quash's own key",
-		do:     "The operator must replace quash's key. Then repeat.",
+		do:     "The operator of quash must replace the key. Then retry.",
 		code:   codes.Internal,
 		reason: quashv1.ErrorReason_ERROR_REASON_UPSTREAM_CREDENTIAL_REJECTED,
 		state:  stateNotApplied,
-		text:   "SlashID refused the credentials that quash is configured with",
+		text:   "SlashID rejected the API key that quash is configured with",
 	},
 	callerUnauthenticated: {
 		when:   "401 for forwarded credentials",
-		do:     "Fix the credentials, then repeat.",
+		do:     "Fix the credentials, then retry.",
 		code:   codes.Unauthenticated,
 		reason: quashv1.ErrorReason_ERROR_REASON_CALLER_CREDENTIAL_REJECTED,
 		state:  stateNotApplied,
-		text:   "SlashID refused the caller's credentials",
+		text:   "SlashID rejected the caller's credentials",
 		result: "Unauthorized",
 	},
 	callerForbidden: {
 		when:   "403 for forwarded credentials",
-		do:     "Fix the credentials, then repeat.",
+		do:     "Fix the credentials, then retry.",
 		code:   codes.PermissionDenied,
 		reason: quashv1.ErrorReason_ERROR_REASON_CALLER_CREDENTIAL_REJECTED,
 		state:  stateNotApplied,
-		text:   "the caller's credentials do not permit this at SlashID",
+		text:   "SlashID does not permit this call with the caller's credentials",
 		result: "Forbidden",
 	},
 	consistencyPending: {
 		when:   "408 in SlashID's envelope",
-		do:     "Nothing: SlashID goes on by itself. Wait where it matters.",
+		do:     "Do not retry: SlashID completes the revocation. Wait if it matters to you when.",
 		code:   codes.DeadlineExceeded,
 		reason: quashv1.ErrorReason_ERROR_REASON_CONSISTENCY_TIMEOUT,
 		state:  stateInProgress,
-		text:   "the revocation did not reach the asked-for consistency in time; SlashID goes on with it",
+		text:   "the requested consistency was not reached in time; SlashID continues the revocation",
 		result: "InProgress",
 	},
 	consistencyUnknown: {
 		when:   "408 without the envelope",
-		do:     "Repeat with `allow_invalid`.",
+		do:     "Retry with `allow_invalid`.",
 		code:   codes.DeadlineExceeded,
 		reason: quashv1.ErrorReason_ERROR_REASON_CONSISTENCY_TIMEOUT,
 		state:  stateUnknown,
-		text:   "a proxy in front of SlashID gave up waiting for its answer",
+		text:   "a proxy in front of SlashID timed out",
 		result: "OpaqueTimeout",
 	},
 	rateLimited: {
 		when:       "429",
-		do:         "Repeat after the delay.",
+		do:         "Retry after the delay.",
 		code:       codes.ResourceExhausted,
 		reason:     quashv1.ErrorReason_ERROR_REASON_UPSTREAM_RATE_LIMITED,
 		state:      stateNotApplied,
@@ -152,7 +152,7 @@ var outcomes = [...]row{
 	},
 	upstreamUnavailable: {
 		when:       "500, 502, 503 or 504",
-		do:         "Repeat with `allow_invalid` after the delay.",
+		do:         "Retry with `allow_invalid` after the delay.",
 		code:       codes.Unavailable,
 		reason:     quashv1.ErrorReason_ERROR_REASON_UPSTREAM_UNAVAILABLE,
 		state:      stateUnknown,
@@ -162,17 +162,17 @@ var outcomes = [...]row{
 		result:     "Unavailable",
 	},
 	upstreamUnexpected: {
-		when:   "any other status, redirects included, and 400 without the envelope",
-		do:     "Check what stands between quash and SlashID. Then repeat with `allow_invalid`.",
+		when:   "any other status, a redirect for example, or 400 without the envelope",
+		do:     "The operator of quash must check what is between quash and SlashID. Then retry with `allow_invalid`.",
 		code:   codes.Internal,
 		reason: quashv1.ErrorReason_ERROR_REASON_UPSTREAM_UNEXPECTED_RESPONSE,
 		state:  stateUnknown,
-		text:   "upstream gave an answer that is not SlashID's",
+		text:   "the upstream response is not one of SlashID's",
 		result: "Unexpected",
 	},
 	neverConnected: {
-		when:       "no connection: DNS, refused, TLS",
-		do:         "Repeat after the delay.",
+		when:       "no connection: DNS failed, the connection was refused, or TLS failed",
+		do:         "Retry after the delay.",
 		code:       codes.Unavailable,
 		reason:     quashv1.ErrorReason_ERROR_REASON_UPSTREAM_UNREACHABLE,
 		state:      stateNotApplied,
@@ -182,8 +182,8 @@ var outcomes = [...]row{
 		result:     "NotConnected",
 	},
 	connectionLost: {
-		when:       "the connection was lost after the request had gone out",
-		do:         "Repeat with `allow_invalid` after the delay.",
+		when:       "the connection was lost after the request was sent",
+		do:         "Retry with `allow_invalid` after the delay.",
 		code:       codes.Unavailable,
 		reason:     quashv1.ErrorReason_ERROR_REASON_UPSTREAM_UNREACHABLE,
 		state:      stateUnknown,
@@ -193,8 +193,8 @@ var outcomes = [...]row{
 		result:     "ConnectionLost",
 	},
 	noAnswer: {
-		when:   "no answer by the time it was due; quash goes on waiting for it, and logs it",
-		do:     "Repeat with `allow_invalid`.",
+		when:   "no upstream response when the answer to the caller was due; quash waits for it in the background, and logs the outcome",
+		do:     "Retry with `allow_invalid`.",
 		code:   codes.DeadlineExceeded,
 		reason: quashv1.ErrorReason_ERROR_REASON_UPSTREAM_TIMEOUT,
 		state:  stateUnknown,
@@ -202,16 +202,16 @@ var outcomes = [...]row{
 		result: "NoAnswer",
 	},
 	deadlineTooShort: {
-		when:   "the caller's deadline leaves no time",
-		do:     "Repeat with a longer deadline.",
+		when:   "the caller's deadline is too short to call SlashID",
+		do:     "Retry with a longer deadline.",
 		code:   codes.DeadlineExceeded,
 		reason: quashv1.ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT,
 		state:  stateNotApplied,
 		text:   "the deadline leaves no time to call SlashID and report its answer",
 	},
 	callerCancelled: {
-		when:   "the caller cancelled or went away; what was sent is finished in the background",
-		do:     "Repeat with `allow_invalid` to know.",
+		when:   "the caller cancelled or disconnected; a request that was sent is finished in the background",
+		do:     "Retry with `allow_invalid` if you need to know.",
 		code:   codes.Canceled,
 		reason: quashv1.ErrorReason_ERROR_REASON_CALLER_CANCELLED,
 		state:  stateUnknown,
@@ -219,8 +219,8 @@ var outcomes = [...]row{
 		result: "Cancelled",
 	},
 	overloaded: {
-		when:       "too many calls in flight, or too many requests that are not read yet",
-		do:         "Repeat after the delay.",
+		when:       "too many revocations in flight (`--max-in-flight`), or too many pending requests (`--max-arriving`)",
+		do:         "Retry after the delay.",
 		code:       codes.ResourceExhausted,
 		reason:     quashv1.ErrorReason_ERROR_REASON_OVERLOADED,
 		state:      stateNotApplied,
@@ -228,17 +228,17 @@ var outcomes = [...]row{
 		retryDelay: time.Second,
 	},
 	circuitOpen: {
-		when:       "SlashID has been failing: the circuit breaker is open",
-		do:         "Repeat after the delay.",
+		when:       "the circuit breaker is open, because SlashID has been failing",
+		do:         "Retry after the delay.",
 		code:       codes.Unavailable,
 		reason:     quashv1.ErrorReason_ERROR_REASON_UPSTREAM_CIRCUIT_OPEN,
 		state:      stateNotApplied,
-		text:       "SlashID has been failing, and is given time to recover",
+		text:       "the circuit breaker is open: SlashID has been failing",
 		retryDelay: time.Second,
 	},
 	shuttingDown: {
 		when:       "this instance is shutting down",
-		do:         "Repeat after the delay: another instance answers.",
+		do:         "Retry after the delay: another instance answers.",
 		code:       codes.Unavailable,
 		reason:     quashv1.ErrorReason_ERROR_REASON_SHUTTING_DOWN,
 		state:      stateNotApplied,
@@ -246,24 +246,24 @@ var outcomes = [...]row{
 		retryDelay: time.Second,
 	},
 	callerNotAllowed: {
-		when:   "the caller's certificate is not on the list of allowed callers",
-		do:     "The operator must put the caller on the list. Then repeat.",
+		when:   "the caller's certificate is not on the list of allowed callers (`--allowed-callers-file`)",
+		do:     "The operator of quash must add the caller to the list. Then retry.",
 		code:   codes.PermissionDenied,
 		reason: quashv1.ErrorReason_ERROR_REASON_CALLER_NOT_ALLOWED,
 		state:  stateNotApplied,
-		text:   "the caller is not on the list of those that may call",
+		text:   "the caller is not on the list of allowed callers",
 	},
 	invalidRequest: {
-		when:   "the request breaks a rule",
-		do:     "Fix the request.",
+		when:   "the request breaks a rule of the API",
+		do:     "Fix the request; the message names the fields.",
 		code:   codes.InvalidArgument,
 		reason: quashv1.ErrorReason_ERROR_REASON_INVALID_REQUEST,
 		state:  stateNotApplied,
 		text:   "the request breaks a rule of the API",
 	},
 	internalDefect: {
-		when:   "a defect of quash's own",
-		do:     "Repeat with `allow_invalid`, and report it to the operator of quash.",
+		when:   "a defect in quash",
+		do:     "Report it to the operator of quash, and retry with `allow_invalid`.",
 		code:   codes.Internal,
 		reason: quashv1.ErrorReason_ERROR_REASON_INTERNAL,
 		state:  stateUnknown,
@@ -272,8 +272,8 @@ var outcomes = [...]row{
 	},
 }
 
-// outcomeOf is how an attempt ended, with a result, or because its context did, for the
-// given cause.
+// outcomeOf returns the outcome of an attempt with a result. ended is the cause with which
+// the attempt's context was cancelled, or nil.
 func outcomeOf(result slashid.Result, ended error) outcome {
 	switch result.Status {
 	case 0:
@@ -288,7 +288,7 @@ func outcomeOf(result slashid.Result, ended error) outcome {
 			return neverConnected
 		}
 	case http.StatusNoContent:
-		if result.Sent { // or it answers something else
+		if result.Sent { // otherwise it cannot be the response to this request
 			return revoked
 		}
 	case http.StatusBadRequest:
@@ -313,9 +313,9 @@ func outcomeOf(result slashid.Result, ended error) outcome {
 	return upstreamUnexpected
 }
 
-// ofCall is the outcome of a call whose last attempt ended like this. ownCredentials:
-// they are quash's and not the caller's. invalidIsDead: a token that SlashID rejects is
-// dead, which is what the caller wants to know, or has been revoked by this very call.
+// ofCall returns the outcome of a call whose last attempt had outcome o. ownCredentials is
+// whether the credentials are quash's own. invalidIsDead is whether a rejected token counts
+// as dead: the request allows it, or an earlier attempt of the call may have revoked it.
 func (o outcome) ofCall(ownCredentials, invalidIsDead bool) outcome {
 	switch {
 	case o == tokenRejected && invalidIsDead:
@@ -327,17 +327,17 @@ func (o outcome) ofCall(ownCredentials, invalidIsDead bool) outcome {
 	}
 }
 
-// OutcomeDoc is a row of the outcome table as docs/outcomes.md shows it.
+// OutcomeDoc is a row of the outcome table for docs/outcomes.md.
 type OutcomeDoc struct {
 	When, Do string
-	// Retried is whether quash itself tries again.
+	// Retried is whether quash retries.
 	Retried bool
-	// Outcome is that of a success, without its prefix; Error that of a failure.
+	// Outcome is the name of a success, without its prefix. Error is set for a failure.
 	Outcome string
 	Error   *Error
 }
 
-// OutcomeDocs is the outcome table, for documentation.
+// OutcomeDocs returns the outcome table.
 func OutcomeDocs() []OutcomeDoc {
 	var docs []OutcomeDoc
 	for o := revoked; int(o) < len(outcomes); o++ {

@@ -17,39 +17,38 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// The metadata keys that carry SlashID's request headers: through the gateway,
-// or from a gRPC caller that sets them itself.
+// The metadata keys of SlashID's request headers. The gateway sets them from HTTP headers;
+// gRPC callers can set them, too.
 const (
 	MetadataConsistency        = "slashid-required-consistency"
 	MetadataConsistencyTimeout = "slashid-required-consistency-timeout"
 	MetadataSDKVersion         = "slashid-sdkversion"
 )
 
-// The metadata keys of the credentials that are forwarded when quash has no key
-// of its own.
+// The metadata keys of the credentials that are forwarded if quash has no API key.
 const (
 	MetadataAPIKey        = "slashid-api-key"
 	MetadataAuthorization = "authorization"
 	MetadataOrgID         = "slashid-orgid"
 )
 
-// maxSDKVersion is the longest SDK version that is passed on, in bytes.
+// maxSDKVersion is the maximum length of an SDK version, in bytes.
 const maxSDKVersion = 64
 
-// command is a request whose fields and headers agree and break no rule.
+// command is a valid request: its fields and headers match, and break no rule.
 type command struct {
 	token        slashid.Secret
 	consistency  quashv1.Consistency // never unspecified
-	timeout      time.Duration       // whole seconds; 0 when none was asked for
+	timeout      time.Duration       // whole seconds; 0 if the request has none
 	allowInvalid bool
 	sdkVersion   string
 	credentials  slashid.Credentials
-	// ownCredentials is whether they are quash's own and not the caller's.
+	// ownCredentials is whether credentials are quash's own and not the caller's.
 	ownCredentials bool
 }
 
-// readCommand makes a command of a request and the metadata that came with it in ctx. It
-// reports everything that is wrong with them, not the first thing.
+// readCommand returns the command that a request and its metadata, which is in ctx, ask
+// for. It reports all violations, not only the first.
 func (s *TokenService) readCommand(ctx context.Context, req *quashv1.RevokeRequest) (command, []Violation) {
 	r := reader{violations: s.brokenRules(req)}
 	r.headers, _ = metadata.FromIncomingContext(ctx)
@@ -63,8 +62,8 @@ func (s *TokenService) readCommand(ctx context.Context, req *quashv1.RevokeReque
 	if cmd.consistency == quashv1.Consistency_CONSISTENCY_UNSPECIFIED {
 		cmd.consistency = quashv1.Consistency_CONSISTENCY_LOCAL_REGION
 	}
-	// Own and forwarded credentials are never mixed: a caller's key must not stand in
-	// for ours, nor ours for a caller's.
+	// Own and forwarded credentials are never mixed, so that a caller can use neither
+	// quash's key with its own credentials nor its own key in place of quash's.
 	if s.cfg.APIKey != nil {
 		cmd.credentials, cmd.ownCredentials = slashid.Credentials{APIKey: s.cfg.APIKey()}, true
 	} else {
@@ -113,13 +112,13 @@ func (s *TokenService) brokenRules(req *quashv1.RevokeRequest) []Violation {
 }
 
 const (
-	// maxToken and tokenCharacters repeat the rules of the field token.
+	// maxToken and tokenCharacters repeat the rules of the field token in the proto.
 	maxToken        = 16 << 10
 	tokenCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 )
 
-// needsValidation is protovalidate's filter. It skips the rules of a token that breaks
-// none, because their regular expression takes a fifth of a whole call
+// needsValidation is a filter for protovalidate. It skips the rules of a token that breaks
+// none of them, because their regular expression takes a fifth of the time of a whole call
 // (docs/decisions.md).
 func needsValidation(message protoreflect.Message, rules protoreflect.Descriptor) bool {
 	req, ok := message.Interface().(*quashv1.RevokeRequest)
@@ -130,7 +129,7 @@ func needsValidation(message protoreflect.Message, rules protoreflect.Descriptor
 	return token == "" || len(token) > maxToken || strings.Trim(token, tokenCharacters) != ""
 }
 
-// reader reads the headers of a request, and collects what is wrong with them.
+// reader reads the headers of a request, and collects their violations.
 type reader struct {
 	headers    metadata.MD
 	violations []Violation
@@ -140,8 +139,8 @@ func (r *reader) rejectf(field, format string, args ...any) {
 	r.violations = append(r.violations, Violation{Field: field, Description: fmt.Sprintf(format, args...)})
 }
 
-// single returns the value of a header. Repetitions of one value count as one: proxies
-// are known to repeat headers.
+// single returns the value of a header. The same value twice counts as one, because some
+// proxies repeat headers.
 func (r *reader) single(key string) (value string, ok bool) {
 	values := r.headers.Get(key)
 	if len(values) == 0 {
@@ -156,8 +155,8 @@ func (r *reader) single(key string) (value string, ok bool) {
 	return values[0], true
 }
 
-// reconcile joins a field and the header of the same meaning. The zero value of
-// either means that it is unset.
+// reconcile returns the value of a field or of the header with the same meaning. The zero
+// value means unset. If both are set, they must be equal.
 func reconcile[T comparable](r *reader, field, header string, inField, inHeader T) T {
 	var unset T
 	switch {

@@ -8,51 +8,51 @@ import (
 )
 
 const (
-	// maxAttempts is how often one call asks SlashID at the most.
+	// maxAttempts is the maximum number of attempts of a call.
 	maxAttempts = 3
-	// The back-off before attempt n+1 is drawn evenly from 0 to backoffBase·2ⁿ⁻¹.
+	// The back-off before attempt n+1 is random, from 0 to backoffBase·2ⁿ⁻¹.
 	backoffBase = 100 * time.Millisecond
 
-	// At most this share of what is in progress may be repetitions, so that an
-	// upstream that is slow to fail is not asked three times as much; below the floor
-	// the share does not matter. See inFlight.
+	// Retries may be at most this share of the revocations and retries in flight, so that
+	// an upstream that fails slowly does not get three times the load. Up to retryFloor
+	// retries are always allowed. See inFlight.
 	retryShare = 0.2
 	retryFloor = 10
 
-	// The breaker opens when this share of at least breakerLeast attempts within
-	// breakerWindow failed, and lets probes through after Config.BreakerRest or so.
+	// The circuit breaker opens when breakerShare of at least breakerMinimum attempts
+	// within breakerWindow failed. After about Config.BreakerRest it lets probes through.
 	breakerShare       = 0.5
-	breakerLeast       = 20
+	breakerMinimum     = 20
 	breakerWindow      = 10 * time.Second
 	defaultBreakerRest = 5 * time.Second
-	// One probe that is answered closes it, breakerProbes that fail open it again.
-	// So many are let through at a time, because one may wait two minutes for its
-	// consistency, and the breaker cannot close while they all do.
+	// One probe that succeeds closes the breaker; breakerProbes that fail open it again.
+	// That many run at a time, because a probe can wait two minutes for its consistency,
+	// and the breaker cannot close while all of them wait.
 	breakerProbes = 10
 )
 
-// backoff is the delay after so many attempts: full jitter, which spreads the
-// calls that failed together.
+// backoff returns the delay after a number of attempts. It is random (full jitter), so that
+// calls that failed at the same time do not retry at the same time.
 func backoff(attempts int) time.Duration {
 	return rand.N(backoffBase<<(attempts-1) + 1) //nolint:gosec // not a secret
 }
 
 func newBreaker(rest time.Duration) circuitbreaker.CircuitBreaker[any] {
 	return circuitbreaker.NewBuilder[any]().
-		WithFailureRateThreshold(breakerShare, breakerLeast, breakerWindow).
+		WithFailureRateThreshold(breakerShare, breakerMinimum, breakerWindow).
 		WithDelay(rest).
 		WithJitterFactor(0.25).
 		WithSuccessThresholdRatio(1, breakerProbes).
 		Build()
 }
 
-// reportToBreaker reports to the breaker how an attempt ended.
+// reportToBreaker reports the outcome of an attempt to the circuit breaker.
 //
-// Only what speaks for an upstream that is down counts as a failure. An answer never
-// does unless it says so itself, and neither does a caller's impatience: attempts that
-// were sent do not end with their callers. An attempt that was not sent, because its
-// caller left, says nothing; but every probe must be accounted for, and that one has not
-// shown that upstream is back.
+// An attempt counts as a failure only if it shows that the upstream is down. A response
+// does so only with a status such as 503. A short deadline of the caller does not, because
+// an attempt that was sent outlives it. An attempt that was not sent, because its caller
+// cancelled, shows neither; but a half-open breaker needs a result for every probe, and
+// this probe has not shown that the upstream works.
 func (s *TokenService) reportToBreaker(o outcome) {
 	switch o {
 	case upstreamUnavailable, neverConnected, connectionLost, noAnswer:

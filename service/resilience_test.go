@@ -56,7 +56,7 @@ func TestBreaker(t *testing.T) {
 				return own, ok && own.Reason() == "UPSTREAM_CIRCUIT_OPEN"
 			}
 			opened := 0
-			for range 3 * breakerLeast {
+			for range 3 * breakerMinimum {
 				if _, open := isOpen(); open {
 					opened++
 				}
@@ -69,7 +69,7 @@ func TestBreaker(t *testing.T) {
 			}
 			before := asked
 			own, open := isOpen()
-			if !open || asked != before || opened < breakerLeast {
+			if !open || asked != before || opened < breakerMinimum {
 				t.Fatalf("%+v: open %t, for %d calls; %d were asked for", result, open, opened, asked-before)
 			}
 			if delay, ok := own.Pushback(); own.State() != "NOT_APPLIED" || !ok || delay <= 0 || delay > 2*defaultBreakerRest {
@@ -77,7 +77,7 @@ func TestBreaker(t *testing.T) {
 			}
 			answer, result = done204, done204.result
 			time.Sleep(2 * defaultBreakerRest)
-			for range 2 * breakerLeast {
+			for range 2 * breakerMinimum {
 				if own, _ := isOpen(); own != nil {
 					t.Fatalf("after recovery: %v", own)
 				}
@@ -91,14 +91,14 @@ func TestBreaker(t *testing.T) {
 func TestProbesUseNewConnections(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		failing, probes := slices.Repeat([]step{unavailable}, breakerLeast), []step{unavailable, notConnected, done204}
+		failing, probes := slices.Repeat([]step{unavailable}, breakerMinimum), []step{unavailable, notConnected, done204}
 		upstream := &script{steps: slices.Concat(failing, probes, []step{unavailable, done204})}
 		s := newService(t, upstream)
-		for range breakerLeast {
+		for range breakerMinimum {
 			_, _ = s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
 		}
-		if got := upstream.attempts(); got != breakerLeast {
-			t.Fatalf("the breaker opened after %d attempts, want %d", got, breakerLeast)
+		if got := upstream.attempts(); got != breakerMinimum {
+			t.Fatalf("the breaker opened after %d attempts, want %d", got, breakerMinimum)
 		}
 		time.Sleep(2 * defaultBreakerRest)
 		for range 2 {
@@ -125,7 +125,7 @@ func TestBreakerOpensForSilence(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newService(t, silent(true))
 			var wg sync.WaitGroup
-			for range breakerLeast {
+			for range breakerMinimum {
 				wg.Go(func() {
 					ctx, cancel := context.WithTimeout(t.Context(), patience)
 					defer cancel()
@@ -188,7 +188,7 @@ func TestBreakerAccountsForEveryProbe(t *testing.T) {
 				_, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"})
 				return words(t, nil, err)
 			}
-			for range breakerLeast {
+			for range breakerMinimum {
 				revoke()
 			}
 			time.Sleep(2 * defaultBreakerRest)

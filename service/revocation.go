@@ -13,45 +13,46 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// Why the context of a revocation ends before it.
+// The causes with which the context of a revocation is cancelled.
 var (
-	errWithdrawn = errors.New("the caller left before the token was sent")
+	errWithdrawn = errors.New("the call ended before the token was sent")
 	errShutdown  = errors.New("quash shut down before SlashID answered")
 	errNoAnswer  = errors.New("SlashID did not answer in time")
 )
 
-// revocation is one call of Revoke, from its admission until nothing of it is under way.
-// One goroutine runs its attempts. The handler, on another, answers the caller, which it
-// can do earlier: a revocation that was sent is finished without its caller.
+// revocation is one call of Revoke, from its admission until its last attempt has ended.
+// One goroutine runs the attempts. The handler, on another goroutine, answers the caller.
+// It can do so before the attempts end: a revocation that was sent is then finished in the
+// background.
 type revocation struct {
 	svc   *TokenService
 	cmd   command
 	begun time.Time
-	due   time.Time // by when the caller must have its answer
+	due   time.Time // when the answer to the caller is due
 
 	cancel context.CancelCauseFunc
-	done   chan struct{} // closed at the end, after answer is set
+	done   chan struct{} // closed after answer is set
 
 	mu     sync.Mutex
 	answer *answer
-	// summary and cause are those of the attempts so far.
+	// summary and cause describe the attempts so far.
 	summary Summary
 	cause   error
-	// maybeApplied is whether an attempt was sent that may have been applied.
+	// maybeApplied is whether an attempt may have been applied.
 	maybeApplied bool
-	// A caller may be answered before the revocation ends. If something was sent, the
-	// revocation goes on in the background. If not, it is withdrawn: its caller has read
-	// that nothing was done, so nothing must be.
+	// If the caller is answered before the revocation ends, the revocation continues in
+	// the background if the token was sent. Otherwise it is withdrawn: the caller received
+	// NOT_APPLIED, so the token must not be sent afterwards.
 	background, withdrawn bool
 }
 
-// answer is what a caller gets, one of the two.
+// answer is the answer to a caller: a response or an error.
 type answer struct {
 	resp *quashv1.RevokeResponse
 	err  *Error
 }
 
-// start runs the attempts, in ctx.
+// start runs the attempts on a new goroutine.
 func (r *revocation) start(ctx context.Context) {
 	go func() {
 		defer r.cancel(nil)
@@ -63,7 +64,7 @@ func (r *revocation) start(ctx context.Context) {
 	}()
 }
 
-// end sets the answer, and reports whether it is too late for the caller.
+// end sets the answer, and reports whether it is late: the caller was answered before.
 func (r *revocation) end(a answer) (_ answer, late bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,8 +72,8 @@ func (r *revocation) end(a answer) (_ answer, late bool) {
 	return a, r.background
 }
 
-// run asks SlashID until there is an answer that another attempt would not improve, or
-// no time for one.
+// run makes attempts until one has an outcome that is not retried, or no time, budget or
+// attempt is left.
 func (r *revocation) run(ctx context.Context) (a answer) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -80,7 +81,7 @@ func (r *revocation) run(ctx context.Context) (a answer) {
 			a = answer{err: Internal(nil)}
 		}
 	}()
-	if ctx.Err() != nil { // the caller has left: do not use up a probe of the breaker
+	if ctx.Err() != nil { // already withdrawn: do not use up a probe of the breaker
 		return answer{err: r.error(callerCancelled)}
 	}
 	if !r.svc.breaker.TryAcquirePermit() {
@@ -93,24 +94,23 @@ func (r *revocation) run(ctx context.Context) (a answer) {
 	return r.conclude(last)
 }
 
-// attempted is what an attempt came to.
+// attempted is the result of an attempt.
 type attempted struct {
 	slashid.Result
 
 	outcome outcome
 	ended   time.Time
-	// ambiguous is whether the token was sent before the last time, and may have been
-	// revoked then.
+	// ambiguous is whether the token was also sent earlier, and may have been revoked then.
 	ambiguous bool
 }
 
-// mayHaveApplied reports whether the token may be revoked by now.
+// mayHaveApplied reports whether this attempt, or one before it, may have been applied.
 func (a attempted) mayHaveApplied() bool {
 	return a.ambiguous || a.Sent && outcomes[a.outcome].state != stateNotApplied
 }
 
-// attempt asks SlashID once. The breaker has permitted it. ambiguous is whether earlier
-// attempts of the call may have been applied.
+// attempt makes one attempt, for which the caller of this method has a permit of the
+// breaker. ambiguous is whether an earlier attempt may have been applied.
 func (r *revocation) attempt(ctx context.Context, ambiguous bool) attempted {
 	begun := time.Now()
 	timeout := timeoutWithin(r.due.Sub(begun), r.cmd.timeout)
@@ -119,14 +119,14 @@ func (r *revocation) attempt(ctx context.Context, ambiguous bool) attempted {
 	r.summary.Timeout = timeout
 	r.mu.Unlock()
 
-	ended := internalDefect // of an attempt that panics
+	ended := internalDefect // if the attempt panics
 	defer func() {
 		r.svc.reportToBreaker(ended)
 		r.svc.metrics.recordAttempt(ctx, ended, r.cmd.consistency, time.Since(begun))
 	}()
-	// There is no other attempt after one that got no answer in time.
+	// This cancels the whole revocation: an attempt without a response is not retried.
 	limit := time.AfterFunc(timeout+r.svc.cfg.AnswerGrace, func() { r.cancel(errNoAnswer) })
-	defer limit.Stop() // of an attempt that panics
+	defer limit.Stop() // if the attempt panics
 	result := r.svc.cfg.Upstream.Revoke(ctx, slashid.Request{
 		Token:         r.cmd.token,
 		Consistency:   upstreamConsistency(r.cmd.consistency),
@@ -137,7 +137,7 @@ func (r *revocation) attempt(ctx context.Context, ambiguous bool) attempted {
 		NewConnection: r.svc.breaker.IsHalfOpen(),
 	})
 	if !limit.Stop() {
-		r.cancel(errNoAnswer) // now, and not in the middle of what comes next
+		r.cancel(errNoAnswer) // do not leave it to the timer, which may run later
 	}
 	cause := context.Cause(ctx)
 	ended = outcomeOf(result, cause)
@@ -150,19 +150,19 @@ func (r *revocation) attempt(ctx context.Context, ambiguous bool) attempted {
 	r.summary.CorrelationID = cmp.Or(result.CorrelationID, r.summary.CorrelationID)
 	r.cause = nil
 	if result.Status == 0 {
-		r.cause = cmp.Or(cause, result.Err) // that the context ended says less than why
+		r.cause = cmp.Or(cause, result.Err) // result.Err is only "context canceled" then
 	}
 	return a
 }
 
-// retry makes another attempt, after one that came to last.
+// retry makes another attempt after last.
 func (r *revocation) retry(ctx context.Context, last attempted) attempted {
 	defer r.svc.inFlight.releaseRetry()
 	return r.attempt(ctx, last.mayHaveApplied())
 }
 
-// waitToRetry waits until it is time for another attempt, after so many. It reports false
-// if there is to be none.
+// waitToRetry waits for the delay before the next attempt. It reports false if the last
+// outcome is not retried, or no time is left. attempts is the number of attempts so far.
 func (r *revocation) waitToRetry(ctx context.Context, last attempted, attempts int) bool {
 	delay := last.RetryAfter + backoff(attempts)
 	if !outcomes[last.outcome].retried || delay >= time.Until(r.due) || r.svc.breaker.IsOpen() {
@@ -178,8 +178,8 @@ func (r *revocation) waitToRetry(ctx context.Context, last attempted, attempts i
 	}
 }
 
-// acquireRetry reports whether the budget for retries and the breaker permit another
-// attempt, and there is time for it.
+// acquireRetry reports whether the retry budget, the breaker and the time that is left
+// permit another attempt.
 func (r *revocation) acquireRetry() bool {
 	if time.Until(r.due) <= 0 || !r.svc.inFlight.acquireRetry() {
 		return false
@@ -191,7 +191,7 @@ func (r *revocation) acquireRetry() bool {
 	return true
 }
 
-// beforeSend is slashid.Request.BeforeSend: the moment from which the attempt may be
+// beforeSend implements slashid.Request.BeforeSend. From this moment on the attempt may be
 // applied.
 func (r *revocation) beforeSend() bool {
 	r.mu.Lock()
@@ -203,7 +203,7 @@ func (r *revocation) beforeSend() bool {
 	return true
 }
 
-// wait returns what the caller gets: the answer, if it comes in time.
+// wait returns the answer to the caller when it is there or due, or when the caller cancels.
 func (r *revocation) wait(ctx context.Context) answer {
 	due := time.NewTimer(time.Until(r.due))
 	defer due.Stop()
@@ -219,12 +219,12 @@ func (r *revocation) wait(ctx context.Context) answer {
 	return r.leave(noAnswer)
 }
 
-// leave answers a caller that does not wait any longer. What was sent goes on; what was
-// not sent will not be.
+// leave returns the answer with outcome o for a caller that stops waiting. A revocation that
+// was sent continues in the background; one that was not sent is withdrawn.
 func (r *revocation) leave(o outcome) answer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.answer != nil { // just in time
+	if r.answer != nil { // it came at the last moment
 		return *r.answer
 	}
 	err := r.errorLocked(o)
@@ -244,7 +244,7 @@ func (r *revocation) inBackground() bool {
 	return r.background
 }
 
-// conclude is what the outcome table says of the call as a whole, after its last attempt.
+// conclude returns the answer for the whole call after its last attempt.
 func (r *revocation) conclude(last attempted) answer {
 	o := last.outcome.ofCall(r.cmd.ownCredentials, r.cmd.allowInvalid || last.ambiguous)
 	row := &outcomes[o]
@@ -268,7 +268,7 @@ func (r *revocation) conclude(last attempted) answer {
 	return answer{err: err}
 }
 
-// circuitOpen is the error of a call that the breaker does not let through.
+// circuitOpen returns the error of a call that the open breaker rejects.
 func (r *revocation) circuitOpen() *Error {
 	err := r.error(circuitOpen)
 	if rest := r.svc.breaker.RemainingDelay(); rest > 0 {
@@ -277,7 +277,7 @@ func (r *revocation) circuitOpen() *Error {
 	return err
 }
 
-// error is the error of an outcome, with what is known of the call.
+// error returns the error of an outcome, with the summary and the cause so far.
 func (r *revocation) error(o outcome) *Error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -290,7 +290,7 @@ func (r *revocation) errorLocked(o outcome) *Error {
 	return err
 }
 
-// currentSummary is what the log says of the call.
+// currentSummary returns the summary of the call so far.
 func (r *revocation) currentSummary() Summary {
 	r.mu.Lock()
 	defer r.mu.Unlock()

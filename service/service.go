@@ -16,40 +16,42 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// Upstream attempts to revoke a token once. It returns when ctx ends, if not before, and
-// calls Request.BeforeSend before it sends anything.
+// Upstream makes attempts to revoke a token.
 type Upstream interface {
+	// Revoke makes one attempt. It calls Request.BeforeSend before it sends the token, and
+	// returns when ctx ends at the latest.
 	Revoke(ctx context.Context, req slashid.Request) slashid.Result
 }
 
 // Config is what a TokenService needs.
 type Config struct {
 	Upstream Upstream
-	// APIKey returns quash's own key for SlashID, as it is now. Where it is nil,
-	// the caller's credentials are forwarded instead.
+	// APIKey returns quash's current API key for SlashID. If it is nil, the caller's
+	// credentials are forwarded instead.
 	APIKey func() slashid.Secret
-	// DeadlineMargin is what is kept back of a caller's deadline, so that the
-	// answer arrives before it; not negative.
+	// DeadlineMargin is subtracted from the caller's deadline, so that the answer arrives
+	// before the deadline. It must not be negative.
 	DeadlineMargin time.Duration
-	// AnswerGrace is how much longer than its timeout SlashID may take to answer an
-	// attempt. 0 means 5 s.
+	// AnswerGrace is the time that SlashID has to answer an attempt after the attempt's
+	// timeout. 0 means 5 s.
 	AnswerGrace time.Duration
-	// MaxInFlight is how many revocations may be in progress, those that go on
-	// after their callers have gone included. 0 means DefaultMaxInFlight.
+	// MaxInFlight is the maximum number of revocations in flight, including those that
+	// continue in the background. 0 means DefaultMaxInFlight.
 	MaxInFlight int
-	// BreakerRest is how long the circuit breaker lets SlashID recover before it
-	// probes. 0 means 5 s.
+	// BreakerRest is the time from the opening of the circuit breaker to its first probes.
+	// 0 means 5 s.
 	BreakerRest time.Duration
-	Logger      *slog.Logger
-	// Meter is for the metrics; nil measures nothing.
+	// Logger is for background revocations and panics. nil logs nothing.
+	Logger *slog.Logger
+	// Meter is for metrics. nil measures nothing.
 	Meter metric.Meter
 }
 
-// DefaultMaxInFlight is Config.MaxInFlight unless it says otherwise.
+// DefaultMaxInFlight is the default of Config.MaxInFlight.
 const DefaultMaxInFlight = 10_000
 
 // TokenService implements quash.v1.TokenService. It is safe for concurrent use.
-// Before the program ends, call Drain and then Wait.
+// Before the program exits, call Drain and then Wait.
 type TokenService struct {
 	quashv1.UnimplementedTokenServiceServer
 
@@ -62,7 +64,7 @@ type TokenService struct {
 
 // New returns a TokenService.
 func New(cfg Config) (*TokenService, error) {
-	// The rules are compiled now, so that a mistake in them shows at start.
+	// Compile the rules now, so that an error in them is found at start.
 	validator, err := protovalidate.New(
 		protovalidate.WithMessages(&quashv1.RevokeRequest{}),
 		protovalidate.WithDisableLazy(),
@@ -89,11 +91,11 @@ func New(cfg Config) (*TokenService, error) {
 	return s, nil
 }
 
-// Drain refuses calls from now on. Those in progress go on.
+// Drain makes Revoke reject every further call. Calls in flight continue.
 func (s *TokenService) Drain() { s.inFlight.drain() }
 
-// Wait returns once no revocation is in progress any more, after Drain. Those that still
-// are when ctx ends are cut off, and the error says how many.
+// Wait waits until no revocation is in flight. Call Drain first. When ctx ends, Wait cancels
+// the revocations that are still in flight, and returns an error with their number.
 func (s *TokenService) Wait(ctx context.Context) error {
 	select {
 	case <-s.inFlight.drained:
@@ -105,10 +107,10 @@ func (s *TokenService) Wait(ctx context.Context) error {
 	if n == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d revocations in progress were cut off: %w", n, ctx.Err())
+	return fmt.Errorf("%d revocations in flight were cancelled: %w", n, ctx.Err())
 }
 
-// Revoke implements the RPC. Every error it returns is an *Error.
+// Revoke implements the RPC. Every error that it returns is an *Error.
 func (s *TokenService) Revoke(ctx context.Context, req *quashv1.RevokeRequest) (*quashv1.RevokeResponse, error) {
 	begun := time.Now()
 	r, err := s.admit(ctx, req, begun)
@@ -127,7 +129,7 @@ func (s *TokenService) Revoke(ctx context.Context, req *quashv1.RevokeRequest) (
 	return a.resp, nil
 }
 
-// admit starts the revocation that a request asks for, or says why not.
+// admit starts the revocation that a request asks for, or returns why it is rejected.
 func (s *TokenService) admit(ctx context.Context, req *quashv1.RevokeRequest, begun time.Time) (*revocation, *Error) {
 	cmd, violations := s.readCommand(ctx, req)
 	if len(violations) > 0 {
@@ -140,7 +142,8 @@ func (s *TokenService) admit(ctx context.Context, req *quashv1.RevokeRequest, be
 	if !begun.Before(r.due) {
 		return nil, r.error(deadlineTooShort)
 	}
-	// Of the caller's context the attempts take only the values.
+	// The attempts can outlive the call: they use the values of its context, and not its
+	// deadline and cancellation.
 	attempts, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	r.cancel = cancel
 	if refused, ok := s.inFlight.acquire(r); !ok {
@@ -151,7 +154,7 @@ func (s *TokenService) admit(ctx context.Context, req *quashv1.RevokeRequest, be
 	return r, nil
 }
 
-// due is by when a call must be answered.
+// due returns when the answer to a call is due.
 func (s *TokenService) due(ctx context.Context, cmd command, begun time.Time) time.Time {
 	if deadline, ok := ctx.Deadline(); ok {
 		return deadline.Add(-s.cfg.DeadlineMargin)

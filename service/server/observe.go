@@ -192,7 +192,7 @@ func (g overGRPC) HandleRPC(ctx context.Context, event stats.RPCStats) {
 // caller has received only a status code, from grpc-go.
 func errorUnread(code codes.Code) *service.Error {
 	if code == codes.Canceled || code == codes.DeadlineExceeded {
-		return service.CallerGone()
+		return service.CallerCancelled()
 	}
 	return service.InvalidRequest(service.Violation{Field: bodyField, Description: "could not be read"})
 }

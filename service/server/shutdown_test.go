@@ -108,7 +108,7 @@ func TestShutdownIsBounded(t *testing.T) {
 	<-upstream.asked
 	<-upstream.asked
 	err := f.Shutdown()
-	if want := "2 revocations in progress were cut off"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "2 revocations in flight were cancelled"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Run: %v, want %q", err, want)
 	}
 	<-overREST

@@ -178,7 +178,7 @@ func (r *replica) leave(t *testing.T, c *callers) (tokens []string) {
 	return tokens
 }
 
-var lateOutcome = regexp.MustCompile(`"late outcome of a revocation [^"]*","outcome":"REVOKED"`)
+var lateOutcome = regexp.MustCompile(`"background revocation finished","outcome":"REVOKED"`)
 
 // checkEnd waits until a terminated replica has exited. Its log must contain no warnings, and
 // leftBehind late outcomes of revocations whose callers had disconnected.

@@ -22,21 +22,21 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RevocationState answers the question that an error leaves open: is the token
-// dead?
+// RevocationState says, for a call that failed, whether the token is dead.
 type RevocationState int32
 
 const (
 	// Never sent.
 	RevocationState_REVOCATION_STATE_UNSPECIFIED RevocationState = 0
-	// This call did nothing to the token. If it was live before, it is live now.
+	// This call did nothing to the token. If it was live before, it is still live.
 	RevocationState_REVOCATION_STATE_NOT_APPLIED RevocationState = 1
-	// SlashID has accepted the revocation and will complete it by itself; the
-	// asked-for consistency was not reached within the timeout. Do not repeat the
-	// call to make it happen: a repetition is told that the token is invalid.
+	// SlashID has accepted the revocation and will complete it. The requested
+	// consistency was not reached within the timeout. Do not retry: SlashID would
+	// reject the token as invalid.
 	RevocationState_REVOCATION_STATE_IN_PROGRESS RevocationState = 2
-	// The request may have reached SlashID, and nobody said what became of it. To
-	// know, repeat the call with `allow_invalid`: it succeeds in either case.
+	// The request may have reached SlashID, but quash does not know whether SlashID
+	// applied it. To make sure, retry the call with `allow_invalid`: it succeeds in
+	// either case.
 	RevocationState_REVOCATION_STATE_UNKNOWN RevocationState = 3
 )
 
@@ -83,18 +83,19 @@ func (RevocationState) EnumDescriptor() ([]byte, []int) {
 	return file_quash_v1_errors_proto_rawDescGZIP(), []int{0}
 }
 
-// ErrorReason is why a call failed. Every error carries a
-// google.rpc.ErrorInfo whose `domain` is `quash` and whose `reason` is the name
-// of one of these values without the prefix `ERROR_REASON_`.
+// ErrorReason is why a call failed. Every error has a google.rpc.ErrorInfo among
+// its details. Its `domain` is `quash`, and its `reason` is the name of one of
+// these values without the prefix `ERROR_REASON_`.
 //
-// The examples show a whole error as the native REST route writes it. gRPC
-// callers find the same messages in `google.rpc.Status.details`. RequestInfo is
-// there whenever SlashID named its request; its `request_id` is SlashID's
-// correlation id. RetryInfo is there when repeating the call can help.
+// Each example is a whole error as the native REST route sends it. gRPC callers
+// find the same messages in `google.rpc.Status.details`. RequestInfo is present if
+// SlashID sent a correlation id, which is its `request_id`. RetryInfo is present if
+// a retry of the same call can help.
 //
-// gRPC itself answers what never becomes a call: a message that is too large
-// (RESOURCE_EXHAUSTED), no protobuf (INTERNAL) or late (CANCELLED), a method that
-// does not exist (UNIMPLEMENTED). Those statuses have no details; nothing was done.
+// gRPC itself rejects some requests before they become calls: a message that is too
+// large (RESOURCE_EXHAUSTED), not protobuf (INTERNAL) or too late (CANCELLED), and a
+// method that does not exist (UNIMPLEMENTED). Those statuses have no details, and
+// the token was not touched.
 type ErrorReason int32
 
 const (
@@ -134,8 +135,8 @@ const (
 	//	}
 	ErrorReason_ERROR_REASON_INVALID_REQUEST ErrorReason = 1
 	// SlashID rejected the token: it is malformed, foreign, expired or already
-	// revoked; SlashID does not say which. It was not this call that killed it.
-	// Ask with `allow_invalid` to have this counted as success.
+	// revoked. SlashID does not say which. This call did not revoke it. Set
+	// `allow_invalid` if this should count as success.
 	//
 	//	{
 	//	  "code": 3,
@@ -162,12 +163,12 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_TOKEN_REJECTED ErrorReason = 2
-	// SlashID refused the API key that quash itself is configured with (401 or
-	// 403). Callers can do nothing; whoever runs quash must replace the key.
+	// SlashID rejected the API key that quash is configured with (401 or 403).
+	// Callers can do nothing; the operator of quash must replace the key.
 	//
 	//	{
 	//	  "code": 13,
-	//	  "message": "SlashID refused the credentials that quash is configured with",
+	//	  "message": "SlashID rejected the API key that quash is configured with",
 	//	  "details": [
 	//	    {
 	//	      "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -190,12 +191,12 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_UPSTREAM_CREDENTIAL_REJECTED ErrorReason = 3
-	// SlashID refused the credentials that the caller sent and quash forwarded:
-	// UNAUTHENTICATED for its 401, PERMISSION_DENIED for its 403.
+	// SlashID rejected the credentials that the caller sent and quash forwarded. The
+	// code is UNAUTHENTICATED for a 401 and PERMISSION_DENIED for a 403.
 	//
 	//	{
 	//	  "code": 16,
-	//	  "message": "SlashID refused the caller's credentials",
+	//	  "message": "SlashID rejected the caller's credentials",
 	//	  "details": [
 	//	    {
 	//	      "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -218,14 +219,14 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_CALLER_CREDENTIAL_REJECTED ErrorReason = 4
-	// The asked-for consistency was not reached within the timeout (408). From
-	// SlashID itself the state is REVOCATION_STATE_IN_PROGRESS: the revocation
-	// goes on and will be completed. From a proxy in between, whose 408 carries no
-	// envelope, it is REVOCATION_STATE_UNKNOWN.
+	// The requested consistency was not reached within the timeout (408). If SlashID
+	// sent the 408, the state is REVOCATION_STATE_IN_PROGRESS: SlashID will complete
+	// the revocation. If a proxy sent it, which quash sees from a missing error
+	// envelope, the state is REVOCATION_STATE_UNKNOWN.
 	//
 	//	{
 	//	  "code": 4,
-	//	  "message": "the revocation did not reach the asked-for consistency in time; SlashID goes on with it",
+	//	  "message": "the requested consistency was not reached in time; SlashID continues the revocation",
 	//	  "details": [
 	//	    {
 	//	      "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -248,8 +249,8 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_CONSISTENCY_TIMEOUT ErrorReason = 5
-	// SlashID limits the organisation's rate (429). RetryInfo holds what its
-	// `Retry-After` asked for, when it said so.
+	// SlashID limits the organisation's rate of requests (429). RetryInfo has the
+	// delay of SlashID's `Retry-After` header, or 1 s without one.
 	//
 	//	{
 	//	  "code": 8,
@@ -280,8 +281,8 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_UPSTREAM_RATE_LIMITED ErrorReason = 6
-	// SlashID, or a proxy in front of it, answered 500, 502, 503 or 504. Whether
-	// the revocation was applied is not known.
+	// SlashID, or a proxy in front of it, answered 500, 502, 503 or 504. The
+	// revocation may have been applied.
 	//
 	//	{
 	//	  "code": 14,
@@ -308,13 +309,13 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_UPSTREAM_UNAVAILABLE ErrorReason = 7
-	// Upstream gave an answer that is not SlashID's: a status that SlashID does not
-	// document, a redirect for instance, or a 400 without its envelope. Something
-	// between quash and SlashID is set up wrongly.
+	// The upstream response is not one of SlashID's: a status that SlashID does not
+	// document, for example a redirect, or a 400 without SlashID's envelope. The
+	// operator of quash must check what is between quash and SlashID.
 	//
 	//	{
 	//	  "code": 13,
-	//	  "message": "upstream gave an answer that is not SlashID's",
+	//	  "message": "the upstream response is not one of SlashID's",
 	//	  "details": [
 	//	    {
 	//	      "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -333,9 +334,10 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_UPSTREAM_UNEXPECTED_RESPONSE ErrorReason = 8
-	// SlashID could not be reached. REVOCATION_STATE_NOT_APPLIED when no
-	// connection was made (name resolution, connection refused, TLS),
-	// REVOCATION_STATE_UNKNOWN when one was lost after the request had gone out.
+	// SlashID cannot be reached. The state is REVOCATION_STATE_NOT_APPLIED if no
+	// connection was made (name resolution failed, the connection was refused, TLS
+	// failed), and REVOCATION_STATE_UNKNOWN if the connection was lost after the
+	// request was sent.
 	//
 	//	{
 	//	  "code": 14,
@@ -361,10 +363,10 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_UPSTREAM_UNREACHABLE ErrorReason = 9
-	// SlashID did not answer by the time the answer was due. When the request had
-	// not gone out by then the state is REVOCATION_STATE_NOT_APPLIED, and nothing is
-	// sent any more; otherwise it is REVOCATION_STATE_UNKNOWN, and quash goes on with
-	// it.
+	// SlashID did not answer before the answer to the caller was due. If the request
+	// was sent, the state is REVOCATION_STATE_UNKNOWN, and quash finishes the
+	// revocation in the background. If not, the state is
+	// REVOCATION_STATE_NOT_APPLIED, and quash does not send the request later.
 	//
 	//	{
 	//	  "code": 4,
@@ -386,8 +388,8 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_UPSTREAM_TIMEOUT ErrorReason = 10
-	// The caller's deadline leaves no time to call SlashID and still report what
-	// happened. SlashID was not called. Call with a longer deadline.
+	// The caller's deadline is too short to call SlashID and report its answer.
+	// SlashID was not called. Retry with a longer deadline.
 	//
 	//	{
 	//	  "code": 4,
@@ -407,9 +409,10 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT ErrorReason = 11
-	// The caller cancelled, or went away. REVOCATION_STATE_UNKNOWN when the
-	// request had gone out by then: quash goes on with it and logs what becomes of
-	// it. Else REVOCATION_STATE_NOT_APPLIED, and nothing is sent any more.
+	// The caller cancelled the call or disconnected. If the request was sent, the
+	// state is REVOCATION_STATE_UNKNOWN, and quash finishes the revocation in the
+	// background and logs the outcome. If not, the state is
+	// REVOCATION_STATE_NOT_APPLIED, and quash does not send the request later.
 	//
 	//	{
 	//	  "code": 1,
@@ -431,7 +434,8 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_CALLER_CANCELLED ErrorReason = 12
-	// quash has as many calls in flight as it is allowed. SlashID was not called.
+	// quash has reached its maximum number of revocations in flight, or of pending
+	// requests. SlashID was not called.
 	//
 	//	{
 	//	  "code": 8,
@@ -455,12 +459,12 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_OVERLOADED ErrorReason = 13
-	// SlashID has been failing, and quash gives it time to recover. SlashID was
-	// not called.
+	// SlashID has been failing, so the circuit breaker is open. SlashID was not
+	// called.
 	//
 	//	{
 	//	  "code": 14,
-	//	  "message": "SlashID has been failing, and is given time to recover",
+	//	  "message": "the circuit breaker is open: SlashID has been failing",
 	//	  "details": [
 	//	    {
 	//	      "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -480,8 +484,8 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_UPSTREAM_CIRCUIT_OPEN ErrorReason = 14
-	// This instance is shutting down and takes no new calls. SlashID was not
-	// called. Another instance takes the call.
+	// This instance is shutting down and accepts no new calls. SlashID was not
+	// called. A retry reaches another instance.
 	//
 	//	{
 	//	  "code": 14,
@@ -505,7 +509,7 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_SHUTTING_DOWN ErrorReason = 15
-	// quash has a defect. Whoever runs it finds where in the log.
+	// quash has a defect. The operator of quash finds the cause in the log.
 	//
 	//	{
 	//	  "code": 13,
@@ -523,12 +527,12 @@ const (
 	//	  ]
 	//	}
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 16
-	// The caller's client certificate is not for one of the identities that this
-	// quash lets call. Credentials for SlashID play no part in it.
+	// The caller's client certificate has none of the identities that may call this
+	// quash. Credentials for SlashID have no influence on this check.
 	//
 	//	{
 	//	  "code": 7,
-	//	  "message": "the caller is not on the list of those that may call",
+	//	  "message": "the caller is not on the list of allowed callers",
 	//	  "details": [
 	//	    {
 	//	      "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -618,23 +622,24 @@ func (ErrorReason) EnumDescriptor() ([]byte, []int) {
 // RevokeFailure is among the details of every error of TokenService.Revoke.
 type RevokeFailure struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the call as a whole did to the token.
+	// What the whole call, with all its attempts, did to the token.
 	State RevocationState `protobuf:"varint,1,opt,name=state,proto3,enum=quash.v1.RevocationState" json:"state,omitempty"`
-	// The consistency that was waited for; CONSISTENCY_UNSPECIFIED when the
-	// request was not understood so far.
+	// The requested consistency, or the default. CONSISTENCY_UNSPECIFIED if the
+	// request was not read, or is invalid.
 	Consistency Consistency `protobuf:"varint,2,opt,name=consistency,proto3,enum=quash.v1.Consistency" json:"consistency,omitempty"`
-	// The timeout given to SlashID, whole seconds from 1 s to 120 s: that of the
-	// last attempt, whether or not it got through. Unset when none was made.
+	// The timeout that quash sent to SlashID with the last attempt, in whole seconds
+	// from 1 s to 120 s, whether or not the attempt reached SlashID. Unset if there
+	// was no attempt.
 	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	// How long quash worked on the call, from its first byte to this answer. Unset
-	// where that is not known, with ERROR_REASON_INTERNAL, or nothing was done, with
+	// The time from the first byte of the call to this error. It can be unset with
+	// ERROR_REASON_INTERNAL, if the time is not known, and is unset with
 	// ERROR_REASON_CALLER_NOT_ALLOWED.
 	Elapsed *durationpb.Duration `protobuf:"bytes,4,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
-	// How many requests were made to SlashID, counting those that never got
-	// through. 0 when none was tried.
+	// The number of attempts to call SlashID, including those that did not reach it.
+	// 0 if there was none.
 	Attempts int32 `protobuf:"varint,5,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	// The HTTP status of the last answer from upstream, from SlashID or from a
-	// proxy in between, 100 to 599. 0 when there was none.
+	// The HTTP status of the last upstream response, from SlashID or a proxy in
+	// between, 100 to 599. 0 if there was none.
 	UpstreamStatus int32 `protobuf:"varint,6,opt,name=upstream_status,json=upstreamStatus,proto3" json:"upstream_status,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache

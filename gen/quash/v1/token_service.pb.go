@@ -31,10 +31,10 @@ const (
 type Consistency int32
 
 const (
-	// Not said. In a request it means CONSISTENCY_LOCAL_REGION.
+	// Unset. In a request it means CONSISTENCY_LOCAL_REGION.
 	Consistency_CONSISTENCY_UNSPECIFIED Consistency = 0
-	// The region that took the request has stored the revocation. It goes on to
-	// the other regions afterwards.
+	// The region that received the request has stored the revocation. The other
+	// regions follow later.
 	Consistency_CONSISTENCY_LOCAL_REGION Consistency = 1
 	// Every region has stored the revocation.
 	Consistency_CONSISTENCY_ALL_REGIONS Consistency = 2
@@ -89,8 +89,9 @@ const (
 	Outcome_OUTCOME_UNSPECIFIED Outcome = 0
 	// This call revoked the token.
 	Outcome_OUTCOME_REVOKED Outcome = 1
-	// SlashID called the token invalid: it was malformed, foreign, expired or
-	// revoked before. SlashID does not say which.
+	// SlashID rejected the token as invalid: it was malformed, foreign, expired or
+	// already revoked, possibly by an earlier attempt of this call. SlashID does not
+	// say which.
 	Outcome_OUTCOME_ALREADY_INVALID Outcome = 2
 )
 
@@ -135,30 +136,29 @@ func (Outcome) EnumDescriptor() ([]byte, []int) {
 	return file_quash_v1_token_service_proto_rawDescGZIP(), []int{1}
 }
 
-// RevokeRequest names the token to revoke, and how long to wait for what.
+// RevokeRequest is the token to revoke, and the consistency to wait for.
 type RevokeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The token to revoke: a SlashID user token, or a token container holding
-	// one, as a JWT in compact form. 1 byte to 16 KiB of the characters A-Z, a-z,
-	// 0-9, `-`, `_` and `.`. Whether it is genuine, live and known is SlashID's to
-	// judge.
+	// The token to revoke: a SlashID user token, or a token container with a user
+	// token in it, as a JWT in compact form. 1 to 16384 characters of A-Z, a-z, 0-9,
+	// `-`, `_` and `.`. quash does not check whether the token is genuine or live;
+	// SlashID does.
 	//
 	// A live bearer token is a secret: quash writes it to no log, error, metric
 	// or trace.
 	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
-	// How far the revocation must have spread before the call succeeds. Unset
-	// means CONSISTENCY_LOCAL_REGION, which SlashID recommends unless there is a
-	// particular reason.
+	// How far the revocation must have spread before the call succeeds. Unset means
+	// CONSISTENCY_LOCAL_REGION, which SlashID recommends for most uses.
 	Consistency Consistency `protobuf:"varint,2,opt,name=consistency,proto3,enum=quash.v1.Consistency" json:"consistency,omitempty"`
-	// The most time to wait for the consistency, 1 s to 120 s. A fraction of a
-	// second is dropped, for SlashID counts in whole seconds. Unset means 30 s.
-	// The caller's deadline shortens it where that is nearer.
+	// How long SlashID waits for the consistency, 1 s to 120 s. A fraction of a second
+	// is dropped, because SlashID counts in whole seconds. Unset means 30 s. An
+	// earlier deadline of the call shortens it.
 	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	// Whether a token that SlashID rejects as invalid counts as success: it is
-	// malformed, foreign, expired or already revoked, so it cannot be used either
-	// way. When true such a token is answered with OK and
-	// OUTCOME_ALREADY_INVALID, as RFC 7009 section 2.2 has it; when false, the
-	// default, with INVALID_ARGUMENT and ERROR_REASON_TOKEN_REJECTED.
+	// Whether the call succeeds for a token that SlashID rejects as invalid. Such a
+	// token is malformed, foreign, expired or already revoked, so it cannot be used.
+	// If true, the call returns OK with OUTCOME_ALREADY_INVALID, as in RFC 7009 section
+	// 2.2. If false, the default, it fails with INVALID_ARGUMENT and
+	// ERROR_REASON_TOKEN_REJECTED.
 	AllowInvalid  bool `protobuf:"varint,4,opt,name=allow_invalid,json=allowInvalid,proto3" json:"allow_invalid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -218,18 +218,18 @@ func (x *RevokeRequest) GetAllowInvalid() bool {
 	return false
 }
 
-// RevokeResponse says that the token cannot be used any more, and why.
+// RevokeResponse means that the token cannot be used, and says why.
 type RevokeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What made the token unusable.
 	Outcome Outcome `protobuf:"varint,1,opt,name=outcome,proto3,enum=quash.v1.Outcome" json:"outcome,omitempty"`
-	// How far the revocation is known to have spread. Set with OUTCOME_REVOKED;
-	// CONSISTENCY_UNSPECIFIED otherwise, since a rejected token tells nothing of
-	// regions.
+	// How far the revocation has spread. Set with OUTCOME_REVOKED, and otherwise
+	// CONSISTENCY_UNSPECIFIED, because the rejection of a token says nothing about
+	// other regions.
 	Consistency Consistency `protobuf:"varint,2,opt,name=consistency,proto3,enum=quash.v1.Consistency" json:"consistency,omitempty"`
-	// SlashID's id for the request that settled the call, from its response
-	// header `slashid-correlation-id`; its support asks for it. Empty when SlashID
-	// sent none.
+	// SlashID's id for the last request of the call, from its response header
+	// `slashid-correlation-id`. SlashID's support asks for it. Empty if SlashID sent
+	// none.
 	CorrelationId string `protobuf:"bytes,3,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -32,26 +32,26 @@ const (
 // dead: a success says so in `RevokeResponse.outcome`, an error says so in the
 // `RevokeFailure.state` among its details (see errors.proto).
 type TokenServiceClient interface {
-	// Revoke makes a token unusable, and answers once the asked-for consistency
-	// is reached or the time for it is over.
+	// Revoke makes a token unusable. It answers when the requested consistency is
+	// reached, or when the timeout ends.
 	//
-	// A revocation that SlashID has accepted is never undone. An error whose
-	// `RevokeFailure.state` is REVOCATION_STATE_IN_PROGRESS is therefore not a
-	// failed revocation, but one that has not finished yet.
+	// A revocation that SlashID has accepted is never undone. An error with the
+	// `RevokeFailure.state` REVOCATION_STATE_IN_PROGRESS is therefore not a failed
+	// revocation, but one that is not finished yet.
 	//
-	// Repeating a call is safe: the second revocation of a token is rejected by
-	// SlashID as invalid, and with `allow_invalid` that counts as success.
+	// It is safe to retry a call: SlashID rejects a token that is already revoked as
+	// invalid, and with `allow_invalid` that counts as success.
 	//
-	// Over REST the call has two forms. `POST /v1/tokens:revoke` takes and
-	// returns the messages below as JSON, errors as google.rpc.Status.
+	// Over REST the call has two forms. `POST /v1/tokens:revoke` accepts and returns
+	// the messages below as JSON, and errors as google.rpc.Status.
 	// `POST /token/revoke` is SlashID's own contract: the body is
-	// `{"token": "…"}`, consistency and timeout come from the headers
-	// `SlashID-Required-Consistency` and `SlashID-Required-Consistency-Timeout`,
-	// success is 204 without a body, and errors come in SlashID's envelope.
+	// `{"token": "…"}`, the headers `SlashID-Required-Consistency` and
+	// `SlashID-Required-Consistency-Timeout` set consistency and timeout, success is
+	// 204 without a body, and errors are in SlashID's envelope.
 	//
-	// The same headers reach the call as metadata, from REST and from gRPC
-	// callers alike. A header fills a field that is unset; a field and a header
-	// that disagree are INVALID_ARGUMENT.
+	// These headers are accepted on both REST routes, and as metadata over gRPC. A
+	// header sets a field that is unset. If a header and a field are both set and
+	// differ, the call fails with INVALID_ARGUMENT.
 	Revoke(ctx context.Context, in *RevokeRequest, opts ...grpc.CallOption) (*RevokeResponse, error)
 }
 
@@ -83,26 +83,26 @@ func (c *tokenServiceClient) Revoke(ctx context.Context, in *RevokeRequest, opts
 // dead: a success says so in `RevokeResponse.outcome`, an error says so in the
 // `RevokeFailure.state` among its details (see errors.proto).
 type TokenServiceServer interface {
-	// Revoke makes a token unusable, and answers once the asked-for consistency
-	// is reached or the time for it is over.
+	// Revoke makes a token unusable. It answers when the requested consistency is
+	// reached, or when the timeout ends.
 	//
-	// A revocation that SlashID has accepted is never undone. An error whose
-	// `RevokeFailure.state` is REVOCATION_STATE_IN_PROGRESS is therefore not a
-	// failed revocation, but one that has not finished yet.
+	// A revocation that SlashID has accepted is never undone. An error with the
+	// `RevokeFailure.state` REVOCATION_STATE_IN_PROGRESS is therefore not a failed
+	// revocation, but one that is not finished yet.
 	//
-	// Repeating a call is safe: the second revocation of a token is rejected by
-	// SlashID as invalid, and with `allow_invalid` that counts as success.
+	// It is safe to retry a call: SlashID rejects a token that is already revoked as
+	// invalid, and with `allow_invalid` that counts as success.
 	//
-	// Over REST the call has two forms. `POST /v1/tokens:revoke` takes and
-	// returns the messages below as JSON, errors as google.rpc.Status.
+	// Over REST the call has two forms. `POST /v1/tokens:revoke` accepts and returns
+	// the messages below as JSON, and errors as google.rpc.Status.
 	// `POST /token/revoke` is SlashID's own contract: the body is
-	// `{"token": "…"}`, consistency and timeout come from the headers
-	// `SlashID-Required-Consistency` and `SlashID-Required-Consistency-Timeout`,
-	// success is 204 without a body, and errors come in SlashID's envelope.
+	// `{"token": "…"}`, the headers `SlashID-Required-Consistency` and
+	// `SlashID-Required-Consistency-Timeout` set consistency and timeout, success is
+	// 204 without a body, and errors are in SlashID's envelope.
 	//
-	// The same headers reach the call as metadata, from REST and from gRPC
-	// callers alike. A header fills a field that is unset; a field and a header
-	// that disagree are INVALID_ARGUMENT.
+	// These headers are accepted on both REST routes, and as metadata over gRPC. A
+	// header sets a field that is unset. If a header and a field are both set and
+	// differ, the call fails with INVALID_ARGUMENT.
 	Revoke(context.Context, *RevokeRequest) (*RevokeResponse, error)
 	mustEmbedUnimplementedTokenServiceServer()
 }
