@@ -7,49 +7,48 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	_ "google.golang.org/grpc/health" // watches the health of instances, as the service config has it
+	_ "google.golang.org/grpc/health" // registers the health checking that serviceConfig enables
 	"google.golang.org/grpc/keepalive"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// serviceConfig is gRPC's own configuration of a client. It has no retry policy: what
-// gRPC repeats by itself it does not report, and then the client could not say what
-// became of the token.
+// serviceConfig is the gRPC service config. It has no retry policy: gRPC does not report its
+// automatic retries, and then the client could not know whether the token was sent.
 const serviceConfig = `{
 	"loadBalancingConfig": [{"round_robin": {}}],
 	"healthCheckConfig": {"serviceName": "quash.v1.TokenService"}
 }`
 
 const (
-	// pingAfter is how long a connection may be silent before it is asked for a sign of
-	// life. quash lets clients ask every 10 s.
+	// pingAfter is the time without traffic after which a connection is sent a keepalive
+	// ping. quash accepts a ping every 10 s.
 	pingAfter = 30 * time.Second
-	// pingTimeout is how long that may take; also how long TCP may wait for what was
-	// sent to be acknowledged.
+	// pingTimeout is how long the peer may take to answer a ping, and to acknowledge data
+	// (TCP_USER_TIMEOUT).
 	pingTimeout = 10 * time.Second
-	// redialMax is the longest pause between two dials. gRPC's own is two minutes: so
-	// long a quash that is back would not be noticed.
+	// redialMax is the maximum delay between two dials. With gRPC's default the client
+	// could take two minutes to notice that quash is back.
 	redialMax = 5 * time.Second
-	// maxRequestBytes is four times the longest token, and what quash takes by default.
-	// What is larger is refused here, where it is certain that nothing was sent.
+	// maxRequestBytes is the maximum size of a request: quash's default, and four times
+	// the longest token. The client rejects larger requests before it sends anything.
 	maxRequestBytes = 64 << 10
 )
 
-// Client calls one quash, which may have many instances. It is safe for concurrent
-// use, and meant to be kept: it has one connection to each instance.
+// Client calls quash. It keeps one connection to each instance, so create one Client and
+// reuse it. It is safe for concurrent use.
 type Client struct {
-	// The stub as it was generated. Revoke's errors are gRPC's; Failure reads them.
+	// The generated stub. Failure reads the errors of Revoke.
 	quashv1.TokenServiceClient
 
 	conn *grpc.ClientConn
 }
 
-// New returns a client of the quash at target, a name as gRPC has it: host:port or
-// dns:///host:port for all addresses of a host, for instance. It does not connect yet.
+// New returns a client of the quash at target, which is a gRPC target name such as host:port,
+// or dns:///host:port for all addresses of a host. New does not connect.
 //
-// It fails when the options contradict each other, or files that they name cannot be
-// used, or target cannot be parsed.
+// It returns an error if options exclude each other, if a file that they name cannot be used,
+// or if target cannot be parsed.
 func New(target string, opts ...Option) (*Client, error) {
 	if target == "" {
 		return nil, errors.New("quash client: the target is empty")
@@ -65,7 +64,7 @@ func New(target string, opts ...Option) (*Client, error) {
 	dial := append([]grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
 		grpc.WithDefaultServiceConfig(serviceConfig),
-		grpc.WithDisableRetry(), // revoking repeats, whatever a resolver's service config says
+		grpc.WithDisableRetry(), // revoking retries; a resolver's service config must not add retries
 		grpc.WithDefaultCallOptions(grpc.WaitForReady(true), grpc.MaxCallSendMsgSize(maxRequestBytes)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time:                pingAfter,
@@ -90,10 +89,10 @@ func redialing() backoff.Config {
 	return b
 }
 
-// Conn is the connection: for quash's health, for instance, or to have it connect
-// before the first call.
+// Conn returns the connection. Use it to check quash's health, or to connect before the first
+// call.
 func (c *Client) Conn() *grpc.ClientConn { return c.conn }
 
-// Close closes the connection. Calls in progress end with CANCELLED: what they have
-// sent is finished by quash.
+// Close closes the connection. Calls in flight return CANCELLED; quash finishes the
+// revocations that they sent.
 func (c *Client) Close() error { return c.conn.Close() }

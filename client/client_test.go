@@ -33,10 +33,10 @@ const (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// plaintext is for clients of a quash without TLS.
+// plaintext makes clients use no TLS.
 var plaintext = client.WithInsecure()
 
-// newClient returns a client until the test ends.
+// newClient returns a client that is closed when the test ends.
 func newClient(t *testing.T, target string, opts ...client.Option) *client.Client {
 	t.Helper()
 	c, err := client.New(target, opts...)
@@ -47,7 +47,7 @@ func newClient(t *testing.T, target string, opts ...client.Option) *client.Clien
 	return c
 }
 
-// newClientOf returns a client of a name that resolves to all of the addresses.
+// newClientOf returns a client of a name that resolves to the addresses.
 func newClientOf(t *testing.T, addrs ...string) *client.Client {
 	t.Helper()
 	r := manual.NewBuilderWithScheme("test")
@@ -59,7 +59,7 @@ func newClientOf(t *testing.T, addrs ...string) *client.Client {
 	return newClient(t, "test:///quash", plaintext, client.WithDialOptions(grpc.WithResolvers(r)))
 }
 
-// mustRevoke returns the address of the instance that has revoked the token.
+// mustRevoke returns the address of the instance that revoked the token.
 func mustRevoke(t *testing.T, c *client.Client, req *quashv1.RevokeRequest, want quashv1.Outcome) (by string) {
 	t.Helper()
 	var p peer.Peer
@@ -73,7 +73,7 @@ func mustRevoke(t *testing.T, c *client.Client, req *quashv1.RevokeRequest, want
 	return p.Addr.String()
 }
 
-// mustFail returns what the error of a call says.
+// mustFail returns the failure of a call.
 func mustFail(ctx context.Context, t *testing.T, c *client.Client, req *quashv1.RevokeRequest) *client.FailureInfo {
 	t.Helper()
 	resp, err := c.Revoke(ctx, req)
@@ -84,8 +84,8 @@ func mustFail(ctx context.Context, t *testing.T, c *client.Client, req *quashv1.
 	return failure
 }
 
-// SlashID revokes the token and says that it is unavailable, however often quash asks.
-// The client asks quash again, and now the token is invalid: by this very call.
+// SlashID revokes the token but answers that it is unavailable, to all attempts of quash. The
+// client retries, and then the token is invalid, because this call revoked it.
 func TestRetryAfterARevocationWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	quash := quashtest.Start(t)
@@ -100,7 +100,7 @@ func TestRetryAfterARevocationWithoutAnAnswer(t *testing.T) {
 	c := newClient(t, quash.Addr, plaintext)
 	mustRevoke(t, c, req, alreadyInvalid)
 
-	rejected := mustFail(t.Context(), t, c, req) // as a call of its own
+	rejected := mustFail(t.Context(), t, c, req) // a new call
 	if rejected.State != notApplied || rejected.CorrelationID == "" || rejected.UpstreamStatus != 400 {
 		t.Errorf("%+v", rejected)
 	}
@@ -147,15 +147,15 @@ func TestInstancesThatAreNotServingAreLeftOut(t *testing.T) {
 	}
 }
 
-// What has not been sent is NOT_APPLIED, and what has been sent is UNKNOWN, where quash
-// does not answer.
+// If quash does not answer, a request that was not sent is NOT_APPLIED, and a request that was
+// sent is UNKNOWN.
 func TestErrorsThatAreNotOfQuash(t *testing.T) {
 	t.Parallel()
 	closed := listen(t)
 	closed.Close()
 	for name, tt := range map[string]struct {
 		addr   string
-		during func(c *client.Client, f *fake, leave func()) // once the call has arrived; nil: before it
+		during func(c *client.Client, f *fake, leave func()) // runs when the call has arrived; nil if it does not arrive
 		token  string
 		code   codes.Code
 		state  quashv1.RevocationState
@@ -209,8 +209,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		"a target that is no URI": {target: "a\x00b", want: "target"},
 		"plaintext and TLS":       {"host:1", append(withFiles(client.TLSFiles{}), plaintext), "WithInsecure and WithTLS"},
 		"no such authorities":     {"host:1", withFiles(client.TLSFiles{CAFile: "none.crt"}), "none.crt"},
-		"no authority in there":   {"host:1", withFiles(client.TLSFiles{CAFile: "doc.go"}), "doc.go: no certificate"},
-		"a certificate alone":     {"host:1", withFiles(client.TLSFiles{CertFile: "doc.go"}), "key"},
+		"no authority in there":   {"host:1", withFiles(client.TLSFiles{CAFile: "doc.go"}), "doc.go: contains no PEM certificate"},
+		"a certificate alone":     {"host:1", withFiles(client.TLSFiles{CertFile: "doc.go"}), "KeyFile"},
 		"no pair":                 {"host:1", withFiles(client.TLSFiles{CertFile: "doc.go", KeyFile: "tls.go"}), "doc.go and tls.go"},
 	} {
 		c, err := client.New(tt.target, tt.opts...)
@@ -223,7 +223,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
-// Of quash, a caller's program links the stub alone, and so nothing that is for servers.
+// A program that imports the client links quash's stub, and no server code.
 func TestDependencies(t *testing.T) {
 	t.Parallel()
 	output, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
@@ -238,7 +238,7 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// fake is a server for what a quash never does.
+// fake is a server that behaves as quash never does.
 type fake struct {
 	quashv1.UnimplementedTokenServiceServer
 
@@ -257,7 +257,7 @@ func (f *fake) Revoke(ctx context.Context, _ *quashv1.RevokeRequest) (*quashv1.R
 	return &quashv1.RevokeResponse{Outcome: revoked}, nil
 }
 
-// startFake serves until the test ends. revoke answers; nil is success.
+// startFake serves until the test ends. It answers with revoke; nil means success.
 func startFake(t *testing.T, revoke func(ctx context.Context) error) *fake {
 	t.Helper()
 	l := listen(t)
@@ -286,7 +286,7 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-// incoming returns the values of a header of the call.
+// incoming returns the values of a header of the incoming call.
 func incoming(ctx context.Context, name string) string {
 	return strings.Join(metadata.ValueFromIncomingContext(ctx, name), ",")
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/quashdev/quash/internal/quashtest"
 )
 
-// exampleQuash is a quash in front of a sandbox, for examples, which have no testing.TB.
+// exampleQuash is a quash in front of a sandbox. It stands in for testing.TB, which examples
+// do not have.
 type exampleQuash struct {
 	*quashtest.Quash
 

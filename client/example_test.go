@@ -14,13 +14,13 @@ import (
 	"github.com/quashdev/quash/sandbox"
 )
 
-// Revoke a token. Without an error it is dead.
+// Revoke a token. If there is no error, the token is dead.
 func Example() {
 	quash := startQuash()
 	defer quash.Stop()
 	ctx, token := context.Background(), quash.Mint()
 
-	// Once, when the program starts. Beyond loopback leave WithInsecure out.
+	// Create one client when the program starts. Use WithInsecure only on loopback.
 	c, err := client.New(quash.Addr, client.WithInsecure())
 	if err != nil {
 		log.Fatal(err)
@@ -35,8 +35,8 @@ func Example() {
 	// Output: OUTCOME_REVOKED
 }
 
-// Wait until a token is dead in all regions, for 5 s at most. When that was too short the
-// revocation goes on, so nothing is to be repeated.
+// Wait at most 5 s until a token is dead in all regions. If that is too short, SlashID
+// completes the revocation, so do not retry.
 func Example_allRegions() {
 	quash := startQuash()
 	defer quash.Stop()
@@ -52,15 +52,15 @@ func Example_allRegions() {
 	case !failed:
 		fmt.Println("dead in all regions")
 	case failure.State == quashv1.RevocationState_REVOCATION_STATE_IN_PROGRESS:
-		fmt.Println("SlashID goes on with it")
+		fmt.Println("SlashID will complete it")
 	default:
 		log.Fatal(err)
 	}
 	// Output: dead in all regions
 }
 
-// Make sure that a token is dead, whatever it was before. With AllowInvalid a call may be
-// repeated any number of times, by a job that was interrupted for instance.
+// Make sure that a token is dead, whether or not it was live before. With AllowInvalid you can
+// retry a call any number of times, for example in a job that was interrupted.
 func Example_allowInvalid() {
 	quash := startQuash()
 	defer quash.Stop()
@@ -78,12 +78,12 @@ func Example_allowInvalid() {
 	// OUTCOME_ALREADY_INVALID
 }
 
-// Ask an error what became of the token, why, and what to do now.
+// Read from an error whether the token is dead, why the call failed, and what to do.
 func ExampleFailure() {
 	quash := startQuash()
 	defer quash.Stop()
 	c, ctx, token := quash.newClient(), context.Background(), quash.Mint()
-	// SlashID has had enough for now.
+	// SlashID limits the rate of requests.
 	_ = quash.Sandbox.Script(sandbox.Fault{Status: http.StatusTooManyRequests, Headers: map[string]string{"Retry-After": "60"}})
 
 	_, err := c.Revoke(ctx, &quashv1.RevokeRequest{Token: token})
@@ -91,27 +91,27 @@ func ExampleFailure() {
 	if !failed {
 		return // it is dead
 	}
-	// For the log: failure.Code, Message, and CorrelationID, which SlashID's support asks
-	// for. None has anything of the token.
+	// Log failure.Code, Message, and CorrelationID, which SlashID's support asks for. They
+	// contain no part of the token.
 	switch failure.State {
 	case quashv1.RevocationState_REVOCATION_STATE_NOT_APPLIED:
-		fmt.Println("the token is as alive as before:", failure.Reason)
+		fmt.Println("this call did nothing to the token:", failure.Reason)
 	case quashv1.RevocationState_REVOCATION_STATE_IN_PROGRESS:
-		fmt.Println("SlashID goes on with it:", failure.Reason)
+		fmt.Println("SlashID will complete it:", failure.Reason)
 	default: // UNKNOWN
-		fmt.Println("it may be dead: repeat it with AllowInvalid:", failure.Reason)
+		fmt.Println("the token may be dead; retry with AllowInvalid:", failure.Reason)
 	}
 	if failure.Retryable {
-		fmt.Println("to be repeated in", failure.RetryDelay)
+		fmt.Println("retry in", failure.RetryDelay)
 	}
 	// Output:
-	// the token is as alive as before: ERROR_REASON_UPSTREAM_RATE_LIMITED
-	// to be repeated in 1m0s
+	// this call did nothing to the token: ERROR_REASON_UPSTREAM_RATE_LIMITED
+	// retry in 1m0s
 }
 
-// Call a quash that demands a client certificate. The files may be replaced while the
+// Call a quash that requires a client certificate. You can replace the files while the
 // program runs.
-func ExampleWithTLS() { //nolint:testableexamples // its files are not here
+func ExampleWithTLS() { //nolint:testableexamples // the files do not exist
 	c, err := client.New("dns:///quash.example.org:9090", client.WithTLS(client.TLSFiles{
 		CAFile:   "/etc/quash/ca.crt",
 		CertFile: "/etc/quash/tls.crt",

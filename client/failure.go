@@ -15,80 +15,80 @@ import (
 // errorDomain is the domain of every google.rpc.ErrorInfo that quash sends.
 const errorDomain = "quash"
 
-// FailureInfo is what an error of Revoke says. Where the client asked several times it
-// is of the last answer, except for State.
+// FailureInfo describes an error of Revoke. After several attempts it describes the last one,
+// except for State.
 type FailureInfo struct {
 	Code codes.Code
-	// Message is for people. Neither quash nor gRPC puts anything of the token in it.
+	// Message is for people. It contains no part of the token. With
+	// ERROR_REASON_INVALID_REQUEST it states every violation.
 	Message string
-	// Reason is why quash could not do it; ERROR_REASON_UNSPECIFIED where the error is
-	// not quash's, but was made on the way to it, and where quash is newer than the client
-	// and has a reason that the client does not know.
+	// Reason is why the call failed. It is ERROR_REASON_UNSPECIFIED if the error does not
+	// come from quash, for example because quash was not reached, or if a newer quash sent
+	// a reason that this client does not know.
 	Reason quashv1.ErrorReason
-	// State says whether the token is dead by this call. It is never
-	// REVOCATION_STATE_UNSPECIFIED, and covers all that the client and quash did in the
-	// course of the call.
+	// State says what the whole call, with all its attempts, did to the token. It is never
+	// REVOCATION_STATE_UNSPECIFIED.
 	State quashv1.RevocationState
-	// Retryable is whether a repetition of the same call can help, and RetryDelay how
-	// long to wait before it; 0 leaves that to the caller.
+	// Retryable is whether a retry of the same call can help. RetryDelay is how long to
+	// wait before it; 0 means that the caller chooses the delay.
 	Retryable  bool
 	RetryDelay time.Duration
-	// CorrelationID is SlashID's id for the request, which its support asks for; empty
-	// where SlashID did not answer.
+	// CorrelationID is SlashID's id for the request, which SlashID's support asks for. It
+	// is empty if SlashID sent none.
 	CorrelationID string
-	// Violations are the rules that the request breaks, with ERROR_REASON_INVALID_REQUEST.
+	// Violations are the rules that the request breaks. They are set with
+	// ERROR_REASON_INVALID_REQUEST.
 	Violations []Violation
 
-	// Consistency is what was waited for; CONSISTENCY_UNSPECIFIED where quash did not
-	// get so far.
+	// Consistency is the requested consistency, or the default. It is
+	// CONSISTENCY_UNSPECIFIED if quash did not read the request, or found it invalid.
 	Consistency quashv1.Consistency
-	// Timeout is what SlashID was given, whole seconds from 1 s to 120 s; 0 where it was
-	// not asked.
+	// Timeout is the timeout that quash sent to SlashID, in whole seconds from 1 s to
+	// 120 s; 0 if quash did not call SlashID.
 	Timeout time.Duration
-	// Elapsed is how long quash worked on it; 0 where that is not known.
+	// Elapsed is how long quash worked on the call; 0 if that is not known.
 	Elapsed time.Duration
-	// Attempts is how often quash asked SlashID.
+	// Attempts is the number of attempts of quash to call SlashID.
 	Attempts int
-	// UpstreamStatus is the HTTP status that quash was answered with, 100 to 599; 0
-	// where it was not.
+	// UpstreamStatus is the HTTP status of the last upstream response, 100 to 599; 0 if
+	// there was none.
 	UpstreamStatus int
 }
 
-// Violation is one rule that a request breaks.
+// Violation is a rule that a request breaks.
 type Violation struct {
-	// Field is the path of a field of RevokeRequest, or the name of a header.
+	// Field is the name of a field of RevokeRequest or of a header.
 	Field string
-	// Description says what would be right. It quotes no value.
+	// Description is the rule. It does not quote the value.
 	Description string
 }
 
-// Failure reads an error of Revoke, also one that has been wrapped. It reports whether
-// there is one: false for nil, and for nothing else, so that no error is ever taken for
-// a token that is dead.
+// Failure reads an error of Revoke, which may be wrapped. It returns false if and only if err
+// is nil, so that no error can be mistaken for success.
 func Failure(err error) (*FailureInfo, bool) {
 	if err == nil {
 		return nil, false
 	}
 	st, ok := status.FromError(err)
-	if !ok { // of an interceptor of the caller's, for instance
+	if !ok { // for example from an interceptor of the program
 		st = status.FromContextError(err)
 	}
 	f := read(st)
 	if f.State == stateUnspecified {
-		f.State = stateUnknown // it has not been through a Client
+		f.State = stateUnknown // the error does not come from a Client
 	}
 	return f, true
 }
 
-// read is Failure of a status. The state is unspecified where the status has none.
+// read reads a status. State is unspecified if the status has none.
 func read(st *status.Status) *FailureInfo {
 	f := &FailureInfo{
 		Code:    st.Code(),
 		Message: st.Message(),
-		// Unless quash, which knows better, has a say.
+		// The details of quash's own errors override this.
 		Retryable: st.Code() == codes.Unavailable,
 	}
-	own, delayed := false, false // of quash's own making; with a delay
+	own, delayed := false, false // whether quash made the error; whether it has a delay
 	for _, detail := range st.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
@@ -123,7 +123,7 @@ func (f *FailureInfo) setRevokeFailure(detail *quashv1.RevokeFailure) {
 	f.UpstreamStatus = int(detail.GetUpstreamStatus())
 }
 
-// stated is an error whose status says what became of the token, as quash's own do.
+// stated is an error whose status has a RevokeFailure with a state, as quash's errors do.
 type stated struct {
 	error
 
@@ -134,7 +134,7 @@ func (e stated) GRPCStatus() *status.Status { return e.status }
 
 func (e stated) Unwrap() error { return e.error }
 
-// withState returns err with state in its RevokeFailure, which it is given if it has
+// withState returns err with state in its RevokeFailure. It adds a RevokeFailure if err has
 // none.
 func withState(err error, state quashv1.RevocationState) error {
 	st := status.Convert(err).Proto()
@@ -144,7 +144,7 @@ func withState(err error, state quashv1.RevocationState) error {
 	})
 	failure.State = state
 	detail, marshalErr := anypb.New(failure)
-	if marshalErr != nil { // which it can be
+	if marshalErr != nil { // unreachable: a RevokeFailure can be marshalled
 		return err
 	}
 	st.Details = append(st.Details, detail)

@@ -85,7 +85,7 @@ func TestFailure(t *testing.T) {
 	}
 }
 
-// Whatever a peer sends, the caller gets a state.
+// The caller gets a state, even from a peer that is not quash.
 func FuzzFailure(f *testing.F) {
 	for _, err := range []error{errLost, unavailable(stateUnknown), withDetails(codes.Aborted, &errdetails.BadRequest{})} {
 		bytes, _ := proto.Marshal(status.Convert(err).Proto())

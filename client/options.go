@@ -16,7 +16,7 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// Option changes a default of New.
+// Option is an option of New.
 type Option func(*settings)
 
 type settings struct {
@@ -27,41 +27,40 @@ type settings struct {
 	dial      []grpc.DialOption
 }
 
-// WithInsecure speaks plaintext: tokens can be read on the way. For loopback, or a mesh
-// that encrypts.
+// WithInsecure disables TLS, so that the network can read the tokens. Use it only on loopback,
+// or in a service mesh that encrypts.
 func WithInsecure() Option { return func(s *settings) { s.plaintext = true } }
 
-// WithTLS speaks TLS with what is in the files. They are read again for each
-// connection, so that they can be replaced while the program runs; while they cannot be
-// used, the last ones that could are.
+// WithTLS uses TLS with the given files. The client reads them for each connection, so you can
+// replace them while the program runs. If they cannot be used, the client continues with
+// the last files that it could use.
 func WithTLS(files TLSFiles) Option { return func(s *settings) { s.tls = &files } }
 
-// WithAttempts is how often a call may ask quash: 3 unless it says otherwise, also where
-// n is 0; 1 for a caller that repeats calls itself. gRPC's own setting of that,
-// grpc.WithMaxCallAttempts, does nothing here.
+// WithAttempts sets the maximum number of attempts of a call. The default, also for 0, is 3.
+// Use 1 if the program retries calls itself. grpc.WithMaxCallAttempts has no effect.
 func WithAttempts(n int) Option { return func(s *settings) { s.attempts = n } }
 
-// WithTracerProvider traces calls with p, and not with OpenTelemetry's global provider.
+// WithTracerProvider traces calls with p instead of OpenTelemetry's global provider.
 func WithTracerProvider(p trace.TracerProvider) Option {
 	return withTelemetry(otelgrpc.WithTracerProvider(p))
 }
 
-// WithMeterProvider measures calls with p, and not with OpenTelemetry's global provider.
+// WithMeterProvider measures calls with p instead of OpenTelemetry's global provider.
 func WithMeterProvider(p metric.MeterProvider) Option {
 	return withTelemetry(otelgrpc.WithMeterProvider(p))
 }
 
-// WithPropagator passes the trace to quash with p, and not with OpenTelemetry's global propagator.
+// WithPropagator sends the trace context with p instead of OpenTelemetry's global propagator.
 func WithPropagator(p propagation.TextMapPropagator) Option {
 	return withTelemetry(otelgrpc.WithPropagators(p))
 }
 
-// withTelemetry is not exported, for otelgrpc's own types are those of a version 0.
+// withTelemetry is not exported, because otelgrpc is at version 0 and its types can change.
 func withTelemetry(opt otelgrpc.Option) Option {
 	return func(s *settings) { s.telemetry = append(s.telemetry, opt) }
 }
 
-// WithDialOptions gives options to gRPC. They come after those of the client, and win.
+// WithDialOptions adds gRPC dial options. They override those of the client.
 func WithDialOptions(opts ...grpc.DialOption) Option {
 	return func(s *settings) { s.dial = append(s.dial, opts...) }
 }
@@ -69,7 +68,7 @@ func WithDialOptions(opts ...grpc.DialOption) Option {
 func (s *settings) credentials() (credentials.TransportCredentials, error) {
 	switch {
 	case s.plaintext && s.tls != nil:
-		return nil, errors.New("WithInsecure and WithTLS contradict each other")
+		return nil, errors.New("WithInsecure and WithTLS exclude each other")
 	case s.plaintext:
 		return insecure.NewCredentials(), nil
 	case s.tls != nil:
@@ -79,8 +78,7 @@ func (s *settings) credentials() (credentials.TransportCredentials, error) {
 	}
 }
 
-// telemetryHandler leaves out the watching of health, which lasts as long as the
-// connection.
+// telemetryHandler ignores the health streams, which last as long as their connection.
 func (s *settings) telemetryHandler() stats.Handler {
 	revoking := otelgrpc.WithFilter(func(info *stats.RPCTagInfo) bool {
 		return info.FullMethodName == quashv1.TokenService_Revoke_FullMethodName

@@ -15,21 +15,22 @@ import (
 )
 
 const (
-	// The timeouts of a request, as quash has them.
+	// The default and the maximum timeout of a request, the same as in quash.
 	defaultTimeout = 30 * time.Second
 	maxTimeout     = 120 * time.Second
-	// answerGrace is how much longer than its timeout a call may take that has no
-	// deadline: quash has an answer by then, whatever SlashID does.
+	// answerGrace is added to the timeout of a call without a deadline. quash answers
+	// within that time, even if SlashID does not.
 	answerGrace = 5 * time.Second
 
-	// defaultAttempts is how often a call asks quash at the most.
+	// defaultAttempts is the default maximum number of attempts of a call.
 	defaultAttempts = 3
-	// The back-off before attempt n+1 is drawn evenly from 0 to backoffBase·2ⁿ⁻¹, at most
-	// backoffMax. The delay that quash asks for comes on top.
+	// The back-off before attempt n+1 is random, from 0 to backoffBase·2ⁿ⁻¹ and at most
+	// backoffMax. The delay that quash asks for is added.
 	backoffBase = 100 * time.Millisecond
 	backoffMax  = 2 * time.Second
-	// leastLeft is what an attempt needs to do better than the answer that there is.
-	leastLeft = 100 * time.Millisecond
+	// minAttemptTime is the minimum time for an attempt. With less time left, the error of
+	// the last attempt is worth more than a new one that runs out of time.
+	minAttemptTime = 100 * time.Millisecond
 )
 
 const (
@@ -38,7 +39,7 @@ const (
 	stateUnknown     = quashv1.RevocationState_REVOCATION_STATE_UNKNOWN
 )
 
-// revoking makes calls of Revoke what doc.go promises.
+// revoking adds deadlines, retries and states to calls of Revoke, see doc.go.
 type revoking struct {
 	attempts int
 	throttle *throttle
@@ -72,8 +73,8 @@ func (r *revoking) intercept(ctx context.Context, method string, req, reply any,
 		}
 		deadline, _ := ctx.Deadline()
 		spread := pause(n)
-		// Not added up before it is known to fit: the delay can be as long as there are.
-		if time.Until(deadline)-spread-leastLeft < failure.RetryDelay {
+		// Subtract, because a sum with RetryDelay could overflow.
+		if time.Until(deadline)-spread-minAttemptTime < failure.RetryDelay {
 			return err
 		}
 		if failure.State == stateUnknown && !ambiguous {
@@ -86,8 +87,8 @@ func (r *revoking) intercept(ctx context.Context, method string, req, reply any,
 	}
 }
 
-// withDeadline gives a call a deadline if it has none. Without one it would wait forever
-// for a quash that does not exist.
+// withDeadline sets a deadline for a call that has none. Without one the call would wait
+// forever if quash cannot be reached.
 func withDeadline(ctx context.Context, req *quashv1.RevokeRequest) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}
@@ -96,9 +97,9 @@ func withDeadline(ctx context.Context, req *quashv1.RevokeRequest) (context.Cont
 	return context.WithTimeout(ctx, min(max(timeout, 0), maxTimeout)+answerGrace)
 }
 
-// settle returns what err says, and err with the state of the whole call. An error that
-// was made on the way to quash has no state: it is UNKNOWN, or NOT_APPLIED if nothing was
-// sent.
+// settle reads err, and returns it with the state of the whole call. An error that does not
+// come from quash has no state. It gets NOT_APPLIED if the request was not sent, otherwise
+// UNKNOWN.
 func (a *attempt) settle(err error, ambiguous bool) (*FailureInfo, error) {
 	failure := read(status.Convert(err))
 	state := failure.State
@@ -117,9 +118,8 @@ func (a *attempt) settle(err error, ambiguous bool) (*FailureInfo, error) {
 	return failure, err
 }
 
-// acceptingInvalid is req for a repetition after an attempt that may have been applied.
-// That the token is invalid is what the caller wants then: it is dead by our own doing,
-// or was before.
+// acceptingInvalid returns req for a retry after an attempt that may have been applied. An
+// invalid token is then a success, because this call may have revoked it.
 func acceptingInvalid(req *quashv1.RevokeRequest) *quashv1.RevokeRequest {
 	again := &quashv1.RevokeRequest{}
 	proto.Merge(again, req)
@@ -127,8 +127,8 @@ func acceptingInvalid(req *quashv1.RevokeRequest) *quashv1.RevokeRequest {
 	return again
 }
 
-// pause is the delay after so many attempts: full jitter, which spreads the calls
-// that failed together.
+// pause returns the delay after a number of attempts. It is random (full jitter), so that
+// calls that failed at the same time do not retry at the same time.
 func pause(attempts int) time.Duration {
 	limit := backoffBase
 	for range attempts - 1 {

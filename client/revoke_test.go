@@ -21,7 +21,7 @@ import (
 	"github.com/quashdev/quash/service/server"
 )
 
-// refused is an error of quash's own.
+// refused is an error that quash makes.
 func refused(code codes.Code, reason string, state quashv1.RevocationState, retryAfter ...time.Duration) error {
 	details := []protoadapt.MessageV1{
 		&errdetails.ErrorInfo{Reason: reason, Domain: service.ErrorDomain},
@@ -37,7 +37,7 @@ func unavailable(state quashv1.RevocationState) error {
 	return refused(codes.Unavailable, "UPSTREAM_UNAVAILABLE", state, time.Second)
 }
 
-// errLost and errUnreachable are gRPC's own errors: after the request has left, and before.
+// errLost and errUnreachable are errors that gRPC makes after and before the request is sent.
 var (
 	errLost        = status.Error(codes.Unavailable, "connection lost")
 	errUnreachable = status.Error(codes.Unavailable, "no connection")
@@ -50,7 +50,7 @@ type asked struct {
 	allowInvalid bool
 }
 
-// script answers attempts in turn, nil being success.
+// script answers attempts in turn; nil means success.
 type script struct {
 	answers []error
 	asked   []asked
@@ -87,7 +87,7 @@ func TestAttempts(t *testing.T) {
 		name    string
 		answers []error
 		code    codes.Code
-		state   quashv1.RevocationState // where the code is not OK
+		state   quashv1.RevocationState // if the code is not OK
 		want    []bool                  // allowInvalid of each attempt
 	}{
 		{"success", []error{nil}, codes.OK, 0, []bool{no}},
@@ -187,7 +187,7 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// The client has no package of the server's, so it repeats some of its numbers.
+// The client does not import the server's packages, so it repeats some of their constants.
 func TestClientAgreesWithQuash(t *testing.T) {
 	t.Parallel()
 	limits := server.DefaultLimits
@@ -217,7 +217,7 @@ func TestCallersThatLeaveDuringADelay(t *testing.T) {
 	})
 }
 
-// What an interceptor of the caller's returns can be found in what comes out.
+// An error of the program's own interceptor can be unwrapped from the error of a call.
 func TestCausesStay(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("no credentials")

@@ -7,16 +7,16 @@ import (
 	"google.golang.org/grpc/stats"
 )
 
-// attempt is one call of gRPC's. It is in the attempt's context.
+// attempt is one gRPC call. Its context contains it.
 type attempt struct {
-	// sent: the request may have left. While it has not, it certainly did nothing.
+	// sent is whether the request may have been sent. If not, it certainly did nothing.
 	sent atomic.Bool
 }
 
 type attemptKey struct{}
 
-// sent learns from gRPC's statistics whether the request of an attempt has left. The
-// error does not say: a connection that is lost and one that was never made both end in
+// sent is a stats handler that records whether the request of an attempt was sent. The error
+// does not show it: with a lost connection and without a connection it is the same
 // UNAVAILABLE or DEADLINE_EXCEEDED.
 type sent struct{}
 

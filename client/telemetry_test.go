@@ -17,8 +17,8 @@ import (
 	"github.com/quashdev/quash/internal/secrettest"
 )
 
-// Each call has a span and a duration, its trace goes on in quash, and none of it shows
-// anything of the token. The watching of health has none.
+// Each call has a span and a duration, its trace continues in quash, and no telemetry contains
+// any part of the token. Health streams have no telemetry.
 func TestTelemetry(t *testing.T) {
 	t.Parallel()
 	spans, reader := tracetest.NewSpanRecorder(), metric.NewManualReader()

@@ -3,14 +3,16 @@ package client
 import "sync"
 
 const (
-	// throttleMax is how many repetitions may be had at once, twice over.
+	// throttleMax is the maximum number of tokens. Retries stop at half of it, so
+	// after 50 failures in a row.
 	throttleMax = 100
-	// throttleEarned is what a success is worth: one repetition for ten of them.
+	// throttleEarned is the number of tokens that a success adds: ten successes allow one
+	// retry.
 	throttleEarned = 0.1
 )
 
-// throttle keeps the repetitions of a client few beside its calls, so that they do not
-// keep down a quash that is trying to get up: gRPC's own retry throttling (gRFC A6).
+// throttle limits the retries of a client, so that they do not overload a quash that is
+// recovering. It works like gRPC's retry throttling (gRFC A6).
 type throttle struct {
 	mu     sync.Mutex
 	tokens float64
@@ -24,7 +26,7 @@ func (t *throttle) succeeded() {
 	t.tokens = min(t.tokens+throttleEarned, throttleMax)
 }
 
-// failed counts a failure, and reports whether it may be followed by a repetition.
+// failed counts a failure, and reports whether a retry is allowed.
 func (t *throttle) failed() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -13,20 +13,20 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// TLSFiles are the certificates and the key for TLS, as files in PEM.
+// TLSFiles are the names of PEM files for TLS.
 type TLSFiles struct {
-	// CAFile has the authorities that vouch for quash. Empty means those that the
-	// system trusts.
+	// CAFile contains the authorities that may issue quash's certificate. Empty means the
+	// system's authorities.
 	CAFile string
-	// CertFile and KeyFile are the certificate of the client and its key, where quash
-	// demands one; both or neither.
+	// CertFile and KeyFile contain the client certificate and its key, if quash requires
+	// one. Set both or neither.
 	CertFile, KeyFile string
-	// ServerName is what quash's certificate must be for. Empty means the host of the
-	// target.
+	// ServerName is the name that quash's certificate must have. Empty means the host of
+	// the target.
 	ServerName string
 }
 
-// load reads the files. Its errors quote nothing of them.
+// load reads the files. Its errors do not quote their contents.
 func (f TLSFiles) load() (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: f.ServerName}
 	if f.CAFile != "" {
@@ -36,11 +36,11 @@ func (f TLSFiles) load() (*tls.Config, error) {
 		}
 		cfg.RootCAs = x509.NewCertPool()
 		if !cfg.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("%s: no certificate in it", f.CAFile)
+			return nil, fmt.Errorf("%s: contains no PEM certificate", f.CAFile)
 		}
 	}
 	if (f.CertFile == "") != (f.KeyFile == "") {
-		return nil, errors.New("a certificate goes with a key")
+		return nil, errors.New("CertFile and KeyFile must be set together")
 	}
 	if f.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(f.CertFile, f.KeyFile)
@@ -52,15 +52,15 @@ func (f TLSFiles) load() (*tls.Config, error) {
 	return cfg, nil
 }
 
-// reloading are credentials that read their files for each handshake. Handshakes are
-// rare, so the files need no watching.
+// reloading are credentials that read their files for each handshake. Handshakes are rare
+// enough that watching the files would gain nothing.
 type reloading struct {
-	credentials.TransportCredentials // for what does not depend on the files
+	credentials.TransportCredentials // for methods that do not depend on the files
 
 	files TLSFiles
 
 	mu   sync.Mutex
-	last *tls.Config // of the last time that the files could be used
+	last *tls.Config // from the last time that the files could be used
 }
 
 func newReloading(files TLSFiles) (*reloading, error) {
@@ -76,8 +76,8 @@ func (r *reloading) ClientHandshake(ctx context.Context, authority string, conn 
 	return credentials.NewTLS(r.current()).ClientHandshake(ctx, authority, conn)
 }
 
-// current is what is in the files. They cannot all be replaced at once: what does not
-// fit together yet is left alone.
+// current returns the configuration in the files, or the last valid one if they cannot be
+// used: while the files are being replaced, certificate and key may not match.
 func (r *reloading) current() *tls.Config {
 	r.mu.Lock()
 	defer r.mu.Unlock()

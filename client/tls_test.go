@@ -22,7 +22,7 @@ import (
 
 const serverName = "quash.example.org"
 
-// withTLS gives quash a certificate of ca's, and has it demand one of its clients.
+// withTLS makes quash use a certificate of ca, and require one from its clients.
 func withTLS(ca *pkitest.CA) func(*server.Config) {
 	pair := ca.Issue(&x509.Certificate{DNSNames: []string{serverName}})
 	return func(cfg *server.Config) {
@@ -33,7 +33,7 @@ func withTLS(ca *pkitest.CA) func(*server.Config) {
 	}
 }
 
-// writeFiles writes what a client needs where ca issues all certificates.
+// writeFiles writes the files of a client, with certificates that ca issues.
 func writeFiles(t *testing.T, files client.TLSFiles, ca *pkitest.CA) {
 	t.Helper()
 	cert, key := pkitest.PEM(ca.Issue(&x509.Certificate{}))
@@ -57,8 +57,7 @@ func newFiles(t *testing.T, ca *pkitest.CA) client.TLSFiles {
 	return files
 }
 
-// Authority, certificates and keys are all replaced, on both sides, and the client goes
-// on.
+// Authority, certificates and keys are replaced on both sides, and the client continues.
 func TestTLSFilesAreReadAgain(t *testing.T) {
 	t.Parallel()
 	first, second := pkitest.NewCA("first"), pkitest.NewCA("second")
@@ -80,7 +79,7 @@ func TestTLSFilesAreReadAgain(t *testing.T) {
 	mustRevoke(t, c, &quashv1.RevokeRequest{Token: before.Mint()}, revoked)
 }
 
-// While the files do not fit together, and after they are gone, the last ones hold.
+// If the files do not match, or are removed, the client uses the last valid ones.
 func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	ca := pkitest.NewCA("authority")
@@ -89,7 +88,7 @@ func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 	for name, spoil := range map[string]func(files client.TLSFiles) error{
 		"another key":   func(files client.TLSFiles) error { return os.WriteFile(files.KeyFile, otherKey, 0o600) },
 		"nothing in it": func(files client.TLSFiles) error { return os.Truncate(files.CAFile, 0) },
-		"gone":          func(files client.TLSFiles) error { return os.Remove(files.CertFile) },
+		"removed":       func(files client.TLSFiles) error { return os.Remove(files.CertFile) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -103,8 +102,7 @@ func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// Without TLS on the other side, or with an authority that is not trusted, nothing is
-// sent.
+// Nothing is sent to a peer without TLS, or with a certificate of an unknown authority.
 func TestOnlyTrustedServersAreCalled(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]*client.Client{
@@ -120,8 +118,8 @@ func TestOnlyTrustedServersAreCalled(t *testing.T) {
 	}
 }
 
-// A caller that quash does not allow gets that answer, though it may not watch health
-// either.
+// A caller that quash does not allow gets CALLER_NOT_ALLOWED, although its health stream is
+// rejected, too.
 func TestCallersThatAreNotAllowed(t *testing.T) {
 	t.Parallel()
 	ca := pkitest.NewCA("authority")

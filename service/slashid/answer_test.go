@@ -52,14 +52,14 @@ func FuzzRevokeAnswer(f *testing.F) {
 			peer := connectPeer(t, client, func(c *peerConn) {
 				c.readRequest()
 				_, _ = io.WriteString(c, answer)
-				time.Sleep(2 * bodyPatience)
+				time.Sleep(2 * bodyTimeout)
 			})
 			begun := time.Now()
 
 			got := revoke(t, client, aRequest())
 
 			peer.checkConnections(t, 1)
-			if took := time.Since(begun); took > 2*bodyPatience {
+			if took := time.Since(begun); took > 2*bodyTimeout {
 				t.Errorf("it took %v", took)
 			}
 			if got.Err != nil {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// ParseBaseURL reads a base URL: http or https, a host, perhaps a path, and
-// nothing else. Whether http is acceptable is the caller's to decide.
+// ParseBaseURL parses a base URL: http or https, a host, and optionally a port and a path.
+// It accepts http, which sends tokens in plaintext; callers decide whether to allow it.
 func ParseBaseURL(text string) (*url.URL, error) {
 	scheme, _, _ := strings.Cut(text, "://")
 	if scheme = strings.ToLower(scheme); scheme != "http" && scheme != "https" {
@@ -22,11 +22,11 @@ func ParseBaseURL(text string) (*url.URL, error) {
 	}
 	switch {
 	case u.Hostname() == "":
-		return nil, errors.New("it names no host")
+		return nil, errors.New("it has no host")
 	case !isPort(u.Port()):
 		return nil, errors.New("its port must be a number from 1 to 65535")
 	case u.User != nil:
-		return nil, errors.New("it must not hold credentials")
+		return nil, errors.New("it must not contain credentials")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, errors.New("it must not have a query or a fragment")
 	case strings.HasSuffix(strings.TrimRight(u.Path, "/"), revokePath):
@@ -37,7 +37,7 @@ func ParseBaseURL(text string) (*url.URL, error) {
 
 func isPort(port string) bool {
 	if port == "" {
-		return true // the scheme's own
+		return true // the default of the scheme
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	return err == nil && n > 0

@@ -34,9 +34,9 @@ func TestParseBaseURLErrors(t *testing.T) {
 		"":                                      "it must start with https:// (or http://)",
 		"hunter2.example:443":                   "it must start with https:// (or http://)", // the host passes for a scheme
 		"https:hunter2.example":                 "it must start with https:// (or http://)",
-		"https://":                              "it names no host",
+		"https://":                              "it has no host",
 		"https://hunter2.example:0":             "its port must be a number from 1 to 65535",
-		"https://user:hunter2@host.example":     "it must not hold credentials",
+		"https://user:hunter2@host.example":     "it must not contain credentials",
 		"https://host.example?key=hunter2":      "it must not have a query or a fragment",
 		"https://host.example#hunter2":          "it must not have a query or a fragment",
 		"https://hunter2.example/token/revoke/": "it must not include the endpoint's path /token/revoke",

@@ -12,28 +12,28 @@ import (
 	"syscall"
 )
 
-// errHTTP replaces an error whose text may come from the peer.
-var errHTTP = errors.New("an HTTP error, such as a broken answer or a refused stream; its text is left out, because it may repeat the request")
+// errHTTP replaces an error with a text that may come from the peer.
+var errHTTP = errors.New("HTTP error, for example a malformed response or a refused stream; its text is suppressed, because it may contain the token")
 
-// constantTexts are errors of net/http that have no type of their own, and always the
-// same text.
+// constantTexts are the texts of errors of net/http that have no type of their own. They
+// contain nothing from the peer.
 var constantTexts = []string{
 	"http: server closed idle connection",
-	"http2: client connection lost", // no answer to a ping
+	"http2: client connection lost", // the peer did not answer a ping
 	"http2: client connection force closed via ClientConn.Close",
 	"http2: Transport received Server's graceful shutdown GOAWAY",
 	"net/http: TLS handshake timeout",
 }
 
-// fault is an error in words of this package's own, which may be shown.
+// fault is an error with a constant text of this package, which is safe to log.
 type fault string
 
 func (f fault) Error() string { return string(f) }
 
-// publicCause is the part of an error that holds nothing a peer has sent. net/http quotes
-// broken answers, and a peer can answer with what it received, or put it into a
-// certificate for the next connection. Errors from below HTTP come from the operating
-// system, or are TLS's own words.
+// publicCause returns the part of an error that contains nothing from the peer, so that it
+// is safe to log. net/http quotes malformed responses, and a peer can send back what it
+// received: in a response, or in the certificate for the next connection. Errors from below
+// HTTP have texts of the operating system or of crypto/tls.
 func publicCause(err error) error {
 	if proxy, ok := errors.AsType[*net.OpError](err); ok && proxy.Op == "proxyconnect" {
 		return fmt.Errorf("connect to the proxy: %w", publicCause(proxy.Err))
@@ -58,17 +58,17 @@ func publicCause(err error) error {
 	return errHTTP
 }
 
-// certificateCause is what is wrong with a peer's certificate, without the names
-// that stand in it.
+// certificateCause returns what is wrong with a peer's certificate, without the names in
+// the certificate, which the peer chooses.
 func certificateCause(err error) error {
 	if wrong, ok := errors.AsType[x509.HostnameError](err); ok {
-		return fmt.Errorf("x509: the certificate is for other names than %s", wrong.Host)
+		return fmt.Errorf("x509: the certificate is not valid for %s", wrong.Host)
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return x509.UnknownAuthorityError{} // its hint is such a name
+		return x509.UnknownAuthorityError{} // its hint contains such a name
 	}
 	if wrong, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		if wrong.Reason != x509.Expired { // whose detail is times
+		if wrong.Reason != x509.Expired { // the detail of Expired contains only times
 			wrong.Detail = "see the certificate"
 		}
 		return x509.CertificateInvalidError{Reason: wrong.Reason, Detail: wrong.Detail}

@@ -15,34 +15,34 @@ import (
 )
 
 const (
-	// maxBody is how much of an answer's body is read, and of its head: SlashID's
-	// have some hundred bytes.
+	// maxBody limits the response body, and separately the response header. Those of
+	// SlashID have a few hundred bytes.
 	maxBody = 64 << 10
-	// bodyPatience is how long an answer may take to finish its body once its head
-	// has come. What a body adds to a status is not worth more.
-	bodyPatience = 5 * time.Second
+	// bodyTimeout limits the time from the response header to the end of the body. The
+	// status is what matters; the body only tells SlashID's response from a proxy's.
+	bodyTimeout = 5 * time.Second
 )
 
 // Config describes a Client.
 type Config struct {
-	// BaseURL is SlashID's address without the path of the endpoint, for instance
-	// https://api.slashid.com; see ParseBaseURL.
+	// BaseURL is SlashID's address without the path of the endpoint, for example
+	// https://api.slashid.com. See ParseBaseURL.
 	BaseURL *url.URL
-	// RootCAs returns the authorities that SlashID's certificate must come from. If
-	// it is nil, they are those of the system. When it returns others than before,
-	// new requests use new connections.
+	// RootCAs returns the authorities that may issue SlashID's certificate. If it is nil,
+	// or returns nil, the system's authorities may. When it returns another pool, new
+	// requests use new connections.
 	RootCAs func() *x509.CertPool
-	// ConnectionAge is how long new requests use a connection; 0 means
+	// ConnectionAge is the maximum age of a connection for new requests. 0 means
 	// DefaultConnectionAge.
 	ConnectionAge time.Duration
 
 	Telemetry Telemetry
 }
 
-// DefaultConnectionAge is Config.ConnectionAge unless it says otherwise.
+// DefaultConnectionAge is the default of Config.ConnectionAge.
 const DefaultConnectionAge = 5 * time.Minute
 
-// Client sends requests to one SlashID. It is safe for concurrent use.
+// Client sends requests to SlashID. It is safe for concurrent use.
 type Client struct {
 	cfg       Config
 	url       *url.URL
@@ -51,9 +51,9 @@ type Client struct {
 	observer  *observer
 	traffic   *traffic
 	transport atomic.Pointer[transport]
-	http1     atomic.Bool // SlashID speaks HTTP/1.1, as far as is known
+	http1     atomic.Bool // the last new connection used HTTP/1.1
 	made      time.Time
-	answered  atomic.Int64 // when the last good answer came, in nanoseconds since made
+	answered  atomic.Int64 // time of the last response from SlashID, in nanoseconds since made
 }
 
 // New returns a client. Call Close when it is no longer needed.
@@ -61,7 +61,7 @@ func New(cfg Config) *Client {
 	telemetry := cfg.Telemetry.orNothing()
 	base := *cfg.BaseURL
 	if base.Path == "" {
-		base.Path = "/" // or JoinPath makes a relative path
+		base.Path = "/" // otherwise JoinPath makes a relative path
 	}
 	if cfg.RootCAs == nil {
 		cfg.RootCAs = func() *x509.CertPool { return nil }
@@ -86,36 +86,36 @@ func New(cfg Config) *Client {
 // Close closes the idle connections.
 func (c *Client) Close() { c.transport.Load().http.CloseIdleConnections() }
 
-// Result is what is known of one request.
+// Result is the result of one request.
 type Result struct {
-	// Status is the HTTP status of the answer, 0 if there was none.
+	// Status is the HTTP status of the response, or 0 if there is no response.
 	Status int
-	// Envelope reports whether the body of the answer is SlashID's error envelope, so
-	// that the status is SlashID's own and not that of a proxy.
+	// Envelope is whether the response body is SlashID's error envelope. If it is, the
+	// status comes from SlashID and not from a proxy.
 	Envelope bool
 
-	// Sent reports whether any of the token may have reached SlashID. While it is
-	// false, the request has certainly done nothing. It errs on the side of true.
+	// Sent is whether any part of the token may have reached SlashID. If it is false, the
+	// request certainly did nothing. If quash does not know, it is true.
 	Sent bool
-	// Resent reports whether net/http began to send the request again, so that the
-	// answer may say nothing about the first time.
+	// Resent is whether net/http began to send the request again. The response may then
+	// say nothing about the first time.
 	Resent bool
 
 	// CorrelationID is SlashID's id for the request, from the response header
-	// slashid-correlation-id. Empty if there was none, or none that may be shown.
+	// slashid-correlation-id. It is empty if the header is missing, does not look like an
+	// id, or contains part of a secret.
 	CorrelationID string
 
-	// RetryAfter is what the response header Retry-After asks for, counted from the
-	// receipt of the answer, in whole seconds; 0 if there was none.
+	// RetryAfter is the delay in the response header Retry-After, in whole seconds from
+	// the receipt of the response; 0 if there is no valid delay.
 	RetryAfter time.Duration
 
-	// Err is why there was no answer, for operators. It holds no token and no
-	// credentials. It is nil if there was an answer.
+	// Err is why there is no response, for operators. It contains no token and no
+	// credentials. It is nil if there is a response.
 	Err error
 }
 
-// Revoke sends the request and returns when there is an answer or ctx ends, whichever
-// comes first.
+// Revoke sends the request. It returns when there is a response, or when ctx ends.
 func (c *Client) Revoke(ctx context.Context, req Request) Result {
 	c.traffic.streams.Add(1)
 	defer c.traffic.streams.Add(-1)
@@ -126,7 +126,7 @@ func (c *Client) Revoke(ctx context.Context, req Request) Result {
 	resp, err := c.roundTrip(ctx, t, header, b)
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
-			err = ctx.Err() // over HTTP/1.1 it is the cause, which can be any error
+			err = ctx.Err() // over HTTP/1.1 net/http returns the cause, which can be any error
 		}
 		err = publicCause(err)
 	}
@@ -156,8 +156,8 @@ func (c *Client) Revoke(ctx context.Context, req Request) Result {
 	return result
 }
 
-// isSlashIDs reports whether the answer is SlashID's own and not that of a proxy or of
-// another server, as far as can be seen, and not that SlashID is unavailable.
+// isSlashIDs reports whether the response shows that SlashID works: it comes from SlashID and
+// not from a proxy or another server, as far as quash can see, and its status is not 5xx.
 func (r *Result) isSlashIDs() bool {
 	switch r.Status {
 	case http.StatusNoContent, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
@@ -167,13 +167,12 @@ func (r *Result) isSlashIDs() bool {
 	}
 }
 
-// readBody reads as much of a body as there is within bodyPatience, and not more than
-// maxBody.
+// readBody reads at most maxBody of a body, within bodyTimeout.
 func readBody(resp *http.Response) []byte {
 	if resp.Body == http.NoBody || resp.StatusCode == http.StatusSwitchingProtocols {
-		return nil // after which the body is the connection
+		return nil // after 101 the body is the connection
 	}
-	defer time.AfterFunc(bodyPatience, func() { _ = resp.Body.Close() }).Stop()
+	defer time.AfterFunc(bodyTimeout, func() { _ = resp.Body.Close() }).Stop()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	return text
 }

@@ -61,8 +61,8 @@ func TestRevokeWaitsForTheBody(t *testing.T) {
 	head := fmt.Sprintf("HTTP/1.1 408 Request Timeout\nContent-Length: %d\n\n", len(envelope))
 	inBubbles(t, map[string]body{
 		"it comes slowly":                 {[]string{head, envelope[:half], envelope[half:]}, false, true, 4 * time.Second},
-		"it is whole, but is not ended":   {[]string{"HTTP/1.1 408 Request Timeout\n\n" + envelope}, false, true, bodyPatience},
-		"half of it comes":                {[]string{head + envelope[:half]}, false, false, bodyPatience},
+		"it is whole, but is not ended":   {[]string{"HTTP/1.1 408 Request Timeout\n\n" + envelope}, false, true, bodyTimeout},
+		"half of it comes":                {[]string{head + envelope[:half]}, false, false, bodyTimeout},
 		"half of it comes, and the close": {[]string{head + envelope[:half]}, true, false, 0},
 	}, func(t *testing.T, tt body) {
 		client, _ := newPeer(t, "http/1.1", func(c *peerConn) {

@@ -2,12 +2,11 @@ package slashid
 
 import "strings"
 
-// maxCorrelationID is the longest correlation id that is passed on; SlashID's are
-// UUIDs.
+// maxCorrelationID is the maximum length of a correlation id. SlashID's are UUIDs.
 const maxCorrelationID = 64
 
-// correlationID returns SlashID's id for the request, or nothing if what came under that
-// name does not look like an id, or holds part of a secret.
+// correlationID returns the id in the response header, or "" if it does not look like an id
+// or contains part of a secret: an upstream may put the token there.
 func (r *Request) correlationID(id string) string {
 	if len(id) > maxCorrelationID || strings.ContainsFunc(id, notInID) {
 		return ""

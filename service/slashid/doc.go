@@ -1,19 +1,18 @@
-// Package slashid is the client of SlashID's "revoke a user token" endpoint.
+// Package slashid is a client of SlashID's endpoint that revokes a user token.
 //
-// It knows HTTP and SlashID, and nothing of gRPC or of quash's API. One method,
-// [Client.Revoke], sends one request and returns what is known of it in a [Result].
-// Retries are the caller's business, with one exception: net/http sends a request again
-// by itself when the peer declares it unprocessed.
+// It uses HTTP, and neither gRPC nor quash's API. [Client.Revoke] sends one request and
+// returns a [Result]. It does not retry; but net/http automatically resends a request that
+// the peer declares unprocessed.
 //
 //	client.go         Config, New, Revoke, Result
-//	request.go        the request: headers, and a body that knows whether it was sent
-//	transport.go      the http.Transport, and when it is replaced by a new one
-//	baseurl.go        the address of SlashID
-//	envelope.go       SlashID's error envelope, as opposed to a proxy's page
-//	correlationid.go  SlashID's id for the request
-//	retryafter.go     the Retry-After header
-//	cause.go          the part of an error that may be logged
-//	observe.go        spans and durations
-//	telemetry.go      where they go; counts of connections
+//	request.go        the request: its headers, and a body that records whether it was sent
+//	transport.go      the http.Transport, and when a new one replaces it
+//	baseurl.go        parses SlashID's address
+//	envelope.go       recognizes SlashID's error envelope
+//	correlationid.go  reads SlashID's id for the request
+//	retryafter.go     reads the Retry-After header
+//	cause.go          removes from errors what must not be logged
+//	observe.go        a span and a duration for each request
+//	telemetry.go      telemetry providers; metrics of connections
 //	secret.go         tokens and keys that cannot be printed
 package slashid

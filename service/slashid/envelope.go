@@ -9,9 +9,9 @@ import (
 //
 //	{"meta": {"pagination": {…}}, "errors": [{"httpcode": 408, "message": "…"}]}
 //
-// Every member of it may be missing, and other APIs' errors look alike. So it is
-// one when an error in it has an httpcode, or when it holds nothing that SlashID's
-// does not. Anything else says nothing about the token.
+// Every member may be missing, and the errors of other APIs look similar. So a body is an
+// envelope if an error in it has an httpcode, or if it has no members except those of
+// SlashID's envelope.
 func isEnvelope(body []byte) bool {
 	var envelope map[string]json.RawMessage
 	if len(body) == 0 || json.Unmarshal(body, &envelope) != nil {
@@ -46,7 +46,7 @@ func orNull(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
-// only reports whether an object has no members but those named.
+// only reports whether an object has no members except those named.
 func only(object map[string]json.RawMessage, names ...string) bool {
 	rest := maps.Clone(object)
 	for _, name := range names {

@@ -19,9 +19,9 @@ import (
 
 const scope = "github.com/quashdev/quash/service/slashid"
 
-// observer makes a span and a duration of each request, as the semantic conventions for
-// HTTP clients want them. otelhttp does the same for a seventh of what a call costs
-// (docs/decisions.md).
+// observer records a span and a duration for each request, according to the semantic
+// conventions for HTTP clients. otelhttp is not used, because it would take a seventh of the
+// time of a call (docs/decisions.md).
 type observer struct {
 	tracer     trace.Tracer
 	propagator propagation.TextMapPropagator
@@ -42,7 +42,7 @@ func newObserver(t Telemetry, u *url.URL) *observer {
 		semconv.ServerAddress(u.Hostname()),
 		semconv.ServerPort(portNumber),
 	}
-	// What can be wrong with an instrument is its name, and this one is constant.
+	// Only an invalid name causes an error, and this one is constant.
 	duration, _ := httpconv.NewClientRequestDuration(t.Meters.Meter(scope))
 	return &observer{
 		tracer: t.Tracers.Tracer(scope), propagator: t.Propagator, duration: duration.Inst(),
@@ -54,7 +54,7 @@ func newObserver(t Telemetry, u *url.URL) *observer {
 	}
 }
 
-// observation is that of one request.
+// observation is the observation of one request.
 type observation struct {
 	*observer
 
@@ -62,15 +62,15 @@ type observation struct {
 	begun time.Time
 }
 
-// begin observes a request from now on. It returns the context of its span, and adds the
-// trace to its headers.
+// begin starts the observation of a request. It returns a context with the request's span,
+// and adds the trace context to the headers.
 func (o *observer) begin(ctx context.Context, h http.Header) (context.Context, *observation) {
 	ctx, span := o.tracer.Start(ctx, "POST "+revokePath, o.spanStart...) //nolint:spancheck // end ends it
 	o.propagator.Inject(ctx, propagation.HeaderCarrier(h))
 	return ctx, &observation{o, span, time.Now()} //nolint:spancheck // end ends it
 }
 
-// end observes the end of the request: an answer or an error.
+// end records the end of the request, which is a response or an error.
 func (o *observation) end(ctx context.Context, resp *http.Response, err error) {
 	attrs := endAttributes(resp, err)
 	if o.span.IsRecording() {
@@ -86,7 +86,7 @@ func (o *observation) end(ctx context.Context, resp *http.Response, err error) {
 	o.duration.Record(ctx, time.Since(o.begun).Seconds(), metric.WithAttributes(append(attrs, o.common...)...))
 }
 
-// endAttributes describe the end of a request.
+// endAttributes returns the attributes of a response or an error.
 func endAttributes(resp *http.Response, err error) []attribute.KeyValue {
 	if err != nil {
 		return []attribute.KeyValue{semconv.ErrorTypeKey.String(errorType(err))}
@@ -106,7 +106,7 @@ func endAttributes(resp *http.Response, err error) []attribute.KeyValue {
 	return attrs
 }
 
-// errorType names why there was no answer.
+// errorType returns the value of error.type for a request without a response.
 func errorType(err error) string {
 	switch {
 	case errors.Is(err, context.Canceled):

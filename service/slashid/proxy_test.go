@@ -67,12 +67,12 @@ func TestProxy(t *testing.T) {
 		"without TLS, not forwarded": {plain, "http", forward(407), 407, ""},
 		"over TLS with another certificate": {
 			secure, "https", overTLS(certificate(), "http/1.1", connect(tunnel, nil)), 0,
-			"connect to the proxy: x509: the certificate is for other names than proxy.test",
+			"connect to the proxy: x509: the certificate is not valid for proxy.test",
 		},
 		"wrong credentials": {secure, "http", connect("HTTP/1.1 407 "+proxyPassword+"\nContent-Length: 0\n\n", nil), 0, "status 407"},
 		"a redirect":        {secure, "http", connect("HTTP/1.1 302 Found\nLocation: http://"+proxyPassword+"\n\n", nil), 0, "status 302"},
 		"another success":   {secure, "http", connect("HTTP/1.1 204 "+proxyPassword+"\n\n"+page, nil), 0, "status 204"},
-		"no HTTP":           {secure, "http", connect(proxyPassword+"\n\n", nil), 0, "left out"},
+		"no HTTP":           {secure, "http", connect(proxyPassword+"\n\n", nil), 0, "suppressed"},
 		"no TLS beyond":     {secure, "http", connect(tunnel, noTLS), 0, "first record does not look like a TLS handshake"},
 	} {
 		t.Run(name, func(t *testing.T) {

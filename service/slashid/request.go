@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// revokePath is the endpoint, below the base URL.
+// revokePath is the path of the endpoint, relative to the base URL.
 const revokePath = "/token/revoke"
 
 // The request headers of SlashID's contract, in the canonical form of net/http.
@@ -29,31 +29,31 @@ const (
 // Consistency is a value of the header SlashID-Required-Consistency.
 type Consistency string
 
-// The levels that SlashID knows.
+// The consistency levels of SlashID.
 const (
 	LocalRegion Consistency = "local_region"
 	AllRegions  Consistency = "all_regions"
 )
 
-// Request is one revocation to attempt.
+// Request is a request to revoke a token.
 type Request struct {
 	Token       Secret
 	Consistency Consistency
-	// Timeout is the longest that SlashID waits for the consistency, in whole
-	// seconds, 1 s to 120 s.
+	// Timeout is how long SlashID waits for the consistency, in whole seconds from 1 s to
+	// 120 s.
 	Timeout time.Duration
-	// SDKVersion is the version of the calling SDK, passed on when not empty.
+	// SDKVersion is the version of the calling SDK. Empty means none.
 	SDKVersion  string
 	Credentials Credentials
 
-	// BeforeSend, if set, is called right before the token is written to a
-	// connection. If it returns false, the token is not sent and the error of the
-	// Result is ErrNotSent. It is called on a goroutine of net/http, and again when
-	// net/http sends the request again.
+	// BeforeSend, if set, is called immediately before the token is written to a
+	// connection. If it returns false, the token is not sent, and Result.Err is
+	// ErrNotSent. It is called on a goroutine of net/http, and called again if net/http
+	// resends the request.
 	BeforeSend func() bool
 
-	// NewConnection has the request use a connection that was made for it, and
-	// everything after it, too: none of the present connections is used again.
+	// NewConnection makes this request and all later ones use new connections. Requests
+	// in flight finish on the old ones.
 	NewConnection bool
 }
 
@@ -69,7 +69,7 @@ func (r *Request) header() http.Header {
 	h := http.Header{}
 	for key, value := range map[string]string{
 		"Accept":                 "application/json",
-		"Accept-Encoding":        "identity", // or a proxy might compress the answer
+		"Accept-Encoding":        "identity", // otherwise a proxy might compress the response
 		"Content-Type":           "application/json",
 		"User-Agent":             "quash",
 		HeaderConsistency:        string(r.Consistency),
@@ -83,37 +83,36 @@ func (r *Request) header() http.Header {
 			h.Set(key, value)
 		}
 	}
-	// It is not sent. It has net/http send the request again if a kept-alive connection
-	// turns out to be closed, which for a POST it does not otherwise.
+	// The nil value is not sent. With it net/http resends a POST if a kept-alive
+	// connection turns out to be closed; without it the POST would fail.
 	h["Idempotency-Key"] = nil
 	return h
 }
 
-// maxSends is how often net/http may send one request. What is declared unprocessed
-// three times in a row points at connections that cannot be used.
+// maxSends is how often net/http may send one request. If the peer declares it unprocessed
+// three times in a row, the connections are likely unusable.
 const maxSends = 3
 
 const (
-	// ErrNotSent is the error of a Result when Request.BeforeSend returned false.
-	ErrNotSent = fault("the token was not sent: its caller has left")
+	// ErrNotSent is the error of a Result if Request.BeforeSend returned false.
+	ErrNotSent = fault("the token was not sent: the call had ended")
 
 	errSentTooOften = fault("the request was sent three times, and each time the peer declared it unprocessed or closed the connection")
 )
 
-// body is the body of one request. The token is sent with it and with nothing else. So
-// reading it means sending the token, and a body that cannot be read makes sure that the
-// token is not sent: a request without its body is not a request.
+// body is the body of one request. Only the body contains the token, so the token is sent if
+// and only if the body is read.
 type body struct {
 	token      Secret
 	beforeSend func() bool
 
 	mu     sync.Mutex
 	sends  int
-	resent bool // or about to be
+	resent bool // set when net/http asks for the body again
 	closed bool
 }
 
-// send reports whether the token may be sent now.
+// send returns an error if the token must not be sent. Otherwise it counts the sending.
 func (b *body) send() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -124,9 +123,8 @@ func (b *body) send() error {
 	return nil
 }
 
-// close lets nothing be sent any more, and returns whether the token was sent, and
-// whether it was sent again. net/http may read a body that is not read yet even after
-// RoundTrip has returned.
+// close prevents further sending, because net/http may read the body even after RoundTrip
+// has returned. It returns whether the token was sent, and whether it was sent again.
 func (b *body) close() (sent, resent bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -142,7 +140,7 @@ func (b *body) reader() *bodyReader {
 	return &bodyReader{body: b, rest: text}
 }
 
-// again is http.Request.GetBody.
+// again implements http.Request.GetBody.
 func (b *body) again() (io.ReadCloser, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -170,7 +168,7 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	}
 	n := copy(p, r.rest)
 	if r.rest = r.rest[n:]; len(r.rest) == 0 {
-		r.rest = nil // many requests may wait for their answers
+		r.rest = nil // free it: many requests may be waiting for their responses
 		return n, io.EOF
 	}
 	return n, nil

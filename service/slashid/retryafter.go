@@ -7,19 +7,17 @@ import (
 	"time"
 )
 
-// The least and the most that an answer can ask for. Neither 0 nor a date in the past
-// can mean that the request should come again at once: a client that was refused would
-// loop. A day is longer than any caller waits, and an hour in the wrong unit must not
-// overflow.
+// The minimum and the maximum delay. With 0, or a date in the past, a client that is
+// rejected would retry in a loop. A day is longer than any caller waits, and keeps large
+// numbers from overflowing.
 const (
 	minRetryAfter = time.Second
 	maxRetryAfter = 24 * time.Hour
 )
 
-// retryAfter reads the values of the header Retry-After, each delay seconds or an HTTP
-// date (RFC 9110 section 10.2.3), as a duration from now in whole seconds from
-// minRetryAfter to maxRetryAfter. Of several values the largest counts. It is 0 if none
-// can be read.
+// retryAfter returns the delay in the values of the header Retry-After, in whole seconds from
+// minRetryAfter to maxRetryAfter. Each value is a number of seconds or an HTTP date (RFC 9110
+// section 10.2.3). The largest of several values counts. Without a valid value the delay is 0.
 func retryAfter(values []string, now time.Time) (longest time.Duration) {
 	for _, value := range values {
 		longest = max(longest, parseRetryAfter(value, now))

@@ -9,13 +9,11 @@ import (
 
 const redacted = "[redacted]"
 
-// Secret is a bearer token or a key. Every way in which Go prints, logs or encodes
-// a value yields "[redacted]" instead of the text, or an address. The zero value
-// is an absent secret.
+// Secret is a bearer token or a key. If Go prints, logs or encodes it, the result is
+// "[redacted]" or an address, and never the text. The zero value is an absent secret.
 type Secret struct {
-	// A pointer, because package fmt does not call the methods of a value in an
-	// unexported field, but prints what it finds there. Of a pointer it prints the
-	// address.
+	// A pointer, because package fmt prints a value in an unexported field without
+	// calling its methods. For a pointer it prints the address.
 	text *string
 }
 
@@ -27,7 +25,7 @@ func NewSecret(text string) Secret {
 	return Secret{&text}
 }
 
-// Reveal returns the text. It is for building a request, and for nothing else.
+// Reveal returns the text. Use it only to build a request.
 func (s Secret) Reveal() string {
 	if s.text == nil {
 		return ""
@@ -41,7 +39,7 @@ func (s Secret) IsZero() bool { return s.text == nil }
 // String implements [fmt.Stringer].
 func (Secret) String() string { return redacted }
 
-// Format implements [fmt.Formatter], for the verbs that do not ask for a string.
+// Format implements [fmt.Formatter], for the verbs that do not call String.
 func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // LogValue implements [slog.LogValuer].
@@ -50,13 +48,12 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalText implements [encoding.TextMarshaler], which encoding/json uses too.
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// revealingRun is how many bytes in a row reveal something of a secret. Shorter runs
-// turn up in any text by chance.
+// revealingRun is how many consecutive bytes of a secret count as a leak. Shorter runs occur
+// in any text by chance.
 const revealingRun = 12
 
-// OccursIn reports whether text reveals something of the secret: all of it where it
-// is short, else any revealingRun bytes in a row. The parts of a JWT are as private
-// as the whole, and so are pieces of them.
+// OccursIn reports whether text contains the secret, or revealingRun consecutive bytes of it.
+// The parts of a JWT are as secret as the whole, and so are pieces of them.
 func (s Secret) OccursIn(text string) bool {
 	secret := s.Reveal()
 	if secret == "" {

@@ -14,7 +14,8 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 )
 
-// Telemetry is where a client's spans and metrics go. The zero value goes nowhere.
+// Telemetry holds the providers for a client's spans and metrics. The zero value records
+// nothing.
 type Telemetry struct {
 	Tracers trace.TracerProvider
 	Meters  metric.MeterProvider
@@ -42,7 +43,7 @@ const (
 	dialFailed     = "failed"
 )
 
-// traffic counts a client's connections and the requests on them.
+// traffic measures a client's connections and the requests in flight on them.
 type traffic struct {
 	connections, streams atomic.Int64
 	dials                metric.Int64Counter
@@ -51,11 +52,11 @@ type traffic struct {
 func newTraffic(meters metric.MeterProvider) *traffic {
 	t := &traffic{}
 	meter := meters.Meter(scope)
-	// What can be wrong with an instrument is its name, and these are constant.
+	// Only an invalid name causes an error, and these are constant.
 	t.dials, _ = meter.Int64Counter("quash.upstream.connections.opened",
 		metric.WithUnit("{connection}"),
-		metric.WithDescription("Attempts to connect to SlashID, by what each came to; the TLS handshake comes after it."))
-	for _, result := range []string{dialOpened, dialFailed} { // so that the first can be seen to come
+		metric.WithDescription("Attempts to open a connection to SlashID, by result, without the TLS handshake."))
+	for _, result := range []string{dialOpened, dialFailed} { // start with 0, so that Prometheus sees the first increase
 		t.dials.Add(context.Background(), 0, metric.WithAttributes(attrDialResult.String(result)))
 	}
 	_, _ = meter.Int64ObservableUpDownCounter("quash.upstream.connections",
@@ -64,7 +65,7 @@ func newTraffic(meters metric.MeterProvider) *traffic {
 		metric.WithInt64Callback(observe(&t.connections)))
 	_, _ = meter.Int64ObservableUpDownCounter("quash.upstream.streams",
 		metric.WithUnit("{request}"),
-		metric.WithDescription("Requests to SlashID under way."),
+		metric.WithDescription("Requests to SlashID in flight."),
 		metric.WithInt64Callback(observe(&t.streams)))
 	return t
 }
@@ -78,7 +79,7 @@ func observe(n *atomic.Int64) metric.Int64Callback {
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// counted is dial, counted.
+// counted returns dial with metrics.
 func (t *traffic) counted(dial dialFunc) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)

@@ -40,7 +40,7 @@ func TestTelemetry(t *testing.T) {
 			"HTTP/1.1 400 " + token + "\nTransfer-Encoding: chunked\n\n" + token + "\n", codes.Error, "",
 			"error.type=400 " + strings.Replace(request, "POST ", "POST http.response.status_code=400 "+http1, 1),
 		},
-		"no HTTP":  {token + "\n\n", codes.Error, "an HTTP error", "error.type=connection " + request},
+		"no HTTP":  {token + "\n\n", codes.Error, "HTTP error", "error.type=connection " + request},
 		"not sent": {"", codes.Error, ErrNotSent.Error(), "error.type=not_sent " + request},
 	} {
 		t.Run(name, func(t *testing.T) {

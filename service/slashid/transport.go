@@ -16,53 +16,53 @@ import (
 )
 
 const (
-	// dialTimeout bounds the making of a connection, and then its TLS handshake.
+	// dialTimeout limits the dial of a connection, and separately its TLS handshake.
 	dialTimeout = 5 * time.Second
-	// maxIdle is how many idle HTTP/1.1 connections are kept.
+	// maxIdle is the maximum number of idle HTTP/1.1 connections.
 	maxIdle = 512
-	// idleTimeout is how long an idle connection is kept: less than load balancers keep
-	// it (60 s and more), so that it is seldom closed while a request is under way. For
-	// as long net/http also holds on to an HTTP/2 connection that was lost.
+	// idleTimeout is how long an idle connection is kept. It is shorter than the idle
+	// timeout of load balancers (60 s and more): a connection that the peer closes at the
+	// moment of a request makes the request ambiguous. net/http also keeps a lost HTTP/2
+	// connection for this long.
 	idleTimeout = 30 * time.Second
-	// An HTTP/2 connection that has been silent for pingAfter is asked for a sign of
-	// life, and closed if there is none within pingTimeout.
+	// An HTTP/2 connection without traffic for pingAfter is sent a ping, and closed if
+	// the peer does not answer within pingTimeout.
 	pingAfter   = 15 * time.Second
 	pingTimeout = 10 * time.Second
 
-	// A transport is replaced when requests on it have got no good answer for
-	// doubtAfter, and none came over an earlier transport either, which would mean that
-	// SlashID is slow; or when they have got none for silentAfter in any case.
+	// A transport is replaced when requests on it got no good response for doubtAfter,
+	// and no earlier transport got one in that time either. (If one did, SlashID is only
+	// slow.) After silentAfter without a good response it is always replaced.
 	doubtAfter  = 5 * time.Second
 	silentAfter = 25 * time.Second
-	// maxTimeouts is how many requests may end without an answer in time. SlashID
-	// answers within the timeout that it is given, so one connection of several may be
-	// stuck.
+	// maxTimeouts is the number of requests without a response in time after which a
+	// transport is replaced. SlashID answers within the timeout of a request, so one of
+	// several connections may be stuck.
 	maxTimeouts = 3
 
-	// At most so many requests look for a connection at a time. Without a limit each
-	// request of a burst makes a connection, because net/http cannot know that an
-	// HTTP/2 connection will have room for many. HTTP/1.1 needs one for each request,
-	// so with few at a time the first requests would wait for each other.
+	// The maximum number of requests that wait for a connection at a time. Without a
+	// limit each request of a burst opens a connection, because net/http does not know
+	// how many requests a new HTTP/2 connection will accept. HTTP/1.1 needs a connection
+	// for each request, so a small limit would make the requests wait for each other.
 	maxConnectingHTTP2 = 2
 	maxConnectingHTTP1 = 256
 )
 
-// transport is an http.Transport that is used for a while. When there is reason to doubt
-// its connections, a new one takes its place, and requests in flight finish on the old
-// one. net/http has no other way to leave a connection that is open, answers pings, and
-// answers no requests, or not as the rest of SlashID does (golang/go#63422).
+// transport is an http.Transport with a limited life. If its connections seem broken, a new
+// transport replaces it, and requests in flight finish on the old one. net/http has no other
+// way to stop using a connection that answers pings and no requests (golang/go#63422).
 type transport struct {
 	http    *http.Transport
 	made    time.Time
 	rootCAs *x509.CertPool
-	// connecting bounds how many requests look for a connection. Once SlashID is known
-	// to speak HTTP/1.1, allowMore lets more do so.
+	// connecting limits how many requests wait for a connection. allowMore raises the limit
+	// to maxConnectingHTTP1 when a connection uses HTTP/1.1.
 	connecting *semaphore.Weighted
 	allowMore  func()
-	// waiting is since when requests have been waiting for a good answer, in
-	// nanoseconds since made; 0 while none has begun since the last.
+	// waiting is the start of the first request since the last good response, in
+	// nanoseconds since made; 0 if there is none.
 	waiting atomic.Int64
-	// timeouts is how many requests have had no answer in time.
+	// timeouts is the number of requests without a response in time.
 	timeouts atomic.Int32
 }
 
@@ -86,9 +86,9 @@ func (c *Client) newTransport() *transport {
 			MaxResponseHeaderBytes: maxBody,
 			HTTP2: &http.HTTP2Config{
 				SendPingTimeout: pingAfter, PingTimeout: pingTimeout,
-				// A peer that does not read may send frames, so that no ping is due.
+				// For a peer that sends frames but does not read: no ping is due then.
 				WriteByteTimeout: pingTimeout,
-				// The peer may not send what is not read of a body.
+				// Do not buffer more of a body than readBody reads.
 				MaxReceiveBufferPerStream: maxBody,
 			},
 		},
@@ -102,8 +102,8 @@ func (c *Client) newTransport() *transport {
 	return t
 }
 
-// checkProxy puts the status of a proxy that refuses to connect into the cause. Its text
-// is the proxy's, and is left out.
+// checkProxy returns an error with the status of a proxy that rejects CONNECT. It leaves out
+// the text of the response, because the proxy chooses it.
 func checkProxy(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
 	if answer.StatusCode == http.StatusOK {
 		return nil
@@ -111,8 +111,8 @@ func checkProxy(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Res
 	return fault(fmt.Sprintf("the proxy answered CONNECT with status %d", answer.StatusCode))
 }
 
-// transportFor returns the transport to use for a request: the present one, or a new
-// one if there is reason to leave the present one's connections.
+// transportFor returns the transport for a request: the current one, or a new one if the
+// connections of the current one should not be used again.
 func (c *Client) transportFor(req *Request) *transport {
 	t := c.transport.Load()
 	if req.NewConnection || c.isDoubtful(t) || time.Since(t.made) >= c.cfg.ConnectionAge || t.rootCAs != c.cfg.RootCAs() {
@@ -122,7 +122,7 @@ func (c *Client) transportFor(req *Request) *transport {
 	return t
 }
 
-// isDoubtful reports whether requests on a transport have got no good answer for too long.
+// isDoubtful reports whether requests on a transport got no good response for too long.
 func (c *Client) isDoubtful(t *transport) bool {
 	waiting := time.Duration(t.waiting.Load())
 	if waiting == 0 {
@@ -133,34 +133,33 @@ func (c *Client) isDoubtful(t *transport) bool {
 	return silent >= silentAfter || silent >= doubtAfter && elsewhere >= doubtAfter
 }
 
-// noteAnswer notes an answer of SlashID's own.
+// noteAnswer records a response that shows that SlashID works.
 func (c *Client) noteAnswer(t *transport) {
 	t.waiting.Store(0)
 	c.answered.Store(int64(time.Since(c.made)))
 }
 
-// noteTimeout notes that a request was sent and has had no answer in time.
+// noteTimeout records that a request was sent and got no response in time.
 func (c *Client) noteTimeout(t *transport) {
 	if t.timeouts.Add(1) >= maxTimeouts && time.Since(t.made) >= doubtAfter {
 		c.replace(t)
 	}
 }
 
-// replace replaces a transport, unless that was done already, and returns the present
-// one.
+// replace replaces a transport, unless it was replaced before, and returns the current one.
 func (c *Client) replace(old *transport) *transport {
 	if c.transport.Load() == old && c.transport.CompareAndSwap(old, c.newTransport()) {
-		// Connections with requests close when those have ended, or within idleTimeout.
+		// A connection with requests in flight closes within idleTimeout after they end.
 		old.http.CloseIdleConnections()
 	}
 	return c.transport.Load()
 }
 
-// roundTrip sends a request on a connection with room for it, if need be a new one. It
-// uses no http.Client, which would follow redirects and take the token elsewhere.
+// roundTrip sends a request and returns the response. It does not use http.Client, which
+// would follow redirects and so send the token to another host.
 func (c *Client) roundTrip(ctx context.Context, t *transport, header http.Header, b *body) (*http.Response, error) {
-	// Not in the hook GetConn: net/http calls that with a lock held that others need to
-	// go on. So a request that net/http sends again looks for a connection at once.
+	// Acquire here and not in the hook GetConn: net/http calls GetConn with a lock held
+	// that other requests need. Resends by net/http are therefore not limited.
 	if err := t.connecting.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
