@@ -56,7 +56,7 @@ func TestFailure(t *testing.T) {
 			},
 		},
 		"a newer quash's reason": {
-			refused(codes.Unavailable, "BRAND_NEW", stateNotApplied),
+			quashError(codes.Unavailable, "BRAND_NEW", stateNotApplied),
 			&FailureInfo{Code: codes.Unavailable, Message: "text", State: stateNotApplied, Attempts: 1},
 		},
 		"a negative delay": {

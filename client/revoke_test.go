@@ -21,8 +21,8 @@ import (
 	"github.com/quashdev/quash/service/server"
 )
 
-// refused is an error that quash makes.
-func refused(code codes.Code, reason string, state quashv1.RevocationState, retryAfter ...time.Duration) error {
+// quashError returns an error that quash makes.
+func quashError(code codes.Code, reason string, state quashv1.RevocationState, retryAfter ...time.Duration) error {
 	details := []protoadapt.MessageV1{
 		&errdetails.ErrorInfo{Reason: reason, Domain: service.ErrorDomain},
 		protoadapt.MessageV1Of(&quashv1.RevokeFailure{State: state, Attempts: 1}),
@@ -34,7 +34,7 @@ func refused(code codes.Code, reason string, state quashv1.RevocationState, retr
 }
 
 func unavailable(state quashv1.RevocationState) error {
-	return refused(codes.Unavailable, "UPSTREAM_UNAVAILABLE", state, time.Second)
+	return quashError(codes.Unavailable, "UPSTREAM_UNAVAILABLE", state, time.Second)
 }
 
 // errLost and errUnreachable are errors that gRPC makes after and before the request is sent.
@@ -75,12 +75,12 @@ func TestAttempts(t *testing.T) {
 	t.Parallel()
 	const inProgress = quashv1.RevocationState_REVOCATION_STATE_IN_PROGRESS
 	circuitOpen := func(delay time.Duration) error {
-		return refused(codes.Unavailable, "UPSTREAM_CIRCUIT_OPEN", stateNotApplied, delay)
+		return quashError(codes.Unavailable, "UPSTREAM_CIRCUIT_OPEN", stateNotApplied, delay)
 	}
-	rejected := refused(codes.InvalidArgument, "TOKEN_REJECTED", stateNotApplied)
-	limited := refused(codes.ResourceExhausted, "UPSTREAM_RATE_LIMITED", stateNotApplied, time.Second)
-	pending := refused(codes.DeadlineExceeded, "CONSISTENCY_TIMEOUT", inProgress)
-	final := refused(codes.Unavailable, "UPSTREAM_UNAVAILABLE", stateUnknown)
+	rejected := quashError(codes.InvalidArgument, "TOKEN_REJECTED", stateNotApplied)
+	limited := quashError(codes.ResourceExhausted, "UPSTREAM_RATE_LIMITED", stateNotApplied, time.Second)
+	pending := quashError(codes.DeadlineExceeded, "CONSISTENCY_TIMEOUT", inProgress)
+	final := quashError(codes.Unavailable, "UPSTREAM_UNAVAILABLE", stateUnknown)
 	late := status.Error(codes.DeadlineExceeded, "out of time")
 	const no, yes = false, true
 	for _, tt := range []struct {
@@ -99,7 +99,7 @@ func TestAttempts(t *testing.T) {
 		{"UNKNOWN since the first attempt", []error{errLost, unavailable(stateNotApplied), circuitOpen(1)}, codes.Unavailable, stateUnknown, []bool{no, yes, yes}},
 		{"IN_PROGRESS after UNKNOWN", []error{errLost, pending}, codes.DeadlineExceeded, inProgress, []bool{no, yes}},
 		{"never more than three", []error{errUnreachable, errUnreachable, errUnreachable}, codes.Unavailable, stateNotApplied, []bool{no, no, no}},
-		{"quash says that a repetition is of no use", []error{final}, codes.Unavailable, stateUnknown, []bool{no}},
+		{"quash says that a retry cannot help", []error{final}, codes.Unavailable, stateUnknown, []bool{no}},
 		{"only UNAVAILABLE is repeated", []error{limited}, codes.ResourceExhausted, stateNotApplied, []bool{no}},
 		{"a delay beyond the deadline", []error{circuitOpen(time.Minute)}, codes.Unavailable, stateNotApplied, []bool{no}},
 		{"the longest delay there is", []error{circuitOpen(math.MaxInt64)}, codes.Unavailable, stateNotApplied, []bool{no}},
@@ -137,8 +137,8 @@ func TestDelaysAreObeyed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delays := []time.Duration{4 * time.Second, time.Second}
 		s := &script{answers: []error{
-			refused(codes.Unavailable, "UPSTREAM_CIRCUIT_OPEN", stateNotApplied, delays[0]),
-			refused(codes.Unavailable, "UPSTREAM_UNAVAILABLE", stateNotApplied, delays[1]),
+			quashError(codes.Unavailable, "UPSTREAM_CIRCUIT_OPEN", stateNotApplied, delays[0]),
+			quashError(codes.Unavailable, "UPSTREAM_UNAVAILABLE", stateNotApplied, delays[1]),
 			nil,
 		}}
 		if err := s.run(t.Context(), newRevoking(0), &quashv1.RevokeRequest{}); err != nil {
@@ -158,7 +158,7 @@ func TestDeadlines(t *testing.T) {
 	for name, tt := range map[string]struct{ own, timeout, want time.Duration }{
 		"neither":                   {want: 35 * time.Second},
 		"a timeout":                 {timeout: 2 * time.Second, want: 7 * time.Second},
-		"one that quash refuses":    {timeout: time.Hour, want: 125 * time.Second},
+		"one that quash rejects":    {timeout: time.Hour, want: 125 * time.Second},
 		"a negative one":            {timeout: -time.Hour, want: 5 * time.Second},
 		"the caller's own deadline": {own: 3 * time.Second, timeout: time.Minute, want: 3 * time.Second},
 	} {
@@ -192,11 +192,11 @@ func TestClientAgreesWithQuash(t *testing.T) {
 	t.Parallel()
 	limits := server.DefaultLimits
 	for what, ok := range map[string]bool{
-		"an answer is due before the deadline":          maxTimeout+answerGrace >= service.LongestCall,
-		"timeouts":                                      maxTimeout == service.MaxTimeout && defaultTimeout == service.DefaultTimeout,
-		"the domain of errors":                          errorDomain == service.ErrorDomain,
-		"pings are rarer than quash disconnects for":    pingAfter >= 2*limits.PingInterval,
-		"what the client refuses, quash refuses anyway": maxRequestBytes >= limits.RequestBytes,
+		"an answer is due before the deadline":        maxTimeout+answerGrace >= service.LongestCall,
+		"timeouts":                                    maxTimeout == service.MaxTimeout && defaultTimeout == service.DefaultTimeout,
+		"the domain of errors":                        errorDomain == service.ErrorDomain,
+		"pings are rarer than quash disconnects for":  pingAfter >= 2*limits.PingInterval,
+		"what the client rejects, quash rejects, too": maxRequestBytes >= limits.RequestBytes,
 	} {
 		if !ok {
 			t.Error(what)
@@ -236,12 +236,12 @@ func TestThrottle(t *testing.T) {
 			_ = s.run(t.Context(), r, &quashv1.RevokeRequest{})
 			return len(s.asked)
 		}
-		repetitions := 0
+		retries := 0
 		for range throttleMax {
-			repetitions += attempts(errUnreachable, errUnreachable, errUnreachable) - 1
+			retries += attempts(errUnreachable, errUnreachable, errUnreachable) - 1
 		}
-		if repetitions == 0 || repetitions > throttleMax/2 {
-			t.Errorf("%d repetitions in an outage, want some, and at most %d", repetitions, throttleMax/2)
+		if retries == 0 || retries > throttleMax/2 {
+			t.Errorf("%d retries in an outage, want some, and at most %d", retries, throttleMax/2)
 		}
 		for range 10 * throttleMax {
 			attempts(nil)

@@ -22,7 +22,7 @@ func newInFlight(limit int) *inFlight {
 }
 
 // acquire adds a revocation, or reports false with the outcome to reject it with.
-func (f *inFlight) acquire(r *revocation) (refused outcome, ok bool) {
+func (f *inFlight) acquire(r *revocation) (rejected outcome, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {

@@ -15,8 +15,8 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// A retry may be made while few are, or while they are a small part of all that is in
-// progress.
+// A retry is allowed if there are few retries, or if they are a small share of what is in
+// flight.
 func TestRetriesAreBudgeted(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[struct{ calls, retries int }]bool{
@@ -56,7 +56,7 @@ func TestTooManyInFlight(t *testing.T) {
 		if got := words(t, nil, err); got != "OVERLOADED NOT_APPLIED" {
 			t.Errorf("with one in flight: %s", got)
 		}
-		// One whose caller has left counts, for as long as it takes.
+		// A revocation in the background counts until it ends.
 		cancel()
 		<-first
 		_, err = s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "b"})
@@ -94,16 +94,16 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// Whatever a revocation is doing when quash waits no longer, it ends at once. Its caller,
-// if there still is one, is told what is known, and the error of Wait counts it.
-func TestWaitCutsOff(t *testing.T) {
+// When the context of Wait ends, every revocation ends at once, in whichever phase it is. If
+// its caller still waits, the caller gets an error. The error of Wait counts the revocation.
+func TestWaitCancels(t *testing.T) {
 	t.Parallel()
 	slow := func(s step) step { s.after = time.Hour; return s }
 	for _, tt := range []struct {
 		name    string
 		steps   []step
-		leaves  bool   // the caller leaves before
-		want    string // what the caller is told, or else the late outcome
+		leaves  bool   // whether the caller cancels before
+		want    string // what the caller receives, or else the late outcome
 		pushing time.Duration
 	}{
 		{"in back-off after 503", []step{retryAfter(unavailable, 20*time.Second)}, false, "UPSTREAM_UNAVAILABLE UNKNOWN", 15 * time.Second},
@@ -129,9 +129,9 @@ func TestWaitCutsOff(t *testing.T) {
 					answer <- err
 				}()
 				time.Sleep(5 * time.Second)
-				told, late := tt.want, 0.0
+				want, late := tt.want, 0.0
 				if tt.leaves {
-					told, late = "CALLER_CANCELLED UNKNOWN", 1
+					want, late = "CALLER_CANCELLED UNKNOWN", 1
 					cancel()
 				}
 				synctest.Wait()
@@ -147,8 +147,8 @@ func TestWaitCutsOff(t *testing.T) {
 					t.Errorf("Wait took %s", waited)
 				}
 				err = <-answer
-				if got := words(t, nil, err); got != told {
-					t.Errorf("the caller was told %s, want %s", got, told)
+				if got := words(t, nil, err); got != want {
+					t.Errorf("the caller received %s, want %s", got, want)
 				}
 				own, _ := errors.AsType[*Error](err)
 				if delay, _ := own.Pushback(); tt.pushing != 0 && delay != tt.pushing {
@@ -165,7 +165,7 @@ func TestWaitCutsOff(t *testing.T) {
 	}
 }
 
-// An attempt that does not care that it is cut off is waited for.
+// Wait waits for an attempt that ignores its context.
 func TestWaitForAStubbornAttempt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
 )
 
-// Each metric has the value that it should, while a revocation goes on without its
-// caller and after it.
+// The metrics have the right values without revocations, with one in the background, and after
+// it.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -28,7 +28,7 @@ func TestMetrics(t *testing.T) {
 				}
 			}
 		}
-		// Its second attempt is the first to wait for anything.
+		// Only the second attempt waits for the consistency.
 		if _, err := s.Revoke(t.Context(), &quashv1.RevokeRequest{Token: "a"}); err != nil {
 			t.Fatal(err)
 		}
@@ -74,8 +74,8 @@ func TestMetrics(t *testing.T) {
 	})
 }
 
-// Each outcome of an attempt has a name of its own, since it is a label. It is there
-// before the first such attempt, at both levels.
+// Each outcome of an attempt has a unique name, because the name is a label. Its series exists
+// from the start, at both levels.
 func TestResultsHaveNames(t *testing.T) {
 	t.Parallel()
 	series := newService(t, atOnce{}).declared
@@ -85,7 +85,7 @@ func TestResultsHaveNames(t *testing.T) {
 		name := outcomes[o].result
 		if !ofAttempts[o] {
 			if name != "" {
-				t.Errorf("row %d is called %q, and no attempt ends like this", o, name)
+				t.Errorf("row %d is called %q, but is not an outcome of attempts", o, name)
 			}
 			continue
 		}

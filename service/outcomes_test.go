@@ -54,7 +54,7 @@ func failureOf(t *testing.T, err error, code codes.Code, reason string) *quashv1
 	return failure
 }
 
-// A row without an outcome is an error, and an error says everything.
+// Every row is either a success with an outcome, or an error with all its members.
 func TestRowsAreComplete(t *testing.T) {
 	t.Parallel()
 	for o, row := range outcomes {
@@ -76,9 +76,8 @@ func TestRowsAreComplete(t *testing.T) {
 	}
 }
 
-// Each status has its outcome, whatever ended the attempt's context in the meantime. Only
-// 204, 400 and 408 mean something else without SlashID's envelope, or before the token was
-// sent.
+// The status decides the outcome, even if the attempt's context has ended. Only 204, 400 and
+// 408 mean something else without SlashID's envelope, or if the token was not sent.
 func TestOutcomeOfAnAnswer(t *testing.T) {
 	t.Parallel()
 	known := map[int]outcome{
@@ -107,9 +106,9 @@ func TestOutcomeOfAnAnswer(t *testing.T) {
 	}
 }
 
-// attemptOutcomes are the outcomes that an attempt may have.
+// attemptOutcomes returns the outcomes that an attempt can have.
 func attemptOutcomes() map[outcome]bool {
-	all := map[outcome]bool{internalDefect: true} // of one that panics
+	all := map[outcome]bool{internalDefect: true} // if the attempt panics
 	for code := 100; code <= 599; code++ {
 		for _, envelope := range []bool{true, false} {
 			all[outcomeOf(slashid.Result{Status: code, Envelope: envelope, Sent: true}, nil)] = true
@@ -123,8 +122,8 @@ func attemptOutcomes() map[outcome]bool {
 	return all
 }
 
-// The examples in errors.proto are what callers program against, so they are held
-// against the table: each is a whole error of the reason that it documents.
+// Callers write programs from the examples in errors.proto, so the test checks them against the
+// table: each is a whole error with the reason that it documents.
 func TestExamplesInTheProto(t *testing.T) {
 	t.Parallel()
 	examples := readExamples(t, "../proto/quash/v1/errors.proto")
@@ -180,8 +179,7 @@ func checkExample(t *testing.T, reason quashv1.ErrorReason, st *status.Status) {
 	}
 }
 
-// readExamples returns the JSON that stands indented in the comment above each
-// enum value.
+// readExamples returns the indented JSON in the comment above each enum value.
 func readExamples(t *testing.T, path string) map[string]string {
 	t.Helper()
 	file, err := os.Open(path)

@@ -17,12 +17,12 @@ import (
 	"github.com/quashdev/quash/internal/secrettest"
 )
 
-// A RevokeRequest is generated with methods that keep its token from being printed
-// (tools/protoc-gen-go-redact). They are tried here, on what this package is given.
+// RevokeRequest has generated methods that keep its token from being printed
+// (tools/protoc-gen-go-redact). They are tested here, because this package receives requests.
 
 var redactionToken = secrettest.Spiked("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJwZXJzb24tMSJ9.c2lnbmVkLWluLWEtdGVzdA")
 
-// requestWithToken has the token where it belongs, and in unknown fields.
+// requestWithToken returns a request with the token in its field and in unknown fields.
 func requestWithToken() *quashv1.RevokeRequest {
 	req := &quashv1.RevokeRequest{
 		Token:        redactionToken,
@@ -36,13 +36,13 @@ func requestWithToken() *quashv1.RevokeRequest {
 	return req
 }
 
-// Whatever holds a request, and in whichever way Go writes it down, no piece of the token
-// comes out, in no encoding.
+// No way to print, log or encode a request, or a value that contains one, reveals a part of the
+// token in any encoding.
 func TestRequestIsNotPrinted(t *testing.T) {
 	t.Parallel()
 	req := requestWithToken()
 	type embedding struct{ *quashv1.RevokeRequest }
-	type hiding struct { // where package fmt calls no method, but prints an address
+	type hiding struct { // package fmt prints an address here and calls no method
 		pointer *quashv1.RevokeRequest
 		value   any
 	}
@@ -59,7 +59,7 @@ func TestRequestIsNotPrinted(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		verbs := []string{"%v", "%+v", "%#v", "%p", "%b", "%d", "%x", "%#x", "% x", "%X", "%060d"}
-		if !strings.Contains(fmt.Sprintf("%T", holder), "hiding") { // vet refuses other verbs for a pointer
+		if !strings.Contains(fmt.Sprintf("%T", holder), "hiding") { // go vet rejects other verbs for a pointer
 			verbs = append(verbs, "%s", "%q", "%#q", "%c", "%U", "%t", "%e", "%-60.3s", "%z", "%T")
 		}
 		for _, verb := range verbs {
@@ -68,10 +68,10 @@ func TestRequestIsNotPrinted(t *testing.T) {
 		for _, handler := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
 			slog.New(handler).With("with", holder).WithGroup("group").Info(fmt.Sprint(holder), "holder", holder)
 		}
-		encoded, err := json.Marshal(holder) // or the error must be silent
+		encoded, err := json.Marshal(holder) // an error must not quote the token
 		fmt.Fprintln(&out, string(encoded), err)
 		if trace := secrettest.Trace(out.String(), redactionToken); trace != "" {
-			t.Errorf("%T tells %q: %s", holder, trace, out.String())
+			t.Errorf("%T reveals %q: %s", holder, trace, out.String())
 		}
 	}
 }
@@ -88,7 +88,7 @@ func TestPrintedRequest(t *testing.T) {
 		for _, got := range []string{
 			req.String(), string(text), req.LogValue().Resolve().String(), fmt.Sprintf("%v", req), fmt.Sprintf("%#v", req), fmt.Sprintf("%x", req),
 		} {
-			// prototext doubles spaces in some builds, lest its text be relied on.
+			// prototext doubles spaces in some builds, so that programs do not rely on its text.
 			if got := strings.Join(strings.Fields(got), " "); err != nil || got != want {
 				t.Errorf("got %s, %v, want %s", got, err, want)
 			}

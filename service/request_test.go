@@ -36,12 +36,12 @@ func TestTokensThatNeedNoValidation(t *testing.T) {
 	for _, text := range tokens {
 		req := &quashv1.RevokeRequest{Token: text}
 		if got, err := needsValidation(req.ProtoReflect(), token), protovalidate.Validate(req); got != (err != nil) {
-			t.Errorf("%.20q needs validation: %t, and of the rules: %v", text, got, err)
+			t.Errorf("%.20q needs validation: %t, but the rules say: %v", text, got, err)
 		}
 	}
 }
 
-// What a request and its headers ask for is what SlashID is asked for.
+// SlashID receives what the fields and headers of a request ask for.
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	const consistency, timeout, sdkVersion = MetadataConsistency, MetadataConsistencyTimeout, MetadataSDKVersion
@@ -50,7 +50,7 @@ func TestHeaders(t *testing.T) {
 	for _, tt := range []struct {
 		req     *quashv1.RevokeRequest
 		headers []string
-		want    string // level, timeout and SDK version, or the fields that are wrong
+		want    string // level, timeout and SDK version, or the fields with violations
 	}{
 		{&quashv1.RevokeRequest{}, nil, "local_region 30s "},
 		{&quashv1.RevokeRequest{Consistency: all, Timeout: seven}, nil, "all_regions 7s "},
@@ -125,17 +125,17 @@ func TestFieldRules(t *testing.T) {
 func violationsOf(t *testing.T, err error) []*errdetails.BadRequest_FieldViolation {
 	t.Helper()
 	if failure := failureOf(t, err, codes.InvalidArgument, "INVALID_REQUEST"); failure.GetState() != stateNotApplied {
-		t.Errorf("refused as %s", failure.GetState())
+		t.Errorf("rejected as %s", failure.GetState())
 	}
 	bad, _ := status.Convert(err).Details()[2].(*errdetails.BadRequest)
 	if len(bad.GetFieldViolations()) == 0 {
-		t.Errorf("it does not say what is wrong: %v", err)
+		t.Errorf("the error has no violations: %v", err)
 	}
 	return bad.GetFieldViolations()
 }
 
-// Whatever the fields of a request and its headers hold, it either is refused, saying what
-// is wrong with it in words of ours only, or SlashID is asked once, within its contract.
+// For any fields and headers, a call either is rejected with an error that quotes nothing of
+// them, or makes one attempt that conforms to SlashID's contract.
 func FuzzRevoke(f *testing.F) {
 	const token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJwZXJzb24tMSJ9.c2lnbmVkLWluLWEtdGVzdA"
 	f.Add(token, int32(0), int64(0), int32(0), "", "", "", "")
@@ -176,7 +176,7 @@ func FuzzRevoke(f *testing.F) {
 			text := fmt.Sprint(status.Convert(err).Proto(), violationsOf(t, err), own.Attrs())
 			for _, secret := range []string{token, authorization} {
 				if run := secrettest.SharedRun(text, secret); run != "" {
-					t.Errorf("%q is told in %q", run, text)
+					t.Errorf("%q is in %q", run, text)
 				}
 			}
 			if len(asked) > 0 {

@@ -18,24 +18,24 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// Full jitter: anything from nothing to a limit that doubles.
+// The back-off has full jitter: it is random, from 0 to a limit that doubles.
 func TestBackoff(t *testing.T) {
 	t.Parallel()
 	for attempts, limit := range map[int]time.Duration{1: 100 * time.Millisecond, 2: 200 * time.Millisecond} {
-		least, most := time.Hour, time.Duration(0)
+		lowest, highest := time.Hour, time.Duration(0)
 		for range 1000 {
 			d := backoff(attempts)
-			least, most = min(least, d), max(most, d)
+			lowest, highest = min(lowest, d), max(highest, d)
 		}
-		// A thousand draws leave either half of the range empty once in 2^1000.
-		if least < 0 || least > limit/2 || most > limit || most < limit/2 {
-			t.Errorf("after %d attempts: from %s to %s, want 0 to %s", attempts, least, most, limit)
+		// The probability that one half of the range stays empty is 2^-999.
+		if lowest < 0 || lowest > limit/2 || highest > limit || highest < limit/2 {
+			t.Errorf("after %d attempts: from %s to %s, want 0 to %s", attempts, lowest, highest, limit)
 		}
 	}
 }
 
-// The breaker opens for an upstream that is down, fails calls without asking it,
-// probes, and closes again. Nothing else that SlashID answers opens it.
+// The breaker opens for an upstream that is down, rejects calls without an attempt, probes, and
+// closes again. No other response of SlashID opens it.
 func TestBreaker(t *testing.T) {
 	t.Parallel()
 	down := []step{answered(http.StatusInternalServerError), answered(http.StatusGatewayTimeout), notConnected, resent(lostConnection)}
@@ -70,7 +70,7 @@ func TestBreaker(t *testing.T) {
 			before := asked
 			own, open := isOpen()
 			if !open || asked != before || opened < breakerMinimum {
-				t.Fatalf("%+v: open %t, for %d calls; %d were asked for", result, open, opened, asked-before)
+				t.Fatalf("%+v: open %t, for %d calls; %d attempts", result, open, opened, asked-before)
 			}
 			if delay, ok := own.Pushback(); own.State() != "NOT_APPLIED" || !ok || delay <= 0 || delay > 2*defaultBreakerRest {
 				t.Errorf("%v, back in %s", own.State(), delay)
@@ -86,8 +86,8 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
-// An attempt that probes whether SlashID is back uses a new connection: the present one
-// may be what is broken. Others use what there is.
+// A probe of the breaker uses a new connection, because the old one may be what is broken.
+// Other attempts use existing connections.
 func TestProbesUseNewConnections(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -117,8 +117,8 @@ func TestProbesUseNewConnections(t *testing.T) {
 	})
 }
 
-// SlashID's silence opens the breaker when it has lasted for the attempt's own limit,
-// though the callers left before. That they left is not held against SlashID.
+// Attempts without a response open the breaker when they reach their own limit, even if their
+// callers cancelled earlier. The cancellation itself does not count as a failure.
 func TestBreakerOpensForSilence(t *testing.T) {
 	t.Parallel()
 	for name, patience := range map[string]time.Duration{"callers stay": time.Hour, "callers leave": time.Second} {
@@ -150,8 +150,8 @@ func TestBreakerOpensForSilence(t *testing.T) {
 	}
 }
 
-// A call does not ask again when the breaker opens meanwhile, nor wait for that. It tells
-// what it knows.
+// A call does not retry if the breaker is open, and does not wait for it to close. It returns
+// the error of its last attempt.
 func TestBreakerOpensDuringACall(t *testing.T) {
 	t.Parallel()
 	for opensAfter, want := range map[time.Duration]time.Duration{time.Second: 0, 3 * time.Second: 5 * time.Second} {
@@ -173,8 +173,8 @@ func TestBreakerOpensDuringACall(t *testing.T) {
 	}
 }
 
-// An attempt that panics, or that is withdrawn, is no probe that closes the breaker, nor
-// one that keeps it half-open for ever.
+// An attempt that panics or is withdrawn does not close the breaker, and does not keep it
+// half-open forever.
 func TestBreakerAccountsForEveryProbe(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(context.Context) slashid.Result{
@@ -210,8 +210,8 @@ func TestBreakerAccountsForEveryProbe(t *testing.T) {
 	}
 }
 
-// The budget is one for all calls: where many fail at once, most fail without a
-// repetition, and tell what they know.
+// All calls share one retry budget: if many fail at once, most of them return their error
+// without a retry.
 func TestRetryBudget(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -231,7 +231,7 @@ func TestRetryBudget(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		// Of 30 that fail together 10 may repeat at once, and so may those again.
+		// Of 30 calls that fail together 10 may retry, and 10 may retry again.
 		if got := upstream.attempts(); got <= callers || got > callers+2*retryFloor {
 			t.Errorf("%d calls made %d attempts, want at most %d", callers, got, callers+2*retryFloor)
 		}

@@ -18,16 +18,17 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// step is what one attempt meets.
+// step is the result of one attempt.
 type step struct {
-	// unsent: no connection is found within after, so the token never goes out.
+	// unsent is whether the attempt finds no connection within after, so that the token is
+	// never sent.
 	unsent bool
 	after  time.Duration
 	result slashid.Result
 }
 
-// script is an upstream that meets each attempt with the next step, and keeps what
-// the attempts asked for. It treats BeforeSend and its context as slashid.Client does.
+// script is an upstream that answers each attempt with the next step, and records the
+// requests. It treats BeforeSend and the context as slashid.Client does.
 type script struct {
 	steps []step
 
@@ -69,19 +70,19 @@ func (s *script) attempts() int {
 	return len(s.requests)
 }
 
-// answered is an attempt that SlashID answers, with its error envelope.
+// answered returns a step in which SlashID answers with its error envelope.
 func answered(status int) step {
 	return step{result: slashid.Result{Status: status, Envelope: true, CorrelationID: http.StatusText(status)}}
 }
 
-// answeredByProxy is an attempt that something else answers, without the envelope.
+// answeredByProxy returns a step in which a proxy answers, without the envelope.
 func answeredByProxy(status int) step {
 	s := answered(status)
 	s.result.Envelope = false
 	return s
 }
 
-// resent is an attempt whose token was sent more than once.
+// resent returns a step in which the token is sent more than once.
 func resent(s step) step {
 	s.result.Resent = true
 	return s
@@ -106,8 +107,8 @@ var (
 	lostConnection = step{result: slashid.Result{Err: errors.New("reset")}}
 )
 
-// What a call comes to depends on all of its attempts: what an earlier one may
-// have done is not undone by what a later one is told.
+// The outcome of a call depends on all its attempts: a later response does not rule out that an
+// earlier attempt was applied.
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	const (
@@ -118,7 +119,7 @@ func TestAttempts(t *testing.T) {
 		name     string
 		steps    []step
 		attempts int
-		want     string // an outcome, or a reason and a state
+		want     string // the outcome, or the reason and the state
 	}{
 		{"at once", []step{done204}, 1, "REVOKED"},
 		{"after two failures", []step{lostConnection, notConnected, done204}, 3, "REVOKED"},
@@ -134,14 +135,14 @@ func TestAttempts(t *testing.T) {
 		{"limited after a 503", []step{unavailable, limited, limited}, 3, "UPSTREAM_RATE_LIMITED " + unknown},
 		{"key refused after a 503", []step{unavailable, unauthorized}, 2, "UPSTREAM_CREDENTIAL_REJECTED " + unknown},
 
-		{"408 is not repeated", []step{inProgress}, 1, "CONSISTENCY_TIMEOUT IN_PROGRESS"},
+		{"408 is not retried", []step{inProgress}, 1, "CONSISTENCY_TIMEOUT IN_PROGRESS"},
 		{"nor is a proxy's", []step{opaque}, 1, "CONSISTENCY_TIMEOUT " + unknown},
 		{"nor is a refused key", []step{unauthorized}, 1, "UPSTREAM_CREDENTIAL_REJECTED " + notApplied},
-		{"429 waits as told", []step{retryAfter(limited, 3*time.Second), done204}, 2, "REVOKED"},
+		{"429 waits for its Retry-After", []step{retryAfter(limited, 3*time.Second), done204}, 2, "REVOKED"},
 		{"429 beyond the time that is left", []step{retryAfter(limited, time.Minute)}, 1, "UPSTREAM_RATE_LIMITED " + notApplied},
 		{"503 beyond the time that is left", []step{retryAfter(unavailable, time.Minute)}, 1, "UPSTREAM_UNAVAILABLE " + unknown},
 
-		// The answer to a token that was sent twice says nothing about the first time.
+		// The response to a token that was sent twice says nothing about the first time.
 		{"rejected after a resend", []step{resent(rejected)}, 1, "ALREADY_INVALID"},
 		{"429 after a resend", []step{retryAfter(resent(limited), time.Minute)}, 1, "UPSTREAM_RATE_LIMITED " + unknown},
 		{"limited thrice, at first after a resend", []step{resent(limited), limited, limited}, 3, "UPSTREAM_RATE_LIMITED " + unknown},
@@ -166,7 +167,7 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
-// words is an answer as TestAttempts writes it. It checks that the metrics know of it.
+// words returns an answer in the form of TestAttempts. It checks that AllLabels has its labels.
 func words(t *testing.T, resp *quashv1.RevokeResponse, err error) string {
 	t.Helper()
 	if err == nil {
@@ -190,7 +191,7 @@ func checkLabels(t *testing.T, labels Labels) {
 	}
 }
 
-// The details tell of the last answer, also when a later attempt had none.
+// The details describe the last response, even if later attempts got none.
 func TestDetailsOfTheLastAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -204,7 +205,7 @@ func TestDetailsOfTheLastAnswer(t *testing.T) {
 	})
 }
 
-// Each attempt asks SlashID to wait no longer than its caller still will.
+// The timeout of each attempt is at most the time that is left until the caller's deadline.
 func TestTimeoutOfEachAttempt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -227,7 +228,7 @@ func TestTimeoutOfEachAttempt(t *testing.T) {
 	})
 }
 
-// Retry-After is waited for in full, and what is added to it is the back-off's.
+// A call waits for the whole Retry-After, plus the back-off.
 func TestRetryAfterIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -241,9 +242,9 @@ func TestRetryAfterIsWaitedFor(t *testing.T) {
 	})
 }
 
-// A caller that goes is answered at once. What was sent goes on, is waited for,
-// and its late outcome is counted; what was not sent never will be.
-func TestCallerGoes(t *testing.T) {
+// A caller that cancels is answered at once. A revocation that was sent continues, Wait waits
+// for it, and its late outcome is counted. A token that was not sent is never sent.
+func TestCallerCancels(t *testing.T) {
 	t.Parallel()
 	later := func(s step) step { s.after = 10 * time.Second; return s }
 	for _, tt := range []struct {
@@ -293,10 +294,10 @@ func TestCallerGoes(t *testing.T) {
 	}
 }
 
-// A caller leaves at the very moment when its token is about to be sent, or when there is
-// an answer. Either it learns NOT_APPLIED or the token is sent, and either it gets the
-// answer or the answer is late. Never both.
-func TestCallerLeavesAtThatMoment(t *testing.T) {
+// A caller cancels at the moment when its token is about to be sent, or when the answer comes.
+// Either it receives NOT_APPLIED or the token is sent, and either it receives the answer or the
+// answer is late. Never both.
+func TestCallerCancelsAtThatMoment(t *testing.T) {
 	t.Parallel()
 	for range 20_000 {
 		r := &revocation{cancel: func(error) {}}
@@ -304,22 +305,22 @@ func TestCallerLeavesAtThatMoment(t *testing.T) {
 		go func() { sent <- r.beforeSend() }()
 		state := r.leave(callerCancelled).err.State()
 		if sent := <-sent; sent == (state == "NOT_APPLIED") || sent != r.beforeSend() {
-			t.Fatalf("sent %t, and the caller was told %s", sent, state)
+			t.Fatalf("sent %t, and the caller received %s", sent, state)
 		}
 	}
 	for range 20_000 {
 		r := &revocation{cancel: func(error) {}, maybeApplied: true}
 		late := make(chan bool, 1)
 		go func() { _, l := r.end(answer{resp: &quashv1.RevokeResponse{}}); late <- l }()
-		told := r.leave(callerCancelled)
-		if late := <-late; late == (told.resp != nil) || late == (told.err == nil) {
-			t.Fatalf("late %t, and the caller was told %+v", late, told)
+		got := r.leave(callerCancelled)
+		if late := <-late; late == (got.resp != nil) || late == (got.err == nil) {
+			t.Fatalf("late %t, and the caller received %+v", late, got)
 		}
 	}
 }
 
-// A withdrawn attempt is in flight until the upstream returns, and is no revocation that
-// goes on without its caller.
+// A withdrawn attempt is in flight until the upstream returns, but does not count as a
+// revocation in the background.
 func TestWithdrawnAttempt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -345,8 +346,8 @@ func TestWithdrawnAttempt(t *testing.T) {
 	})
 }
 
-// A defect gives back what the revocation took, also on a retry. It is the answer, or the
-// late outcome where the caller has left.
+// After a panic, also on a retry, the revocation is released. The caller receives INTERNAL, or
+// INTERNAL is the late outcome.
 func TestDefect(t *testing.T) {
 	t.Parallel()
 	for deadline, want := range map[time.Duration]string{time.Hour: "INTERNAL UNKNOWN", 2 * time.Second: "UPSTREAM_TIMEOUT UNKNOWN"} {
@@ -378,8 +379,8 @@ func TestDefect(t *testing.T) {
 	}
 }
 
-// An answer that comes at the very limit of its attempt counts as what it says. The limit
-// does not end another attempt.
+// A response that comes exactly at the limit of its attempt counts. The limit does not cancel
+// the next attempt.
 func TestAnswerAtTheLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -13,15 +13,15 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// atOnce is an upstream that has revoked the token by the time that it is asked to.
+// atOnce is an upstream that answers 204 at once.
 type atOnce struct{}
 
 func (atOnce) Revoke(_ context.Context, req slashid.Request) slashid.Result {
 	return slashid.Result{Status: http.StatusNoContent, Sent: req.BeforeSend()}
 }
 
-// BenchmarkRevoke is what the service itself adds to a call, with metrics, a deadline
-// and the headers that callers send.
+// BenchmarkRevoke measures what the service adds to a call, with metrics, a deadline and the
+// headers that callers send.
 func BenchmarkRevoke(b *testing.B) {
 	s, err := New(Config{
 		Meter:    sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader())).Meter("quash"),

@@ -146,9 +146,9 @@ func (s *TokenService) admit(ctx context.Context, req *quashv1.RevokeRequest, be
 	// deadline and cancellation.
 	attempts, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	r.cancel = cancel
-	if refused, ok := s.inFlight.acquire(r); !ok {
+	if rejected, ok := s.inFlight.acquire(r); !ok {
 		cancel(nil)
-		return nil, r.error(refused)
+		return nil, r.error(rejected)
 	}
 	r.start(attempts)
 	return r, nil

@@ -19,12 +19,12 @@ import (
 	"github.com/quashdev/quash/service/slashid"
 )
 
-// measuredService is a service with what reads its metrics.
+// measuredService is a service with a reader of its metrics.
 type measuredService struct {
 	*TokenService
 
 	reader *sdkmetric.ManualReader
-	// declared are the metrics before anything has happened.
+	// declared are the metrics at the start.
 	declared map[string]float64
 }
 
@@ -40,7 +40,7 @@ func newService(t *testing.T, upstream Upstream) measuredService {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // what goes on without its caller ends within the test
+	t.Cleanup(func() { // wait for revocations in the background
 		s.Drain()
 		if err := s.Wait(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
@@ -56,8 +56,8 @@ func newService(t *testing.T, upstream Upstream) measuredService {
 	return measured
 }
 
-// metrics are the values of all metrics: of a counter and a gauge the value, of a
-// histogram the count. Their names are those of the metric and of its labels' values.
+// metrics returns the value of each counter and gauge, and the count of each histogram. A key
+// is the name of the metric and the values of its labels.
 func (s measuredService) metrics(t *testing.T) map[string]float64 {
 	t.Helper()
 	var all metricdata.ResourceMetrics
@@ -92,14 +92,14 @@ func (s measuredService) metrics(t *testing.T) map[string]float64 {
 					set(p.Attributes, float64(p.Count))
 				}
 			default:
-				t.Errorf("%s is of a type that the tests do not know: %T", m.Name, data)
+				t.Errorf("%s has an unknown type: %T", m.Name, data)
 			}
 		}
 	}
 	return values
 }
 
-// lateOutcomes are the metrics of what became of revocations whose callers had left.
+// lateOutcomes returns the metrics of the revocations that finished in the background.
 func (s measuredService) lateOutcomes(t *testing.T) map[string]float64 {
 	t.Helper()
 	late := map[string]float64{}
@@ -114,8 +114,8 @@ func (s measuredService) lateOutcomes(t *testing.T) map[string]float64 {
 	return late
 }
 
-// silent never answers, as slashid.Client reports it; the request was sent, or has not
-// even found a connection.
+// silent is an upstream that never answers. It is true if the request is sent, and false if
+// it finds no connection.
 func silent(sent bool) upstreamtest.Func {
 	return func(ctx context.Context, req slashid.Request) slashid.Result {
 		if sent && !req.BeforeSend() {
@@ -126,14 +126,14 @@ func silent(sent bool) upstreamtest.Func {
 	}
 }
 
-// The answer to a call whose upstream is silent comes the margin before the caller's
-// deadline, or the grace after SlashID's timeout where that is nearer. What was never sent
-// was never applied.
+// If the upstream does not answer, the caller is answered at its deadline minus the margin, or
+// at SlashID's timeout plus the grace, whichever is earlier. A token that was not sent is
+// NOT_APPLIED.
 func TestAnswerIsDue(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name     string
-		deadline time.Duration // 0: none
+		deadline time.Duration // 0 means none
 		want     time.Duration
 	}{
 		{"deadline", 10 * time.Second, 9980 * time.Millisecond},
@@ -161,7 +161,7 @@ func TestAnswerIsDue(t *testing.T) {
 	}
 }
 
-// The cause is there for the operator, and not in what callers see.
+// The operator gets the cause, and callers do not.
 func TestCauseIsReachableOnlyByUnwrapping(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("dial tcp: connection refused")
@@ -176,7 +176,7 @@ func TestCauseIsReachableOnlyByUnwrapping(t *testing.T) {
 	}
 }
 
-// Either the caller's credentials are used or quash's own, never a mixture.
+// quash uses either the caller's credentials or its own, and never mixes them.
 func TestOwnKeyIsNotMixedWithForwardedCredentials(t *testing.T) {
 	t.Parallel()
 	got := make(chan slashid.Credentials, 1)

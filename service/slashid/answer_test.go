@@ -12,8 +12,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// brokenAnswers are answers that net/http cannot read and quotes in its errors;
-// SECRET stands for what the peer sends back of the request.
+// brokenAnswers are responses that net/http cannot parse and quotes in its errors. SECRET
+// stands for parts of the request that the peer sends back.
 var brokenAnswers = []string{
 	"SECRET\n\n",
 	"HTTP/1.1 SECRET\n\n",
@@ -27,8 +27,8 @@ var brokenAnswers = []string{
 	"HTTP/1.1 200 OK\nTransfer-Encoding: SECRET\n\n",
 }
 
-// Whatever bytes a peer answers with, the result comes in time, is plausible, and shows
-// no secret, not even a piece of one.
+// For any bytes that a peer answers with, the result comes in time, is plausible, and contains
+// no part of a secret.
 func FuzzRevokeAnswer(f *testing.F) {
 	for _, broken := range brokenAnswers {
 		for _, secret := range []string{token, tokenClaims[4:16], apiKey, apiKey[7:19]} {
@@ -73,18 +73,18 @@ func FuzzRevokeAnswer(f *testing.F) {
 	})
 }
 
-// The same over HTTP/2, where a peer can put what it received into frames.
+// Over HTTP/2 a peer can put what it received into frames. No result contains part of a secret.
 func TestCauseHoldsNothingOfABrokenAnswer(t *testing.T) {
 	inBubbles(t, map[string]func(c *peerConn, stream uint32){
 		"a reason to go away": func(c *peerConn, stream uint32) {
 			_ = c.frames().WriteGoAway(stream, http2.ErrCodeInternal, []byte(token))
 		},
-		"a status":             func(c *peerConn, stream uint32) { c.head(stream, true, ":status", token) },
-		"a field's name":       func(c *peerConn, stream uint32) { c.head(stream, true, ":status", "204", token, "x") },
-		"a field's value":      func(c *peerConn, stream uint32) { c.head(stream, true, ":status", "204", "x", token+"\x00") },
-		"a pseudo-header":      func(c *peerConn, stream uint32) { c.head(stream, true, ":status", "204", ":"+token, "x") },
-		"what is not HTTP/2":   func(c *peerConn, _ uint32) { c.write(token) },
-		"a frame that is none": func(c *peerConn, _ uint32) { _ = c.frames().WriteRawFrame(http2.FramePing, 0, 0, []byte(token)) },
+		"a status":           func(c *peerConn, stream uint32) { c.head(stream, true, ":status", token) },
+		"a field's name":     func(c *peerConn, stream uint32) { c.head(stream, true, ":status", "204", token, "x") },
+		"a field's value":    func(c *peerConn, stream uint32) { c.head(stream, true, ":status", "204", "x", token+"\x00") },
+		"a pseudo-header":    func(c *peerConn, stream uint32) { c.head(stream, true, ":status", "204", ":"+token, "x") },
+		"what is not HTTP/2": func(c *peerConn, _ uint32) { c.write(token) },
+		"an invalid frame":   func(c *peerConn, _ uint32) { _ = c.frames().WriteRawFrame(http2.FramePing, 0, 0, []byte(token)) },
 	}, func(t *testing.T, answer func(c *peerConn, stream uint32)) {
 		client, _ := newPeer(t, "h2", func(c *peerConn) {
 			for stream := range c.requests() {

@@ -24,8 +24,7 @@ func TestParseBaseURL(t *testing.T) {
 	}
 }
 
-// The errors never quote the text, since an operator may have put a password or a
-// token in it.
+// The errors never quote the text, because it may contain a password or a token.
 func TestParseBaseURLErrors(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -47,7 +46,7 @@ func TestParseBaseURLErrors(t *testing.T) {
 	}
 }
 
-// The path of the base URL stays in front of the endpoint's.
+// The path of the base URL precedes the path of the endpoint.
 func TestRevokeGoesBelowTheBaseURL(t *testing.T) {
 	t.Parallel()
 	var uri string
@@ -64,7 +63,7 @@ func TestRevokeGoesBelowTheBaseURL(t *testing.T) {
 	}
 }
 
-// What is accepted can be called. What is not is never quoted.
+// An accepted URL can be called. The error of a rejected one never quotes it.
 func FuzzParseBaseURL(f *testing.F) {
 	for _, text := range []string{
 		"https://api.slashid.com", "http://[::1]:8081/a/../b//", "https://user:hunter2@host", "https:opaque", "https://h/%2e%2e/%2F",

@@ -19,7 +19,7 @@ const (
 	// SlashID have a few hundred bytes.
 	maxBody = 64 << 10
 	// bodyTimeout limits the time from the response header to the end of the body. The
-	// status is what matters; the body only tells SlashID's response from a proxy's.
+	// body only shows whether the status comes from SlashID or from a proxy.
 	bodyTimeout = 5 * time.Second
 )
 

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Every status is reported as it is, and whether it is SlashID's. No redirect is followed:
-// it would carry the token to a host that no operator chose. All requests share one
-// connection, whatever the body of an answer: connections are expensive.
+// The result has the status of the response, and says whether it comes from SlashID. No
+// redirect is followed, because it would send the token to a host that the operator did not
+// configure. All requests share one connection, whatever the body of a response.
 func TestRevokeReportsTheAnswer(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range append(protocols, "") {
@@ -49,12 +49,12 @@ func TestRevokeReportsTheAnswer(t *testing.T) {
 	}
 }
 
-// A body is waited for, but not for ever. Without its end, what has come of it counts.
+// The client waits for a body, up to a limit. After the limit the part that arrived counts.
 func TestRevokeWaitsForTheBody(t *testing.T) {
 	type body struct {
 		answer  []string // with 2 s between
 		closes  bool
-		want    bool // an envelope
+		want    bool // whether it is an envelope
 		elapsed time.Duration
 	}
 	half := len(envelope) / 2
@@ -83,7 +83,7 @@ func TestRevokeWaitsForTheBody(t *testing.T) {
 	})
 }
 
-// An endless body costs what is read of it and, over HTTP/1.1, its connection.
+// Of an endless body only maxBody is read. Over HTTP/1.1 its connection is closed.
 func TestRevokeLeavesAnEndlessBody(t *testing.T) {
 	overEach(t, func(t *testing.T, protocol string) {
 		piece, taken := strings.Repeat("{", 0x400), 0
@@ -99,7 +99,7 @@ func TestRevokeLeavesAnEndlessBody(t *testing.T) {
 					c.answer(stream, http.StatusNoContent)
 				default:
 					c.head(stream, false, ":status", "400")
-					for ; taken < c.window; taken += len(piece) { // all that the client takes before it has read something
+					for ; taken < c.window; taken += len(piece) { // all that the client accepts before it reads
 						_ = c.frames().WriteData(stream, false, []byte(piece))
 					}
 				}
@@ -119,7 +119,7 @@ func TestRevokeLeavesAnEndlessBody(t *testing.T) {
 	})
 }
 
-// A head has a limit, too. What exceeds it is no answer.
+// A response with a header above the limit is an error.
 func TestRevokeLeavesAnEndlessHead(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, "http://slashid.test")

@@ -8,7 +8,7 @@ import (
 func TestIsEnvelope(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]bool{
-		// SlashID's.
+		// Envelopes of SlashID.
 		envelope: true,
 		`{"errors": [{"httpcode": 408, "message": "text"}]}`:                              true,
 		`{"meta": {"pagination": {"limit": 0, "offset": 0, "total_count": 0}}}`:           true,
@@ -16,10 +16,10 @@ func TestIsEnvelope(t *testing.T) {
 		`{"meta": {}, "errors": null}`:                                                    true,
 		`{"errors": [{"httpcode": 408}, {"message": "text"}]}`:                            true,
 		`{"meta": {"pagination": null}, "errors": [{"httpcode": null, "message": null}]}`: true,
-		`{"meta": {}, "errors": [{"httpcode": 408, "id": 7}], "result": null}`:            true, // more than is documented
+		`{"meta": {}, "errors": [{"httpcode": 408, "id": 7}], "result": null}`:            true, // members that are not documented
 		`{"\u006deta": {}, "err\u006frs": []}`:                                            true,
 
-		// A proxy's, or another API's that looks alike.
+		// Errors of a proxy, or of another API, that look similar.
 		"":   false,
 		page: false,
 		`{"message": "Endpoint request timed out"}`:                                            false,
@@ -30,7 +30,7 @@ func TestIsEnvelope(t *testing.T) {
 		`{"errors": [{"httpcode": "408", "message": "text"}]}`:                                 false,
 		`{"errors": [{"message": {}}]}`:                                                        false,
 
-		// Neither member, or not in its shape.
+		// Without the members, or with members of another type.
 		`{}`:             false,
 		`null`:           false,
 		`[]`:             false,
@@ -38,7 +38,7 @@ func TestIsEnvelope(t *testing.T) {
 		`{"meta": []}`:   false,
 		`{"errors": {}}`: false,
 
-		// Damaged.
+		// Invalid JSON.
 		envelope[:len(envelope)-1]:    false,
 		envelope + "{}":               false,
 		`{"meta": {}, "errors": [],}`: false,

@@ -29,19 +29,19 @@ import (
 )
 
 const (
-	// token has the shape of a JWT. Each part is long enough to be a secret of its own.
+	// token looks like a JWT. Each part is long enough for the leak scan.
 	token       = "eyJhbGciOiJFUzI1NiJ9." + tokenClaims + ".c2lnbmVkLWluLWEtdGVzdA"
 	tokenClaims = "eyJzdWIiOiJwZXJzb24tMSJ9"
 	apiKey      = "an-api-key-of-the-organisation"
 
-	// envelope is SlashID's body of every answer but 204.
+	// envelope is the body of SlashID's responses except 204.
 	envelope = `{"meta": {"pagination": {"limit": 0, "offset": 0, "total_count": 0}},` +
 		` "errors": [{"httpcode": 408, "message": "some text"}]}`
-	// page is what proxies answer with.
+	// page is the body of proxies' responses.
 	page = "<html><body><h1>Something went wrong</h1></body></html>"
 )
 
-// aRequest is the revocation that most tests attempt.
+// aRequest returns the request that most tests send.
 func aRequest() Request {
 	return Request{
 		Token:       NewSecret(token),
@@ -51,7 +51,7 @@ func aRequest() Request {
 	}
 }
 
-// checkShowsNoSecret checks that a result, however it is printed, holds no secret.
+// checkShowsNoSecret checks that no printed form of a result contains a secret.
 func checkShowsNoSecret(tb testing.TB, got Result) {
 	tb.Helper()
 	text := fmt.Sprintf("%v %+v %#v %#v", got.Err, got, got, got.Err)
@@ -62,8 +62,8 @@ func checkShowsNoSecret(tb testing.TB, got Result) {
 	}
 }
 
-// newClient returns a client of the SlashID at baseURL, closed with the test. It trusts
-// the certificate of these tests.
+// newClient returns a client of the SlashID at baseURL, which is closed when the test ends. It
+// trusts the certificate of these tests.
 func newClient(tb testing.TB, baseURL string, configure ...func(*Config)) *Client {
 	tb.Helper()
 	u, err := ParseBaseURL(baseURL)
@@ -84,8 +84,8 @@ var (
 	trusted     = sync.OnceValue(func() *x509.CertPool { return poolOf(certificate()) })
 )
 
-// newCertificate returns a certificate that is valid also in a bubble of
-// testing/synctest, where time begins in 2000.
+// newCertificate returns a certificate that is also valid in a bubble of testing/synctest,
+// where time begins in 2000.
 func newCertificate() tls.Certificate {
 	return pkitest.SelfSigned(&x509.Certificate{
 		DNSNames:    []string{"slashid.test"},
@@ -101,7 +101,7 @@ func poolOf(cert tls.Certificate) *x509.CertPool {
 	return pool
 }
 
-// The protocols between quash and SlashID, as ALPN calls them.
+// The ALPN names of the protocols between quash and SlashID.
 var protocols = []string{"http/1.1", "h2"}
 
 // inBubbles runs a test for each case, in a bubble of testing/synctest.
@@ -134,8 +134,8 @@ func overEach(t *testing.T, test func(t *testing.T, protocol string)) {
 	overBoth(t, map[string]bool{"": true}, func(t *testing.T, protocol string, _ bool) { test(t, protocol) })
 }
 
-// revoke attempts req. It fails the test if only the end of its context makes the client
-// return: no call of these tests takes nearly as long.
+// revoke sends req. It fails the test if the client does not return before the context ends,
+// because no call of these tests takes that long.
 func revoke(tb testing.TB, client *Client, req Request) Result {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), 30*time.Second)
@@ -147,7 +147,7 @@ func revoke(tb testing.TB, client *Client, req Request) Result {
 	return result
 }
 
-// begin attempts a request, and returns where its result comes.
+// begin sends a request on another goroutine, and returns a channel for the result.
 func begin(t *testing.T, client *Client) <-chan Result {
 	t.Helper()
 	result := make(chan Result, 1)
@@ -156,7 +156,7 @@ func begin(t *testing.T, client *Client) <-chan Result {
 	return result
 }
 
-// checkRevoked checks the result of a request that was sent once and answered by 204.
+// checkRevoked checks the result of a request that was sent once and got a 204.
 func checkRevoked(tb testing.TB, got Result) {
 	tb.Helper()
 	if want := (Result{Status: http.StatusNoContent, Sent: true}); got != want {
@@ -164,8 +164,8 @@ func checkRevoked(tb testing.TB, got Result) {
 	}
 }
 
-// checkNoAnswer checks the result of an attempt that got no answer, and that no secret is
-// in its cause.
+// checkNoAnswer checks the result of a request without a response, and that its cause contains
+// no secret.
 func checkNoAnswer(tb testing.TB, got Result, sent bool) {
 	tb.Helper()
 	want := Result{Sent: sent, Err: got.Err}
@@ -175,8 +175,8 @@ func checkNoAnswer(tb testing.TB, got Result, sent bool) {
 	checkShowsNoSecret(tb, got)
 }
 
-// startServer serves handler on loopback, over TLS with a protocol of ALPN's, or else in
-// plaintext. The handler is called when the whole request has been read.
+// startServer serves handler on loopback, over TLS with an ALPN protocol, or in plaintext
+// without one. The handler is called when the whole request has been read.
 func startServer(t *testing.T, protocol string, handler http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -207,7 +207,7 @@ type peer struct {
 	conns []net.Conn
 }
 
-// newPeer returns a peer that runs script over TLS, and a client that talks to it.
+// newPeer returns a peer that runs script over TLS, and a client of it.
 func newPeer(tb testing.TB, protocol string, script func(*peerConn)) (*Client, *peer) {
 	tb.Helper()
 	client := newClient(tb, "https://slashid.test")
@@ -220,7 +220,7 @@ func (c *Client) dialThrough(dial dialFunc) {
 	c.transport.Store(c.newTransport())
 }
 
-// connectPeer has client reach a peer that runs script, whatever the address.
+// connectPeer makes client connect to a peer that runs script, for every address.
 func connectPeer(tb testing.TB, client *Client, script func(*peerConn)) *peer {
 	tb.Helper()
 	p := &peer{listener: bufconn.Listen(64 << 10)}
@@ -241,13 +241,13 @@ func (p *peer) serve(script func(*peerConn)) {
 		c := &peerConn{Conn: conn, reader: bufio.NewReader(conn), number: len(p.conns)}
 		p.mu.Unlock()
 		p.scripts.Go(func() {
-			defer func() { _ = c.Close() }() // a script may put TLS on it
+			defer func() { _ = c.Close() }() // a script may wrap it in TLS
 			script(c)
 		})
 	}
 }
 
-// checkConnections checks how many connections have been made.
+// checkConnections checks the number of connections so far.
 func (p *peer) checkConnections(tb testing.TB, want int) {
 	tb.Helper()
 	p.mu.Lock()
@@ -257,7 +257,7 @@ func (p *peer) checkConnections(tb testing.TB, want int) {
 	}
 }
 
-// close ends the connections and waits for their scripts.
+// close closes the connections and waits for their scripts.
 func (p *peer) close() {
 	_ = p.listener.Close()
 	p.accepts.Wait()
@@ -267,21 +267,22 @@ func (p *peer) close() {
 	p.scripts.Wait()
 }
 
-// peerConn is the peer's end of a connection. It reads and writes requests and answers in
-// either protocol, and whatever no well-behaved server can be made to do.
+// peerConn is the peer's end of a connection. It reads requests and writes responses in either
+// protocol, and can do what a correct server cannot.
 type peerConn struct {
 	net.Conn
 
 	reader *bufio.Reader
 	// number counts the peer's connections, from 1.
 	number int
-	// framer is that of HTTP/2, nil over HTTP/1.1.
+	// framer is for HTTP/2; nil over HTTP/1.1.
 	framer *http2.Framer
-	// window is how much of an answer's body the client takes before it has read it.
+	// window is how much of a response body the client accepts before it reads it.
 	window int
 }
 
-// overTLS is a script that runs another one after a handshake, and the preface of HTTP/2.
+// overTLS returns a script that runs another one after the TLS handshake and, over HTTP/2, the
+// preface.
 func overTLS(cert tls.Certificate, protocol string, script func(*peerConn)) func(*peerConn) {
 	return func(c *peerConn) {
 		secure := tls.Server(c.Conn, &tls.Config{
@@ -301,7 +302,7 @@ func overTLS(cert tls.Certificate, protocol string, script func(*peerConn)) func
 	}
 }
 
-// answering is a script that answers each request by a status.
+// answering returns a script that answers each request with a status.
 func answering(status int) func(*peerConn) {
 	return func(c *peerConn) {
 		for stream := range c.requests() {
@@ -310,7 +311,7 @@ func answering(status int) func(*peerConn) {
 	}
 }
 
-// counting is a script that counts requests, and answers them by 204.
+// counting returns a script that counts requests, and answers them with 204.
 func counting(requests *int) func(*peerConn) {
 	return func(c *peerConn) {
 		for stream := range c.requests() {
@@ -320,8 +321,8 @@ func counting(requests *int) func(*peerConn) {
 	}
 }
 
-// firstOnly is a script of which the first connection has its own. Later ones answer each
-// request by 204.
+// firstOnly returns a script that runs another one on the first connection. Later connections
+// answer each request with 204.
 func firstOnly(first func(*peerConn)) func(*peerConn) {
 	return func(c *peerConn) {
 		if c.number == 1 {
@@ -332,8 +333,8 @@ func firstOnly(first func(*peerConn)) func(*peerConn) {
 	}
 }
 
-// requests yields each request when it has been read to its end: its stream, which counts
-// requests over HTTP/1.1. It ends when the client has closed.
+// requests yields the stream of each request that has been read to its end. Over HTTP/1.1 it
+// yields the number of the request. It ends when the client closes the connection.
 func (c *peerConn) requests() iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
 		for n := uint32(1); ; n++ {
@@ -350,7 +351,7 @@ func (c *peerConn) requests() iter.Seq[uint32] {
 	}
 }
 
-// readRequest reads a whole request of HTTP/1.1; nil when the client has closed.
+// readRequest reads a whole HTTP/1.1 request. It returns nil if the client closed the connection.
 func (c *peerConn) readRequest() *http.Request {
 	req, err := http.ReadRequest(c.reader)
 	if err != nil {
@@ -362,7 +363,8 @@ func (c *peerConn) readRequest() *http.Request {
 	return req
 }
 
-// readStream reads frames to the end of a request; 0 when the client has closed.
+// readStream reads frames to the end of a request. It returns 0 if the client closed the
+// connection.
 func (c *peerConn) readStream() (stream uint32) {
 	for {
 		frame, err := c.framer.ReadFrame()
@@ -390,10 +392,10 @@ func (c *peerConn) readStream() (stream uint32) {
 	}
 }
 
-// frames writes frames, while other goroutines may write others.
+// frames returns the framer for writing, which several goroutines may use.
 func (c *peerConn) frames() *http2.Framer { return http2.NewFramer(c.Conn, nil) }
 
-// answer answers a request with a status, and without a body.
+// answer sends a response with a status and without a body.
 func (c *peerConn) answer(stream uint32, status int) {
 	if c.framer != nil {
 		c.head(stream, true, ":status", strconv.Itoa(status))
@@ -402,7 +404,7 @@ func (c *peerConn) answer(stream uint32, status int) {
 	c.write(fmt.Sprintf("HTTP/1.1 %d \nContent-Length: 0\n\n", status))
 }
 
-// head sends a header of HTTP/2, and ends the stream if it is said to.
+// head sends an HTTP/2 header, and optionally ends the stream.
 func (c *peerConn) head(stream uint32, end bool, fields ...string) {
 	var block bytes.Buffer
 	encoder := hpack.NewEncoder(&block)
@@ -414,12 +416,12 @@ func (c *peerConn) head(stream uint32, end bool, fields ...string) {
 	})
 }
 
-// write writes text, in which "\n" stands for HTTP's line end. It reports false when the
-// client has closed.
+// write writes text with "\n" replaced by "\r\n". It reports false if the client closed the
+// connection.
 func (c *peerConn) write(text string) bool {
 	_, err := io.WriteString(c, strings.ReplaceAll(text, "\n", "\r\n"))
 	return err == nil
 }
 
-// waitForClose returns when the client has closed the connection.
+// waitForClose waits until the client closes the connection.
 func (c *peerConn) waitForClose() { _, _ = io.Copy(io.Discard, c.reader) }

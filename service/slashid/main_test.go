@@ -9,6 +9,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	log.SetOutput(io.Discard) // to which net/http writes answers that come unasked
+	log.SetOutput(io.Discard) // net/http logs unsolicited responses there
 	goleak.VerifyTestMain(m)
 }

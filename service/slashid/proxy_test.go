@@ -22,15 +22,15 @@ const (
 	proxyURL      = "http://the-proxy-user:" + proxyPassword + "@proxy.test:3128"
 )
 
-// asked is what a proxy was asked for, and with which credentials.
+// asked is a request to a proxy, with its credentials.
 func asked(req *http.Request) string {
 	credentials, _ := strings.CutPrefix(req.Header.Get("Proxy-Authorization"), "Basic ")
 	decoded, _ := base64.StdEncoding.DecodeString(credentials)
 	return req.Method + " " + req.RequestURI + " " + string(decoded)
 }
 
-// A proxy connects to SlashID. Its refusals are the cause; its words and its credentials
-// are not in it.
+// A proxy connects to SlashID. If it rejects the connection, the cause says so, without the
+// proxy's text and credentials.
 func TestProxy(t *testing.T) {
 	t.Parallel()
 	const tunnel = "HTTP/1.1 200 Connection established\n\n"
@@ -43,7 +43,7 @@ func TestProxy(t *testing.T) {
 			}
 		}
 	}
-	forward := func(status int) func(*peerConn) { // without TLS, whose answers count like those of any proxy
+	forward := func(status int) func(*peerConn) { // without TLS the proxy itself answers
 		return func(c *peerConn) {
 			if asked(c.readRequest()) == "POST http://slashid.test/token/revoke the-proxy-user:"+proxyPassword {
 				c.answer(0, status)
@@ -100,8 +100,8 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// The environment names the proxy. What it says is not quoted if it cannot be used.
-// net/http reads it once per process, so each case is a process of its own.
+// The environment names the proxy. An invalid value is not quoted. net/http reads the
+// environment once per process, so each case runs in a new process.
 func TestProxyFromEnvironment(t *testing.T) {
 	t.Parallel()
 	const isChild = "QUASH_TEST_PROXY_CHILD"

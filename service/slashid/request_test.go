@@ -9,12 +9,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The headers are compared as a whole: one that is not listed must not be sent.
+// The test compares all headers, because a header that is not listed must not be sent.
 func TestRevokeSendsSlashIDsRequest(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		req  Request
-		want http.Header // and those of every request
+		want http.Header // in addition to the headers of every request
 	}{
 		"no more than needed": {
 			Request{Token: NewSecret(token), Consistency: LocalRegion, Timeout: 30 * time.Second},

@@ -8,7 +8,7 @@ import (
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
-	// RFC 9110's example date, half a minute before.
+	// Half a minute before the example date of RFC 9110.
 	now := time.Date(1994, time.November, 6, 8, 49, 7, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
 		"0":                   time.Second,
@@ -24,7 +24,7 @@ func TestRetryAfter(t *testing.T) {
 		"Sun, 06 Nov 1994 08:49:06 GMT":  time.Second,
 		"Fri, 31 Dec 9999 23:59:59 GMT":  day,
 
-		// Neither.
+		// Neither a number nor a date.
 		"":                                0,
 		"-1":                              0,
 		"1.5":                             0,

@@ -13,12 +13,12 @@ import (
 	"github.com/quashdev/quash/internal/secrettest"
 )
 
-// However Go writes down what holds a secret, no piece of the secret comes out, in any
-// encoding.
+// No way to print, log or encode a value with a secret in it reveals a part of the secret, in
+// any encoding.
 func TestSecretIsNotPrinted(t *testing.T) {
 	t.Parallel()
 	type embedding struct{ Secret }
-	type unexported struct { // where package fmt does not call methods
+	type unexported struct { // package fmt does not call methods here
 		secret  Secret
 		pointer *Secret
 		request Request
@@ -49,7 +49,7 @@ func TestSecretIsNotPrinted(t *testing.T) {
 		for _, handler := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
 			slog.New(handler).With("with", holder).WithGroup("group").Info(fmt.Sprint(holder), "holder", holder)
 		}
-		for _, encode := range []func(any) ([]byte, error){json.Marshal, xml.Marshal} { // or the error must be silent
+		for _, encode := range []func(any) ([]byte, error){json.Marshal, xml.Marshal} { // an error must not quote the secret
 			encoded, err := encode(holder)
 			fmt.Fprintln(&out, string(encoded), err)
 		}
@@ -74,7 +74,7 @@ func TestSecretReveal(t *testing.T) {
 	}
 }
 
-// SlashID's id is passed on if it looks like one and shares no twelve characters in a row
+// SlashID's id is passed on if it looks like an id and shares no twelve consecutive characters
 // with a secret.
 func TestCorrelationID(t *testing.T) {
 	t.Parallel()
@@ -98,7 +98,7 @@ func TestCorrelationID(t *testing.T) {
 			t.Errorf("%q became %q", id, got)
 		}
 	}
-	req.Credentials.APIKey = NewSecret("short") // all of it counts
+	req.Credentials.APIKey = NewSecret("short") // a short secret counts as a whole
 	if got := req.correlationID("a-short-id"); got != "" {
 		t.Errorf("the key is in %q", got)
 	}

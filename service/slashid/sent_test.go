@@ -18,15 +18,15 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// Without a connection nothing is sent, and the cause says why. All requests that wait for
-// it learn that there is none. Later ones have another made.
+// Without a connection nothing is sent, and the cause says why. All requests that wait for the
+// connection fail. Later requests dial again.
 func TestNotSentWithoutAConnection(t *testing.T) {
 	t.Parallel()
 	certified := func(err error) error { return &tls.CertificateVerificationError{Err: err} }
 	for want, cause := range map[string]error{
 		"lookup slashid.invalid: no such host": &net.DNSError{Err: "no such host", Name: "slashid.invalid", IsNotFound: true},
 		"dial tcp: connection refused":         &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED},
-		// A certificate may come from a peer that has seen the last request.
+		// The certificate may come from a peer that saw an earlier request.
 		"x509: a root or intermediate certificate is not authorized to sign for this name: see the certificate": certified(
 			x509.CertificateInvalidError{Reason: x509.CANotAuthorizedForThisName, Detail: token}),
 		"x509: certificate has expired or is not yet valid: at some time": certified(x509.CertificateInvalidError{
@@ -82,8 +82,7 @@ func TestNotSentWhenTLSFails(t *testing.T) {
 	})
 }
 
-// BeforeSend decides whether the token is sent, on a connection that is new and on one
-// that is not.
+// BeforeSend decides whether the token is sent, on a new connection and on a reused one.
 func TestBeforeSend(t *testing.T) {
 	overBoth(t, map[string]bool{"a new connection": false, "one that is used again": true}, func(t *testing.T, protocol string, reused bool) {
 		arrived := 0
@@ -108,7 +107,7 @@ func TestBeforeSend(t *testing.T) {
 	})
 }
 
-// A value that no header can hold stays here.
+// A request with an invalid header value is not sent.
 func TestNotSentWhenAHeaderIsImpossible(t *testing.T) {
 	t.Parallel()
 	client, peer := newPeer(t, "h2", answering(http.StatusNoContent))
@@ -118,13 +117,13 @@ func TestNotSentWhenAHeaderIsImpossible(t *testing.T) {
 	peer.checkConnections(t, 0)
 }
 
-// A call ends with its context, and says whether the token was sent by then. While that
-// is false, the token is not sent later either, when what has stalled goes on: the caller
-// has been told that nothing was done.
+// A call ends with its context, and reports whether the token was sent. If it was not, it is
+// not sent later either, when the stalled connection continues: the caller received
+// NOT_APPLIED.
 func TestContextEnds(t *testing.T) {
 	type call struct {
-		stalls string // for 3 s
-		reused bool   // the connection
+		stalls string // what stalls for 3 s
+		reused bool   // whether the connection is reused
 		after  time.Duration
 		sent   bool
 	}
@@ -137,7 +136,7 @@ func TestContextEnds(t *testing.T) {
 		"nothing is answered":                   {stalls: "answer", after: time.Second, sent: true},
 	}, func(t *testing.T, protocol string, tt call) {
 		if protocol == "http/1.1" && tt.stalls == "header" {
-			return // header and token are written together
+			return // HTTP/1.1 writes header and token together
 		}
 		for _, end := range []error{context.DeadlineExceeded, context.Canceled} {
 			var arrived atomic.Int32
@@ -187,8 +186,8 @@ func TestContextEnds(t *testing.T) {
 	})
 }
 
-// contextThatEnds returns a context that ends with err and, like those of the service, has
-// a cause of its own.
+// contextThatEnds returns a context that ends with err and has another cause, like the contexts
+// of package service.
 func contextThatEnds(t *testing.T, err error, after time.Duration) (context.Context, context.CancelFunc) {
 	t.Helper()
 	cause := errors.New("some cause")
@@ -223,14 +222,13 @@ func (h hooked) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// A peer can answer before the token is on its way. Then the token stays here, and the
-// result says so.
+// If the peer answers before the token is sent, the token is not sent, and the result says so.
 func TestAnswerBeforeTheTokenIsSent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var stalling atomic.Bool
 		client, peer := newPeer(t, "h2", func(c *peerConn) {
-			for stream := range c.requests() { // reads the first
+			for stream := range c.requests() { // read the first request
 				c.answer(stream, http.StatusNoContent)
 				break
 			}
@@ -264,13 +262,13 @@ func TestAnswerBeforeTheTokenIsSent(t *testing.T) {
 }
 
 var (
-	errAny     = errors.New("some error") // of a Result, whatever it says
+	errAny     = errors.New("some error") // matches every error of a Result
 	resentOnce = Result{Status: http.StatusNoContent, Sent: true, Resent: true}
 	lost       = Result{Sent: true, Err: errAny}
 	tooOften   = Result{Sent: true, Resent: true, Err: errAny}
 )
 
-// checkResult checks a result, and how many requests the peer has received for it.
+// checkResult checks a result, and the number of requests that the peer received for it.
 func checkResult(t *testing.T, got, want Result, requests, wantRequests int) {
 	t.Helper()
 	cause := got.Err
@@ -282,13 +280,13 @@ func checkResult(t *testing.T, got, want Result, requests, wantRequests int) {
 	}
 }
 
-// A connection that is closed by the next request, instead of an answer, was idle for too
-// long. The request is sent again, on others, but not for ever. Of the first time nothing is
-// known. Once an answer has begun, nothing is sent again.
+// If a reused connection closes instead of answering, it was idle for too long. The request is
+// resent on other connections, at most maxSends times, and the result of the first time is
+// unknown. After the first byte of a response nothing is resent.
 func TestIdleConnectionThatIsClosedByTheNextRequest(t *testing.T) {
 	type idle struct {
 		connections  int
-		answer       string // before they are closed
+		answer       string // sent before they are closed
 		want         Result
 		wantRequests int
 	}
@@ -307,7 +305,7 @@ func TestIdleConnectionThatIsClosedByTheNextRequest(t *testing.T) {
 					c.write(tt.answer)
 					return
 				}
-				time.Sleep(time.Second) // so that each of the first requests has a connection
+				time.Sleep(time.Second) // so that each of the first requests opens a connection
 				c.answer(n, http.StatusNoContent)
 			}
 		})
@@ -324,14 +322,14 @@ func TestIdleConnectionThatIsClosedByTheNextRequest(t *testing.T) {
 	})
 }
 
-// What HTTP/2 says of a stream that ends without an answer decides whether the
-// request is sent again: if the peer declares that it has not processed it. BeforeSend
-// decides each time. What has failed too often is left.
+// A stream that ends without a response is resent if the peer declares with HTTP/2 that it did
+// not process the request. BeforeSend decides each time. The transport is replaced if the
+// request was sent too often.
 func TestSentOverHTTP2(t *testing.T) {
 	type stream struct {
-		// end is what becomes of the first requests; later ones are answered by 204.
+		// end ends the first requests; later ones are answered with 204.
 		end func(c *peerConn, stream uint32)
-		// times is how many they are.
+		// times is the number of the first requests.
 		times        int
 		want         Result
 		wantRequests int

@@ -19,8 +19,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
-// Each attempt is a span of the caller's trace, whose context SlashID gets with the
-// request, and a duration. What a peer wrote is in none of them.
+// Each request has a duration and a span in the caller's trace, and SlashID receives the trace
+// context. Neither contains anything that the peer sent.
 func TestTelemetry(t *testing.T) {
 	t.Parallel()
 	const (
@@ -33,7 +33,7 @@ func TestTelemetry(t *testing.T) {
 		answer string
 		status codes.Code
 		cause  string
-		attrs  string // in order, without those of the URL
+		attrs  string // in order, without the URL's attributes
 	}{
 		"204": {"HTTP/1.1 204 " + token + "\n\n", codes.Unset, "", strings.Replace(request, "POST ", "POST http.response.status_code=204 "+http1, 1)},
 		"a body that breaks off": {
@@ -97,7 +97,7 @@ func inOrder(attrs []attribute.KeyValue) string {
 	return strings.Join(words, " ")
 }
 
-// metrics returns all metrics by their names.
+// metrics returns all metrics by name.
 func metrics(t *testing.T, reader sdkmetric.Reader) map[string]metricdata.Aggregation {
 	t.Helper()
 	var all metricdata.ResourceMetrics
@@ -111,8 +111,7 @@ func metrics(t *testing.T, reader sdkmetric.Reader) map[string]metricdata.Aggreg
 	return byName
 }
 
-// Connections are counted while they are open, attempts to open one by what they come
-// to, and requests while they are under way.
+// Open connections, dials by result, and requests in flight are counted.
 func TestTraffic(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

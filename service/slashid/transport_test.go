@@ -15,31 +15,31 @@ import (
 	"time"
 )
 
-// A connection is left on which nothing comes, or nothing but what a proxy or another server
-// may have said. An answer of SlashID's, such as a refusal, is a sign that it works, and one
-// every few seconds is enough; so are slow answers over earlier connections. What was sent on
-// a connection that is left is answered if its answer comes.
-func TestConnectionWithoutGoodAnswersIsLeft(t *testing.T) {
+// A connection is replaced if it brings no response, or only responses that a proxy or another
+// server may have sent. A response of SlashID, such as a 401, shows that the connection works.
+// One every few seconds is enough, and so are slow responses over earlier connections. Requests
+// on a replaced connection still get their response if it comes.
+func TestConnectionWithoutGoodAnswersIsReplaced(t *testing.T) {
 	type answers struct {
-		statuses []int // in turn
+		statuses []int // sent in turn
 		late     time.Duration
 		always   bool // on every connection, not only on the first
-		left     bool
+		replaced bool
 	}
 	cases := map[string]answers{
 		"nothing yet":             {[]int{204}, time.Minute, false, true},
-		"slow":                    {[]int{204}, 2*doubtAfter - time.Second, true, true}, // once: the first comes after the first doubt
+		"slow":                    {[]int{204}, 2*doubtAfter - time.Second, true, true}, // once, because the first response comes after doubtAfter
 		"a good one now and then": {[]int{503, 503, 503, 204}, 0, false, false},
 	}
 	for _, status := range []int{500, 502, 503, 504, 400, 404, 408} {
-		cases[strconv.Itoa(status)] = answers{statuses: []int{status}, left: true}
+		cases[strconv.Itoa(status)] = answers{statuses: []int{status}, replaced: true}
 	}
 	for _, status := range []int{204, 401, 403, 429} {
 		cases[strconv.Itoa(status)] = answers{statuses: []int{status}}
 	}
 	overBoth(t, cases, func(t *testing.T, protocol string, tt answers) {
 		if tt.late > 0 && protocol == "http/1.1" {
-			return // each request has a connection of its own
+			return // each request has its own connection
 		}
 		script := func(c *peerConn) {
 			n := 0
@@ -56,22 +56,21 @@ func TestConnectionWithoutGoodAnswersIsLeft(t *testing.T) {
 		var results []<-chan Result
 		want := 1
 		for begun := time.Now(); time.Since(begun) < 5*doubtAfter; time.Sleep(time.Second) {
-			if tt.left && time.Since(begun) > doubtAfter {
+			if tt.replaced && time.Since(begun) > doubtAfter {
 				want = 2
 			}
 			results = append(results, begin(t, client))
 			peer.checkConnections(t, want)
 		}
 		for i, result := range results {
-			if got := <-result; got.Status == 0 || i > int(doubtAfter/time.Second) && tt.left && got.Status != http.StatusNoContent {
+			if got := <-result; got.Status == 0 || i > int(doubtAfter/time.Second) && tt.replaced && got.Status != http.StatusNoContent {
 				t.Errorf("request %d: %+v", i+1, got)
 			}
 		}
 	})
 }
 
-// A connection that answers nothing is left also while slow answers come over earlier
-// ones.
+// A connection without responses is replaced even if slow responses come over earlier ones.
 func TestSilentConnectionIsLeftWhileOthersAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -82,10 +81,10 @@ func TestSilentConnectionIsLeftWhileOthersAnswer(t *testing.T) {
 			made, n := time.Since(begun), 0
 			for stream := range c.requests() {
 				switch {
-				case made < age: // every other answer is slow
+				case made < age: // every other response is slow
 					n++
 					time.AfterFunc(time.Duration(n%2)*time.Minute, func() { c.answer(stream, http.StatusNoContent) })
-				case made < age+silentAfter: // is stuck
+				case made < age+silentAfter: // the connection is stuck
 				default:
 					c.answer(stream, http.StatusNoContent)
 				}
@@ -103,8 +102,8 @@ func TestSilentConnectionIsLeftWhileOthersAnswer(t *testing.T) {
 	})
 }
 
-// SlashID answers within the timeout that it is given. So requests that time out are a
-// reason to leave a connection even while others on it are answered.
+// SlashID answers within the timeout of a request. So requests that time out are a reason to
+// replace a connection, even if others on it are answered.
 func TestConnectionWithTimeoutsIsLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -130,13 +129,13 @@ func TestConnectionWithTimeoutsIsLeft(t *testing.T) {
 	})
 }
 
-// A silent peer gets a ping. One that does not answer it is dead; one that does has all
-// the time that the context allows.
+// A peer without traffic is sent a ping. If it does not answer, the connection is closed. If it
+// does, a request may take as long as its context allows.
 func TestSilentPeer(t *testing.T) {
 	inBubbles(t, map[string]bool{"dead": false, "alive": true}, func(t *testing.T, alive bool) {
 		const late = 2 * time.Minute
 		client, _ := newPeer(t, "h2", func(c *peerConn) {
-			for stream := range c.requests() { // which answers pings
+			for stream := range c.requests() { // requests answers pings
 				time.AfterFunc(late, func() { c.answer(stream, http.StatusNoContent) })
 				if !alive {
 					break
@@ -158,11 +157,11 @@ func TestSilentPeer(t *testing.T) {
 	})
 }
 
-// A healthy connection serves all requests until it has its age, and those in flight
-// then. After them it is closed.
+// A healthy connection serves all requests until it reaches ConnectionAge. It is closed after
+// the requests that are in flight then.
 func TestConnectionAge(t *testing.T) {
 	overBoth(t, map[string]time.Duration{"by default": 0, "as configured": 2 * time.Minute}, func(t *testing.T, protocol string, age time.Duration) {
-		const late = time.Minute // comes the 30th answer
+		const late = time.Minute // delay of the 30th response
 		client := newClient(t, "https://slashid.test", func(cfg *Config) { cfg.ConnectionAge = age })
 		age = cmp.Or(age, DefaultConnectionAge)
 		peer := connectPeer(t, client, overTLS(certificate(), protocol, firstOnly(func(c *peerConn) {
@@ -185,15 +184,15 @@ func TestConnectionAge(t *testing.T) {
 		}
 		begun := time.Now()
 		checkRevoked(t, <-inFlight)
-		peer.scripts.Wait() // ends with the connections
+		peer.scripts.Wait() // they end with the connections
 		if got, most := time.Since(begun), late+idleTimeout; got > most {
 			t.Errorf("the connections closed after %v, want at most %v", got, most)
 		}
 	})
 }
 
-// A request that wants a connection of its own gets it, and those after it share it.
-// What is in flight on the earlier ones is left alone.
+// A request with NewConnection gets a new connection, and later requests share it. Requests in
+// flight on earlier connections are not affected.
 func TestNewConnection(t *testing.T) {
 	overEach(t, func(t *testing.T, protocol string) {
 		client, peer := newPeer(t, protocol, firstOnly(func(c *peerConn) {
@@ -214,8 +213,8 @@ func TestNewConnection(t *testing.T) {
 	})
 }
 
-// The authorities can change. From then on they decide about every request, those that
-// an idle connection could take included.
+// When the authorities change, they apply to every new request, also if an idle connection is
+// available.
 func TestRootCAsChange(t *testing.T) {
 	overEach(t, func(t *testing.T, protocol string) {
 		certificates := []tls.Certificate{newCertificate(), newCertificate()}
@@ -229,7 +228,7 @@ func TestRootCAsChange(t *testing.T) {
 		})
 		checkRevoked(t, revoke(t, client, aRequest()))
 		own = 1
-		checkRevoked(t, revoke(t, client, aRequest())) // on the connection that is there
+		checkRevoked(t, revoke(t, client, aRequest())) // on the existing connection
 		peer.checkConnections(t, 1)
 		trusted = 1
 		checkRevoked(t, revoke(t, client, aRequest()))
@@ -240,7 +239,7 @@ func TestRootCAsChange(t *testing.T) {
 	})
 }
 
-// revokeAtOnce makes n requests at a time.
+// revokeAtOnce sends n requests at the same time.
 func revokeAtOnce(t *testing.T, client *Client, n int) {
 	t.Helper()
 	var calls sync.WaitGroup
@@ -250,8 +249,7 @@ func revokeAtOnce(t *testing.T, client *Client, n int) {
 	calls.Wait()
 }
 
-// A burst makes few connections at a time over HTTP/2, so that requests find room on
-// them.
+// Over HTTP/2 a burst opens few connections at a time, so that requests can share them.
 func TestBurst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -270,9 +268,9 @@ func TestBurst(t *testing.T) {
 	})
 }
 
-// Over HTTP/1.1, once that is known, a burst makes more connections at a time: each
-// request needs one. This runs outside of a bubble: the race detector does not bear so
-// many goroutines in one (golang/go#78156).
+// Over HTTP/1.1, once the client knows the protocol, a burst opens more connections at a time,
+// because each request needs one. The test does not run in a bubble, because the race detector
+// fails with so many goroutines in one (golang/go#78156).
 func TestBurstOverHTTP1(t *testing.T) {
 	t.Parallel()
 	client, peer := newPeer(t, "http/1.1", answering(http.StatusNoContent))
@@ -285,7 +283,7 @@ func TestBurstOverHTTP1(t *testing.T) {
 		switch {
 		case dials.Add(1) <= maxConnectingHTTP1:
 			waiting.Done()
-			waiting.Wait() // or fewer connections than that would be enough for all
+			waiting.Wait() // otherwise fewer connections would be enough for all
 			made.Store(true)
 		case !made.Load():
 			t.Errorf("more than %d connections are made at a time", maxConnectingHTTP1)
@@ -295,7 +293,7 @@ func TestBurstOverHTTP1(t *testing.T) {
 	revokeAtOnce(t, client, maxConnectingHTTP1+50)
 }
 
-// A peer that takes connections and no requests does not have the client dial without end.
+// If a peer accepts connections but no requests, the client does not dial without limit.
 func TestPeerThatTakesNoRequests(t *testing.T) {
 	inBubbles(t, map[string]func(*peerConn){
 		"closes at once":            func(*peerConn) {},
@@ -319,7 +317,7 @@ func TestPeerThatTakesNoRequests(t *testing.T) {
 			}
 			cancel()
 		}
-		time.Sleep(3 * dialTimeout) // until the last dials have ended
+		time.Sleep(3 * dialTimeout) // wait for the last dials to end
 		if dials := len(peer.conns); dials > 200 {
 			t.Errorf("%d connections were made for 5 requests", dials)
 		}
