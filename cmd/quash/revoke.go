@@ -107,7 +107,7 @@ func (c *revokeCmd) check() error {
 
 func (c *revokeCmd) hasTLSFiles() bool { return c.CAFile != "" || c.CertFile != "" || c.KeyFile != "" }
 
-// dial returns a client that makes up to attempts attempts per call.
+// dial returns a client. attempts is the maximum number of attempts per call.
 func (c *revokeCmd) dial(attempts int) (*client.Client, error) {
 	secure := client.WithTLS(client.TLSFiles{CAFile: string(c.CAFile), CertFile: string(c.CertFile), KeyFile: string(c.KeyFile)})
 	if c.Insecure || isLoopback(c.Addr) && !c.hasTLSFiles() {

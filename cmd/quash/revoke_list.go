@@ -63,7 +63,7 @@ func (c *revokeCmd) revokeList(ctx context.Context, std streams) (err error) {
 
 	progress := newProgress(std.err)
 	if journal.Resumed() {
-		progress.say(fmt.Sprintf("resuming from the journal %s", c.journalPath(list)))
+		progress.say("resuming from the journal " + c.journalPath(list))
 	}
 	if c.journalPath(list) == "" {
 		progress.say("this run cannot be resumed if it is interrupted: set --journal to make that possible")
