@@ -10,7 +10,7 @@
 //	outcomes.go    the outcome table: how a call can end, and what its caller receives
 //	errors.go      Error, the only error type that Revoke returns
 //	metrics.go     metrics, and the labels of metrics and spans
-//	log.go         log attributes of a call, late outcomes and panics
+//	log.go         log attributes of a call, of background revocations and of panics
 //
 // This package uses gRPC and no HTTP. Package slashid, which it calls, uses HTTP and no
 // gRPC.

@@ -121,7 +121,7 @@ func newMetrics(meter metric.Meter, s *TokenService) *metrics {
 		metric.WithDescription("Time until SlashID reached the consistency, or reported that it had not."))
 	m.late, _ = meter.Int64Counter("quash.background.outcomes",
 		metric.WithUnit("{revocation}"),
-		metric.WithDescription("Revocations that finished in the background after their caller was answered, by outcome, or by reason and state of the error."))
+		metric.WithDescription("Revocations that finished in the background after their caller stopped waiting, by outcome, or by reason and state of the error."))
 	_, _ = meter.Int64ObservableUpDownCounter("quash.in_flight",
 		metric.WithUnit("{revocation}"),
 		metric.WithDescription("Revocations in flight, including those in the background."),
@@ -132,7 +132,7 @@ func newMetrics(meter metric.Meter, s *TokenService) *metrics {
 		observeInt(func() int { return s.inFlight.limit }))
 	_, _ = meter.Int64ObservableUpDownCounter("quash.background.revocations",
 		metric.WithUnit("{revocation}"),
-		metric.WithDescription("Revocations in flight that continue in the background after their caller was answered."),
+		metric.WithDescription("Revocations in flight that continue in the background after their caller stopped waiting."),
 		observeInt(func() int { n, _ := s.inFlight.background(); return n }))
 	_, _ = meter.Float64ObservableGauge("quash.background.oldest",
 		metric.WithUnit("s"),

@@ -83,12 +83,12 @@ var outcomes = [...]row{
 	},
 	alreadyInvalid: {
 		when:    "400 in SlashID's envelope, with `allow_invalid` or after an earlier attempt of this call that may have been applied",
-		do:      "The token cannot be used. Done.",
+		do:      "The token cannot be used in this SlashID environment. Done.",
 		outcome: quashv1.Outcome_OUTCOME_ALREADY_INVALID,
 	},
 	tokenRejected: {
 		when:   "400 in SlashID's envelope",
-		do:     "Nothing: the token cannot be used, though this call did not revoke it. Set `allow_invalid` if this should count as success.",
+		do:     "Nothing: the token cannot be used in this SlashID environment, though this call did not revoke it. Set `allow_invalid` if this should count as success. A token of another environment stays alive.",
 		code:   codes.InvalidArgument,
 		reason: quashv1.ErrorReason_ERROR_REASON_TOKEN_REJECTED,
 		state:  stateNotApplied,
@@ -224,7 +224,7 @@ var outcomes = [...]row{
 		code:       codes.ResourceExhausted,
 		reason:     quashv1.ErrorReason_ERROR_REASON_OVERLOADED,
 		state:      stateNotApplied,
-		text:       "too many calls in flight",
+		text:       "too many calls in flight or pending",
 		retryDelay: time.Second,
 	},
 	circuitOpen: {

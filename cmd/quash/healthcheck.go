@@ -12,8 +12,8 @@ import (
 )
 
 type healthcheckCmd struct {
-	AdminAddr string        `name:"admin-addr" default:"127.0.0.1:9091" help:"Admin address of the quash to check, host:port: the --admin-addr of that quash."`
-	CertFile  fileName      `name:"tls-cert-file" placeholder:"FILE" help:"The --tls-cert-file of that quash. If it is set and the address is not loopback, the check uses TLS."`
+	AdminAddr string        `name:"admin-addr" default:"127.0.0.1:9091" help:"Address of the admin listener to check, host:port: the server's --admin-addr."`
+	CertFile  fileName      `name:"tls-cert-file" placeholder:"FILE" help:"The server's --tls-cert-file. If it is set and the address is not loopback, the check uses TLS."`
 	Timeout   time.Duration `default:"3s" env:"-" help:"Maximum time to wait for the answer, at least 1ms."`
 }
 

@@ -20,7 +20,7 @@ type limitFlags struct {
 	MaxArriving             int           `default:"${max_arriving}" help:"Maximum number of pending requests, which have started to arrive and are not fully read yet, for gRPC and REST together, 1 to 10000; more are rejected."`
 	MaxHeaderBytes          int           `default:"${max_header_bytes}" help:"Maximum size of a request header in bytes, 4096 to 16777216."`
 	MaxRequestBytes         int           `default:"${max_request_bytes}" help:"Maximum size of a request message or body in bytes, 20480 to 16777216."`
-	MaxConnectionAge        time.Duration `default:"${max_connection_age}" help:"Time for which a connection accepts new calls, at least 100ms."`
+	MaxConnectionAge        time.Duration `default:"${max_connection_age}" help:"Maximum age of a client connection, at least 100ms. Then it accepts no new calls."`
 	IdleTimeout             time.Duration `default:"${idle_timeout}" help:"Time after which a connection without calls is closed, at least 100ms."`
 	HeaderTimeout           time.Duration `default:"${header_timeout}" help:"Maximum time for setting up a connection, and for receiving a request header, at least 100ms."`
 	TransferTimeout         time.Duration `default:"${transfer_timeout}" help:"Maximum time for receiving a whole request, and for sending an answer, at least 100ms."`

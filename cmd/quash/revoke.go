@@ -51,7 +51,7 @@ type revokeCmd struct {
 
 	Consistency  string        `default:"local_region" enum:"local_region,all_regions" env:"-" help:"Where a token must be dead before it counts as revoked: local_region or all_regions."`
 	Timeout      time.Duration `default:"30s" env:"-" help:"Time that SlashID has to reach this consistency, 1s to 2m."`
-	AllowInvalid bool          `env:"-" help:"Count a token that SlashID rejects as dead. It is expired, already revoked, or not one of SlashID's tokens."`
+	AllowInvalid bool          `env:"-" help:"Treat tokens that SlashID rejects as dead: expired, already revoked, or not from this SlashID environment."`
 	Output       string        `default:"text" enum:"text,json" env:"-" help:"Format of the result: text or json."`
 	TokenFile    fileName      `env:"-" placeholder:"FILE" help:"File with the one token. If unset, the token is read from standard input."`
 

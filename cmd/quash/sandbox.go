@@ -25,7 +25,7 @@ type sandboxCmd struct {
 // sandboxFlags configure a sandbox at its start. Requests to /_sandbox/ change a running one.
 type sandboxFlags struct {
 	Regions        []string      `default:"us-east,eu-west,ap-south" help:"Regions of the sandbox. The first one is the local region."`
-	ReplicationLag time.Duration `default:"200ms" help:"Time by which the other regions of the sandbox lag behind the local one."`
+	ReplicationLag time.Duration `default:"200ms" help:"Replication lag of the sandbox's other regions."`
 }
 
 // newSandbox returns a sandbox with the settings of the flags, and checks its listen address.

@@ -16,7 +16,7 @@ type serveCmd struct {
 	UpstreamCAFile     fileName `name:"upstream-ca-file" help:"PEM file with the CA certificates that verify SlashID's certificate, instead of those of the system. Reloaded when it changes." placeholder:"FILE"`
 	UpstreamAPIKeyFile fileName `name:"upstream-api-key-file" help:"File with quash's API key for SlashID. Reloaded when it changes. If unset, quash forwards the caller's credentials." placeholder:"FILE"`
 
-	UpstreamConnectionAge time.Duration `default:"${upstream_connection_age}" help:"Time for which new requests use a connection to SlashID, at least 1s. Then they use a new connection, for which SlashID's address is looked up again."`
+	UpstreamConnectionAge time.Duration `default:"${upstream_connection_age}" help:"Maximum age of a connection to SlashID for new requests, at least 1s. Later requests open a new one, which resolves SlashID's address again."`
 
 	serverFlags `embed:"" set:"host=" set:"drain_delay=5s" set:"reflection=false" set:"docs=false" set:"log_format=json"`
 }

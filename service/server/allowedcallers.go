@@ -141,7 +141,7 @@ func (a AllowedCallers) allow(identity string) bool {
 func (a AllowedCallers) admit(ctx context.Context) error {
 	cert := callerCertificate(ctx)
 	if cert == nil || time.Now().After(cert.NotAfter) {
-		return service.CallerNotAllowed(errors.New("no client certificate that is verified and not expired"))
+		return service.CallerNotAllowed(errors.New("no valid client certificate"))
 	}
 	identities := identitiesOf(cert)
 	if slices.ContainsFunc(identities, a.allow) {

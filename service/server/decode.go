@@ -108,11 +108,11 @@ func readMembers(body []byte) (all []member, _ *service.Violation) {
 		return nil, &service.Violation{Field: bodyField, Description: fmt.Sprintf(format, args...)}
 	}
 	if len(body) == 0 {
-		return invalid("must be a JSON object, and is empty")
+		return invalid("must not be empty: send a JSON object")
 	}
 	var whole json.RawMessage
 	if syntax, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(body, &whole)); ok {
-		return invalid("must be valid JSON; the syntax error is at byte %d of %d", syntax.Offset, len(body))
+		return invalid("must be valid JSON, with a syntax error at byte %d of %d", syntax.Offset, len(body))
 	}
 	decoder := json.NewDecoder(bytes.NewReader(whole))
 	if begin, _ := decoder.Token(); begin != json.Delim('{') {

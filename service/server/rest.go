@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -244,11 +245,12 @@ func (e *endpoint) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *re
 			Description: fmt.Sprintf("must be at most %d bytes", e.limits.RequestBytes),
 		})}
 	}
-	e.pending.rejected.Add(1)
-	return nil, &refusal{http.StatusBadRequest, service.InvalidRequest(service.Violation{
-		Field:       bodyField,
-		Description: fmt.Sprintf("was not received completely within %s", e.limits.TransferTimeout),
-	})}
+	rule := "must be complete and valid HTTP"
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		e.pending.rejected.Add(1)
+		rule = fmt.Sprintf("must arrive completely within %s", e.limits.TransferTimeout)
+	}
+	return nil, &refusal{http.StatusBadRequest, service.InvalidRequest(service.Violation{Field: bodyField, Description: rule})}
 }
 
 // begunKey is the context key for the start time of a request.

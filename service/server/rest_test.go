@@ -85,7 +85,7 @@ func TestBodies(t *testing.T) {
 	f := startFacade(t, neverCalled(t))
 	const (
 		unknownMembers = "body: must have no members other than token, consistency, timeout, allowInvalid"
-		empty          = "body: must be a JSON object, and is empty"
+		empty          = "body: must not be empty: send a JSON object"
 		notAnObject    = "body: must be a JSON object"
 		unreadable     = "body: must be a JSON object in UTF-8, with no repeated member and no number out of range"
 		twice          = "token: must be given once"
@@ -95,11 +95,11 @@ func TestBodies(t *testing.T) {
 	)
 	for _, tt := range []struct{ name, path, body, want string }{
 		{"empty", nativePath, "", empty},
-		{"broken", nativePath, `{"token":`, "body: must be valid JSON; the syntax error is at byte 9 of 9"},
+		{"broken", nativePath, `{"token":`, "body: must be valid JSON, with a syntax error at byte 9 of 9"},
 		{"an array", nativePath, `[]`, notAnObject},
 		{"null", nativePath, `null`, notAnObject},
 		{"a string", nativePath, `"secret.secret.secret"`, notAnObject},
-		{"followed by another", nativePath, `{"token":"secret.secret.secret"} {}`, "body: must be valid JSON; the syntax error is at byte 34 of 35"},
+		{"followed by another", nativePath, `{"token":"secret.secret.secret"} {}`, "body: must be valid JSON, with a syntax error at byte 34 of 35"},
 		{"an unknown member", nativePath, `{"token":"a","secret.secret.secret":1}`, unknownMembers},
 		{"a member in another case", nativePath, `{"Token":"secret.secret.secret"}`, unknownMembers},
 		{"a member twice", nativePath, `{"token":"secret.secret.secret","token":"b"}`, twice},
@@ -121,9 +121,9 @@ func TestBodies(t *testing.T) {
 		{"several rules", nativePath, `{"timeout":"121s","consistency":3}`, badToken + "|" + badConsistency + "|" + badTimeout},
 
 		{"empty, drop-in", dropInPath, "", empty},
-		{"broken, drop-in", dropInPath, `{"token":"secret.secret.secret"`, "body: must be valid JSON; the syntax error is at byte 31 of 31"},
+		{"broken, drop-in", dropInPath, `{"token":"secret.secret.secret"`, "body: must be valid JSON, with a syntax error at byte 31 of 31"},
 		{"an array, drop-in", dropInPath, `["secret.secret.secret"]`, notAnObject},
-		{"followed by another, drop-in", dropInPath, `{"token":"secret.secret.secret"}{}`, "body: must be valid JSON; the syntax error is at byte 33 of 34"},
+		{"followed by another, drop-in", dropInPath, `{"token":"secret.secret.secret"}{}`, "body: must be valid JSON, with a syntax error at byte 33 of 34"},
 		{"no token", dropInPath, `{"consistency":"x"}`, badToken},
 		{"a null token", dropInPath, `{"token":null}`, badToken},
 		{"a number for a token", dropInPath, `{"token":5}`, badToken},

@@ -95,7 +95,7 @@ const maxSends = 3
 
 const (
 	// ErrNotSent is the error of a Result if Request.BeforeSend returned false.
-	ErrNotSent = fault("the token was not sent: the call had ended")
+	ErrNotSent = fault("the token was not sent: the call has ended")
 
 	errSentTooOften = fault("the request was sent three times, and each time the peer declared it unprocessed or closed the connection")
 )

@@ -32,7 +32,8 @@ type tab struct {
 // openTab starts a browser. It skips the test if no browser is installed.
 func openTab(t *testing.T) *tab {
 	t.Helper()
-	browsers := []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"}
+	// Ubuntu lets only Chrome use a sandbox, of those that its images have.
+	browsers := []string{"google-chrome", "google-chrome-stable", "chromium", "chromium-browser"}
 	i := slices.IndexFunc(browsers, func(name string) bool { _, err := exec.LookPath(name); return err == nil })
 	if i < 0 {
 		t.Skipf("needs a browser: none of %s is installed", strings.Join(browsers, ", "))

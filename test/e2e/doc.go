@@ -7,7 +7,7 @@
 //	leak_echo_test.go     an echo server as upstream, which repeats the secrets it receives
 //	leak_input_test.go    requests with a token in the wrong place
 //	attack_test.go        hostile clients: memory stays bounded and honest callers are served
-//	attack_kinds_test.go  how the hostile clients attack
+//	attacks_test.go       how the hostile clients attack
 //	restart_test.go       a rolling restart behind load balancers loses no call
 //	browser_test.go       /docs and CORS in Chromium
 //	telemetry_test.go     traces and metrics over OTLP

@@ -439,7 +439,7 @@ const (
 	//
 	//	{
 	//	  "code": 8,
-	//	  "message": "too many calls in flight",
+	//	  "message": "too many calls in flight or pending",
 	//	  "details": [
 	//	    {
 	//	      "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -631,7 +631,8 @@ type RevokeFailure struct {
 	// from 1 s to 120 s, whether or not the attempt reached SlashID. Unset if there
 	// was no attempt.
 	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	// The time from the first byte of the call to this error. It can be unset with
+	// The time that quash worked on the call. It starts when the request has been read; for a
+	// request that is rejected before that, when its header arrived. It can be unset with
 	// ERROR_REASON_INTERNAL, if the time is not known, and is unset with
 	// ERROR_REASON_CALLER_NOT_ALLOWED.
 	Elapsed *durationpb.Duration `protobuf:"bytes,4,opt,name=elapsed,proto3" json:"elapsed,omitempty"`

@@ -155,7 +155,8 @@ type RevokeRequest struct {
 	// earlier deadline of the call shortens it.
 	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// Whether the call succeeds for a token that SlashID rejects as invalid. Such a
-	// token is malformed, foreign, expired or already revoked, so it cannot be used.
+	// token is malformed, foreign, expired or already revoked, so it cannot be used in this
+	// SlashID environment.
 	// If true, the call returns OK with OUTCOME_ALREADY_INVALID, as in RFC 7009 section
 	// 2.2. If false, the default, it fails with INVALID_ARGUMENT and
 	// ERROR_REASON_TOKEN_REJECTED.
