@@ -30,7 +30,7 @@ DOCUMENTED := ./service/server ./cmd/quash
 NESTED := deploy bench tools test/e2e
 
 IMPORTS     := .build/proto-imports
-DESCRIPTORS := examples/node/quash.json
+DESCRIPTORS := examples/node/quash.json examples/python/quash.json
 TWICE       := .build/twice
 
 .PHONY: help
@@ -129,11 +129,11 @@ lint: ## Lint the Go code, the protos and the workflows.
 	$(ACTIONLINT) -shellcheck= -pyflakes= # the result must not depend on what is installed
 
 .PHONY: generate
-generate: $(IMPORTS) ## Generate gen/ and the descriptors of the Node example from proto/.
+generate: $(IMPORTS) ## Generate gen/ and the descriptors of the Node and Python examples from proto/.
 	@rm -rf .build/gen
 	$(BUF) generate proto --output .build/gen
 	@rm -rf gen && mv .build/gen/gen gen
-	go -C tools run ./descriptors $(CURDIR)/$(DESCRIPTORS)
+	go -C tools run ./descriptors $(addprefix $(CURDIR)/,$(DESCRIPTORS))
 
 .PHONY: docs
 docs: ## Generate docs/outcomes.md and docs/reference/ from the code.
