@@ -58,8 +58,8 @@ e2e: ## Run the end-to-end tests of the binary: leaks, attacks, restarts, browse
 	cd test/e2e && go test -count=1 ./... # a cached result could be from another binary
 
 .PHONY: examples
-examples: ## Test the examples and the commands in docs/callers.md. Needs Node and npm.
-	cd test/e2e && go test -run '^TestExamples$$' -count=1 -npm
+examples: ## Test the examples and the commands in docs/callers.md. Needs Node, npm and Python with grpcio.
+	cd test/e2e && go test -run '^TestExamples$$' -count=1 -v -npm
 
 # Built, because `go run` would leave it running when make is killed.
 .PHONY: .build/quash-bench
