@@ -30,7 +30,7 @@ DOCUMENTED := ./service/server ./cmd/quash
 NESTED := deploy bench tools test/e2e
 
 IMPORTS     := .build/proto-imports
-DESCRIPTORS := examples/node/quash.json
+DESCRIPTORS := examples/node/quash.json examples/python/quash.json
 TWICE       := .build/twice
 
 .PHONY: help
@@ -58,8 +58,8 @@ e2e: ## Run the end-to-end tests of the binary: leaks, attacks, restarts, browse
 	cd test/e2e && go test -count=1 ./... # a cached result could be from another binary
 
 .PHONY: examples
-examples: ## Test the examples and the commands in docs/callers.md. Needs Node and npm.
-	cd test/e2e && go test -run '^TestExamples$$' -count=1 -npm
+examples: ## Test the examples and the commands in docs/callers.md. Needs Node, npm and Python with grpcio.
+	cd test/e2e && go test -run '^TestExamples$$' -count=1 -v -npm
 
 # Built, because `go run` would leave it running when make is killed.
 .PHONY: .build/quash-bench
@@ -129,11 +129,11 @@ lint: ## Lint the Go code, the protos and the workflows.
 	$(ACTIONLINT) -shellcheck= -pyflakes= # the result must not depend on what is installed
 
 .PHONY: generate
-generate: $(IMPORTS) ## Generate gen/ and the descriptors of the Node example from proto/.
+generate: $(IMPORTS) ## Generate gen/ and the descriptors of the Node and Python examples from proto/.
 	@rm -rf .build/gen
 	$(BUF) generate proto --output .build/gen
 	@rm -rf gen && mv .build/gen/gen gen
-	go -C tools run ./descriptors $(CURDIR)/$(DESCRIPTORS)
+	go -C tools run ./descriptors $(addprefix $(CURDIR)/,$(DESCRIPTORS))
 
 .PHONY: docs
 docs: ## Generate docs/outcomes.md and docs/reference/ from the code.

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { test } from "node:test";
-import { startDev } from "./dev.mjs";
+import { python, startDev } from "./dev.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const page = readFileSync(`${root}/docs/callers.md`, "utf8");
@@ -40,12 +40,14 @@ const blocks = [...page.matchAll(/^```\n(\$ [^]*?)\n```$/gm)].map(([, block]) =>
 test("the page has commands", () => assert.ok(blocks.length >= 5));
 
 for (const [i, { commands, output }] of blocks.entries()) {
-  test(`block ${i + 1}`, async (t) => {
+  const skip = commands.includes("python3 ") && !python && "PYTHON is not set";
+  test(`block ${i + 1}`, { skip }, async (t) => {
     const dev = await startDev(t);
     const script = commands
       .replaceAll("http://127.0.0.1:8080", dev.rest)
       .replaceAll("http://127.0.0.1:8081", dev.sandbox)
-      .replaceAll("main.js", `main.js --addr ${dev.grpc}`);
+      .replaceAll("python3 ", `${python} `)
+      .replace(/main\.(js|py)/g, `$& --addr ${dev.grpc}`);
     const { stdout } = spawnSync("bash", ["-c", `exec 2>&1; ${script}`], { cwd: root, encoding: "utf8" });
     assert.equal(steady(stdout), steady(output));
   });

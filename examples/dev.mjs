@@ -2,6 +2,10 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
+// python is a Python 3 interpreter with the package grpc, or undefined: tests of the Python example
+// are then skipped. `make examples` sets $PYTHON.
+export const python = process.env.PYTHON || undefined;
+
 // startDev runs `quash dev` until the test ends. $QUASH is the path of the binary; `make
 // examples` sets it.
 export async function startDev(t) {

@@ -11,7 +11,7 @@
 //	restart_test.go       a rolling restart behind load balancers loses no call
 //	browser_test.go       /docs and CORS in Chromium
 //	telemetry_test.go     traces and metrics over OTLP
-//	tools_test.go         OpenAPI tools and the examples, with Node
+//	tools_test.go         OpenAPI tools and the examples, with Node and Python
 //	faults/               faults of the connection to SlashID, with quash in the test process
 //
 // Tests that need a program that is not installed are skipped with a message.

@@ -31,6 +31,18 @@ func node(t *testing.T, dir string, environment ...string) (run func(input, name
 	}
 }
 
+// findPython returns a Python interpreter that can run the Python example, or "" if there is none.
+// Debian's packages are for /usr/bin/python3, which need not be the first python3 in PATH.
+func findPython(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"python3", "/usr/bin/python3"} {
+		if exec.CommandContext(t.Context(), name, "-c", "import grpc, google.protobuf").Run() == nil {
+			return name
+		}
+	}
+	return ""
+}
+
 // The examples pass their tests, and the commands in docs/callers.md print the output that the
 // page shows.
 func TestExamples(t *testing.T) {
@@ -39,7 +51,15 @@ func TestExamples(t *testing.T) {
 	for _, example := range []string{"node", "slashid-sdk"} {
 		node(t, filepath.Join(examples, example))("", "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 	}
-	t.Log(node(t, examples, "QUASH="+program)("", "node", "--test"))
+	python := findPython(t)
+	t.Log(node(t, examples, "QUASH="+program, "PYTHON="+python)("", "node", "--test"))
+	t.Run("python", func(t *testing.T) {
+		t.Parallel()
+		if python == "" {
+			t.Skip("the Python example is not tested: no python3 can import grpc; on Debian, install python3-grpcio")
+		}
+		t.Log(node(t, filepath.Join(examples, "python"))("", python, "-m", "unittest", "discover", "-s", "test", "-v"))
+	})
 }
 
 // Public tools accept the OpenAPI document that quash serves: a linter reports no problem, and a
