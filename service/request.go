@@ -139,20 +139,28 @@ func (r *reader) rejectf(field, format string, args ...any) {
 	r.violations = append(r.violations, Violation{Field: field, Description: fmt.Sprintf(format, args...)})
 }
 
-// single returns the value of a header. The same value twice counts as one, because some
-// proxies repeat headers.
+// single returns the value of a header. A repetition of the same value counts once: proxies
+// repeat headers, and join repeated lines with commas (RFC 9110, section 5.3).
 func (r *reader) single(key string) (value string, ok bool) {
 	values := r.headers.Get(key)
-	if len(values) == 0 {
+	switch {
+	case len(values) == 0:
 		return "", false
+	case len(values) == 1 && !strings.Contains(values[0], ","):
+		return values[0], true
 	}
-	for _, other := range values[1:] {
-		if other != values[0] {
-			r.rejectf(key, "must be given once")
-			return "", false
-		}
+	elements := strings.FieldsFunc(strings.Join(values, ","), func(r rune) bool { return r == ',' })
+	for i, e := range elements {
+		elements[i] = strings.TrimSpace(e)
 	}
-	return values[0], true
+	switch elements = slices.Compact(elements); {
+	case len(elements) == 1:
+		return elements[0], true
+	case len(values) == 1: // no list, but a value with a comma
+		return values[0], true
+	}
+	r.rejectf(key, "must be given once")
+	return "", false
 }
 
 // reconcile returns the value of a field or of the header with the same meaning. The zero

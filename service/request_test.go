@@ -60,6 +60,12 @@ func TestHeaders(t *testing.T) {
 		{&quashv1.RevokeRequest{Consistency: all, Timeout: seven}, []string{consistency, "local_region", timeout, "8"}, "consistency timeout"},
 		{&quashv1.RevokeRequest{}, []string{consistency, "", timeout, "", sdkVersion, ""}, consistency + " " + timeout},
 		{&quashv1.RevokeRequest{}, []string{consistency, "a", consistency, "b", timeout, "1", timeout, "2"}, consistency + " " + timeout},
+		// A proxy has joined the lines.
+		{&quashv1.RevokeRequest{}, []string{timeout, "5, 5", consistency, "all_regions,all_regions", sdkVersion, "1.2 , 1.2"}, "all_regions 5s 1.2"},
+		{&quashv1.RevokeRequest{}, []string{timeout, "5, 5", timeout, "5"}, "local_region 5s "},
+		{&quashv1.RevokeRequest{}, []string{timeout, "5, 6", consistency, "local_region, all_regions"}, consistency + " " + timeout},
+		{&quashv1.RevokeRequest{}, []string{timeout, "5, 6", timeout, "5"}, timeout},
+		{&quashv1.RevokeRequest{}, []string{sdkVersion, "1.2, a fork"}, "local_region 30s 1.2, a fork"},
 		{&quashv1.RevokeRequest{}, []string{timeout, "121", sdkVersion, "\x7f"}, timeout + " " + sdkVersion},
 		{&quashv1.RevokeRequest{}, []string{timeout, "18446744073709551623", sdkVersion, strings.Repeat("v", 65)}, timeout + " " + sdkVersion},
 		{&quashv1.RevokeRequest{Timeout: &durationpb.Duration{Seconds: 121}}, []string{timeout, "+7"}, timeout + " timeout"},
