@@ -103,6 +103,11 @@ func writeDropInError(w http.ResponseWriter, httpStatus int, st *status.Status) 
 	if failure := detail[*quashv1.RevokeFailure](st); failure != nil {
 		w.Header().Set(headerState, strings.TrimPrefix(failure.GetState().String(), "REVOCATION_STATE_"))
 	}
+	if httpStatus == http.StatusRequestTimeout {
+		// OkHttp resends a POST after a 408 unless this is above 0, and its caller would
+		// see 400 for a token that it has revoked (docs/callers.md).
+		w.Header().Set("Retry-After", "1")
+	}
 	var e envelope
 	for _, v := range detail[*errdetails.BadRequest](st).GetFieldViolations() {
 		e.Errors = append(e.Errors, envelopeError{httpStatus, v.GetField() + ": " + v.GetDescription()})
