@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"regexp"
 	"slices"
@@ -85,6 +86,9 @@ func run(ctx context.Context, args []string, std streams) int {
 		args = []string{"--help"}
 	}
 	command, err := newParser(std).Parse(args)
+	if _, unwritten := errors.AsType[*fs.PathError](err); unwritten { // the help
+		return complain(std.err, err)
+	}
 	if err != nil {
 		return complain(std.err, usageErrorf("%s", advise(err, args)))
 	}
@@ -121,9 +125,11 @@ func complain(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitOK
 	}
+	var text strings.Builder
 	for line := range strings.Lines(withoutTokens(err.Error())) {
-		fmt.Fprintln(stderr, "quash:", strings.TrimSuffix(line, "\n"))
+		fmt.Fprintln(&text, "quash:", strings.TrimSuffix(line, "\n"))
 	}
+	writeOrTimeout(stderr, text.String())
 	if _, usage := errors.AsType[*usageError](err); usage {
 		return exitUsage
 	}
@@ -131,6 +137,23 @@ func complain(stderr io.Writer, err error) int {
 		return coded.code
 	}
 	return exitFailure
+}
+
+// complaintTimeout bounds the wait for a reader of standard error.
+const complaintTimeout = 5 * time.Second
+
+// writeOrTimeout writes the last text of a process. The exit code says the same, and must
+// not wait for a pipe that nothing reads.
+func writeOrTimeout(w io.Writer, text string) {
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		_, _ = io.WriteString(w, text)
+	}()
+	select {
+	case <-written:
+	case <-time.After(complaintTimeout):
+	}
 }
 
 // advise adds to kong's message which --help to read, and the environment variable with the

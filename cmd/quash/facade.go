@@ -4,6 +4,9 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -30,26 +33,33 @@ type facade struct {
 	*server.Server
 
 	logger    *slog.Logger
+	logs      *logQueue
 	telemetry *telemetry.Telemetry
 	files     files
 	reloads   metric.Int64Counter
+	hangup    chan os.Signal
 }
 
 // newFacade builds the server and binds its listeners.
 func (f *serverFlags) newFacade(ctx context.Context, logs io.Writer, p parts) (built *facade, err error) {
-	logger, level := f.newLogger(logs)
+	logger, level, queue := f.newLogger(logs)
+	reportTelemetryErrors(logger)
 	observed, err := telemetry.New(ctx, buildInfo().Version)
 	if err != nil {
+		queue.Close()
 		return nil, usageErrorf("%s", err)
 	}
-	reportTelemetryErrors(logger)
-	built = &facade{logger: logger, telemetry: observed, files: p.files}
+	built = &facade{logger: logger, logs: queue, telemetry: observed, files: p.files, hangup: make(chan os.Signal, 1)}
+	signal.Notify(built.hangup, syscall.SIGHUP)
 	defer func() {
 		if err != nil {
-			built.endTelemetry(ctx)
+			built.end(ctx)
 		}
 	}()
 	if built.reloads, err = p.observe(ctx, observed.Meters, p.tls); err != nil {
+		return nil, err
+	}
+	if err := queue.observe(observed.Meters); err != nil {
 		return nil, err
 	}
 	p.upstream.Telemetry = slashid.Telemetry{
@@ -97,23 +107,26 @@ func (f *serverFlags) newFacade(ctx context.Context, logs io.Writer, p parts) (b
 // complete: a caller that is removed from the list during a long drain must be rejected.
 func (f *facade) Run(ctx context.Context) error {
 	watchCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer f.endTelemetry(watchCtx)
+	defer f.end(watchCtx)
 	defer stop()
-	f.files.watch(watchCtx, f.logger, f.reloads)
+	go f.files.watch(watchCtx, f.hangup, f.logger, f.reloads)
 	return f.Server.Run(ctx)
 }
 
 // Close releases a facade on which Run is not called.
 func (f *facade) Close() {
 	f.Server.Close()
-	f.endTelemetry(context.Background())
+	f.end(context.Background())
 }
 
 // telemetryPatience bounds the export of the last spans and metrics.
 const telemetryPatience = 3 * time.Second
 
-func (f *facade) endTelemetry(ctx context.Context) {
+// end exports the last spans and metrics, and then writes the last lines of the log.
+func (f *facade) end(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), telemetryPatience)
 	defer cancel()
 	f.telemetry.Shutdown(ctx, f.logger)
+	signal.Stop(f.hangup)
+	f.logs.Close()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -24,7 +25,7 @@ type files struct {
 type watchedFile struct {
 	// name identifies the file in metrics, what describes it in log messages.
 	name, what string
-	watch      func(ctx context.Context, interval time.Duration, changed func(error))
+	reload     func() (news bool, err error)
 	stale      func() bool
 }
 
@@ -42,27 +43,55 @@ func add[T any](fs *files, flag, name, what string, file *filewatch.File[T], err
 		fs.wrong.addf("%s %s", flag, err)
 		return nil
 	}
-	fs.watched = append(fs.watched, watchedFile{name, what, file.Watch, file.Stale})
+	fs.watched = append(fs.watched, watchedFile{name, what, file.Reload, file.Stale})
 	return file.Get
 }
 
 // reloadInterval is the time between two checks of the files.
 const reloadInterval = time.Second
 
-// watch reloads the files that change, until ctx ends. If a new content is not valid, the
-// previous one stays in use, and the log has an error.
-func (fs *files) watch(ctx context.Context, logger *slog.Logger, reloads metric.Int64Counter) {
+// watch reloads the files that change, until ctx ends: it checks them every reloadInterval,
+// and at once on SIGHUP. If a new content is not valid, the previous one stays in use, and
+// the log has an error.
+func (fs *files) watch(ctx context.Context, hangup <-chan os.Signal, logger *slog.Logger, reloads metric.Int64Counter) {
+	ticker := time.NewTicker(reloadInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			fs.reload(ctx, logger, reloads)
+		case <-hangup:
+			replaced, failed := fs.reload(ctx, logger, reloads)
+			logger.Info("files reloaded on SIGHUP", "replaced", replaced, "failed", failed,
+				"unchanged", len(fs.watched)-len(replaced)-len(failed))
+		}
+	}
+}
+
+// reload checks all files once. It returns the names of those that were replaced, and of
+// those that cannot be used.
+func (fs *files) reload(ctx context.Context, logger *slog.Logger, reloads metric.Int64Counter) (replaced, failed []string) {
 	for _, f := range fs.watched {
-		go f.watch(ctx, reloadInterval, func(err error) {
-			if err != nil {
-				reloads.Add(ctx, 1, reloadAttributes(f, reloadRefused))
-				logger.Error(f.what+" reload failed", "err", err.Error())
-				return
-			}
+		news, err := f.reload()
+		switch {
+		case err != nil:
+			failed = append(failed, f.name)
+		case news:
+			replaced = append(replaced, f.name)
+		}
+		switch {
+		case !news:
+		case err != nil:
+			reloads.Add(ctx, 1, reloadAttributes(f, reloadRefused))
+			logger.Error(f.what+" reload failed", "err", err.Error())
+		default:
 			reloads.Add(ctx, 1, reloadAttributes(f, reloadReplaced))
 			logger.Info(f.what + " reloaded")
-		})
+		}
 	}
+	return replaced, failed
 }
 
 // The results of a reload, as label values.
@@ -70,6 +99,9 @@ const (
 	reloadReplaced = "replaced"
 	reloadRefused  = "refused"
 )
+
+// meterName is the instrumentation scope of this package's metrics.
+const meterName = "github.com/quashdev/quash/cmd/quash"
 
 const attrFile = attribute.Key("quash.file")
 
@@ -80,7 +112,7 @@ func reloadAttributes(f watchedFile, result string) metric.MeasurementOption {
 // observe declares the metrics of the files and of the TLS certificate. It returns the counter
 // of reloads, which watch increments.
 func (fs *files) observe(ctx context.Context, meters metric.MeterProvider, tls *server.TLS) (reloads metric.Int64Counter, err error) {
-	meter := meters.Meter("github.com/quashdev/quash/cmd/quash")
+	meter := meters.Meter(meterName)
 	reloads, reloadsErr := meter.Int64Counter("quash.reloads",
 		metric.WithUnit("{reload}"),
 		metric.WithDescription("Reloads of files that changed while quash ran: replaced if the new content is in use, refused if it is not valid."))

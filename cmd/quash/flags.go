@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +35,13 @@ type serverFlags struct {
 	LogFormat string `default:"${log_format}" enum:"json,text" help:"Log format: json or text."`
 }
 
+// Help is kong's detailed help of the commands that serve.
+func (*serverFlags) Help() string {
+	return "SIGHUP reloads the files that the flags name, and the log says what changed. " +
+		"SIGTERM and SIGINT drain and stop; a second one stops at once. " +
+		"The exit code is 0 after a drain, 1 after a failure, and 2 if a flag is wrong."
+}
+
 // browserFlags enable what REST offers to browsers.
 type browserFlags struct {
 	Docs              bool     `default:"${docs}" negatable:"" help:"Serve a page at /docs of the REST listener to read and try the API."`
@@ -64,16 +72,25 @@ func (f *serverFlags) check(wrong *usageError) {
 	f.limitFlags.check(wrong)
 }
 
-// newLogger returns a logger, and its level, which the admin listener can change.
-func (f *serverFlags) newLogger(w io.Writer) (*slog.Logger, *slog.LevelVar) {
+// newLogger returns a logger, its level, which the admin listener can change, and the queue
+// between the logger and w. The queue must be closed.
+func (f *serverFlags) newLogger(w io.Writer) (*slog.Logger, *slog.LevelVar, *logQueue) {
 	level := new(slog.LevelVar)
 	_ = level.UnmarshalText([]byte(f.LogLevel)) // the enum tag has checked it
-	options := &slog.HandlerOptions{Level: level}
-	var handler slog.Handler = slog.NewJSONHandler(w, options)
-	if f.LogFormat == "text" {
-		handler = slog.NewTextHandler(w, options)
+	handler := func(w io.Writer) slog.Handler {
+		options := &slog.HandlerOptions{Level: level}
+		if f.LogFormat == "text" {
+			return slog.NewTextHandler(w, options)
+		}
+		return slog.NewJSONHandler(w, options)
 	}
-	return slog.New(telemetry.WithTraceID(handler)), level
+	direct := handler(w)
+	queue := newLogQueue(w, func(dropped int64) error {
+		record := slog.NewRecord(time.Now(), slog.LevelWarn, "log lines dropped", 0)
+		record.Add("count", dropped)
+		return direct.Handle(context.Background(), record)
+	})
+	return slog.New(telemetry.WithTraceID(handler(queue))), level, queue
 }
 
 // checkListener validates a listen address. safe reports whether the listener may serve beyond

@@ -9,6 +9,7 @@
 //	facade.go       builds and runs a server from the flags
 //	configz.go      the configuration that the admin listener shows
 //	liblogs.go      suppresses the logs of libraries
+//	logqueue.go     the queue between the log and standard error
 //	gc.go           tunes the garbage collector
 //	serve.go        quash serve
 //	dev.go          quash dev
@@ -28,6 +29,8 @@ import (
 func main() {
 	tuneGC()
 	suppressLibraryLogs()
+	// A closed log or pipe is an error of the write then, instead of the process's end.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

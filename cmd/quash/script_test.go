@@ -32,7 +32,7 @@ import (
 //	start NAME quash …     starts a server; waits until it serves; sets NAME_GRPC, NAME_HTTP, NAME_ADMIN, NAME_SANDBOX
 //	launch NAME quash …    starts it without waiting; to set its environment, use env(1)
 //	await NAME stderr RE   waits for complete lines that match
-//	signal NAME TERM       sends a signal: INT, TERM or KILL
+//	signal NAME TERM       sends a signal: HUP, INT, TERM or KILL
 //	ends NAME CODE         waits for the end; checks the exit code, or the signal that ended it
 //
 //	http METHOD URL BODY   makes a call, with -H 'K: V' before; writes status, headers and body to stdout
@@ -49,7 +49,7 @@ import (
 //
 //	certificates CA NAME=FOR,…   creates the authority CA if it does not exist, and issues
 //	                       certificates: CA.pem, NAME.pem and NAME-key.pem; FOR is an IP address, a DNS
-//	                       name, a URI, or expired
+//	                       name, a URI, expired or early
 //
 // http, until, rpc and services take TLS options first: --cacert FILE for the trusted CAs,
 // --cert FILE for a client certificate that the command certificates wrote, and --tls-max 1.2.

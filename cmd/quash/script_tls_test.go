@@ -32,6 +32,8 @@ func certificates(ts *testscript.TestScript, neg bool, args []string) {
 			switch {
 			case purpose == "expired":
 				template.NotBefore, template.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
+			case purpose == "early":
+				template.NotBefore, template.NotAfter = time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)
 			case ip != nil:
 				template.IPAddresses = append(template.IPAddresses, ip)
 			case strings.Contains(purpose, ":"):

@@ -71,8 +71,11 @@ func parseKeyPair(certPEM, keyPEM []byte) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	if now := time.Now(); now.After(cert.Leaf.NotAfter) {
+	switch now := time.Now(); {
+	case now.After(cert.Leaf.NotAfter):
 		return nil, fmt.Errorf("the certificate expired on %s", cert.Leaf.NotAfter.Format(time.RFC3339))
+	case now.Before(cert.Leaf.NotBefore):
+		return nil, fmt.Errorf("the certificate is not valid before %s", cert.Leaf.NotBefore.Format(time.RFC3339))
 	}
 	return &cert, nil
 }

@@ -2,21 +2,15 @@ package filewatch_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/quashdev/quash/internal/filewatch"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func write(t *testing.T, path, content string) {
 	t.Helper()
@@ -45,10 +39,17 @@ func TestLoadNamesTheFile(t *testing.T) {
 	empty, word := filepath.Join(dir, "empty"), filepath.Join(dir, "word")
 	write(t, empty, "")
 	write(t, word, "word")
+	large := filepath.Join(dir, "large")
+	write(t, large, "")
+	if err := os.Truncate(large, 1<<20+1); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct{ first, second, want string }{
 		{"/nowhere", "", "/nowhere: no such file or directory"},
 		{dir, "", dir + ": is a directory"},
 		{empty, "", empty + ": it is empty"},
+		{"/dev/null", "", "/dev/null: is not a regular file"},
+		{large, "", large + ": is larger than 1048576 bytes"},
 		{word, "/nowhere", "/nowhere: no such file or directory"},
 		{word, empty, word + " and " + empty + ": they do not belong together"},
 	} {
@@ -66,66 +67,88 @@ func TestLoadNamesTheFile(t *testing.T) {
 
 // The last valid value stays in use, whatever the files contain, and each change is reported
 // once.
-func TestWatch(t *testing.T) {
+func TestReload(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
 	const missing = ": no such file or directory"
 	apart := first + " and " + second + ": they do not belong together"
 	type contents struct{ first, second string } // "-" removes the file
-	synctest.Test(t, func(t *testing.T) {
-		put := func(path, content string) {
-			if content == "-" {
-				_ = os.Remove(path)
-				return
+	put := func(path, content string) {
+		if content == "-" {
+			_ = os.Remove(path)
+			return
+		}
+		write(t, path, content)
+	}
+	put(first, "one")
+	put(second, "one")
+	f, err := filewatch.LoadPair(first, second, parsePair)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		name string
+		contents
+		value string
+		// err is the error of every Reload, news whether the first one reports news.
+		err  string
+		news bool
+	}{
+		{"nothing new", contents{"one", "one"}, "one", "", false},
+		{"the first alone", contents{"two", "one"}, "one", apart, true},
+		{"the second after it", contents{"two", "two"}, "two", "", true},
+		{"both at once", contents{"three", "three"}, "three", "", true},
+		{"the second alone", contents{"three", "four"}, "three", apart, true},
+		{"the old pair again", contents{"three", "three"}, "three", "", true},
+		{"a bad pair", contents{"", ""}, "three", first + " and " + second + ": it is empty", true},
+		{"a good pair", contents{"four", "four"}, "four", "", true},
+		{"one file removed", contents{"four", "-"}, "four", second + missing, true},
+		{"the other too", contents{"-", "-"}, "four", first + missing, true},
+		{"the same files back", contents{"four", "four"}, "four", "", true},
+	} {
+		put(first, step.first)
+		put(second, step.second)
+		for n := range 3 {
+			news, err := f.Reload()
+			if text := fmt.Sprint(err); text != cmp.Or(step.err, "<nil>") {
+				t.Errorf("%s: the error is %q, want %q", step.name, text, step.err)
 			}
-			write(t, path, content)
-		}
-		put(first, "one")
-		put(second, "one")
-		f, err := filewatch.LoadPair(first, second, parsePair)
-		if err != nil {
-			t.Fatal(err)
-		}
-		reports := make(chan error, 10)
-		go f.Watch(t.Context(), time.Second, func(err error) { reports <- err })
-		for _, step := range []struct {
-			name string
-			contents
-			value string
-			// report is what Watch reports: "<nil>" for a new value, "" for nothing.
-			report string
-			stale  bool
-		}{
-			{"nothing new", contents{"one", "one"}, "one", "", false},
-			{"the first alone", contents{"two", "one"}, "one", apart, true},
-			{"the second after it", contents{"two", "two"}, "two", "<nil>", false},
-			{"both between two polls", contents{"three", "three"}, "three", "<nil>", false},
-			{"the second alone", contents{"three", "four"}, "three", apart, true},
-			{"the old pair again", contents{"three", "three"}, "three", "<nil>", false},
-			{"a bad pair", contents{"", ""}, "three", first + " and " + second + ": it is empty", true},
-			{"a good pair", contents{"four", "four"}, "four", "<nil>", false},
-			{"one file removed", contents{"four", "-"}, "four", second + missing, true},
-			{"the other too", contents{"-", "-"}, "four", first + missing, true},
-			{"the same files back", contents{"four", "four"}, "four", "", false},
-		} {
-			put(first, step.first)
-			put(second, step.second)
-			time.Sleep(5 * time.Second) // several polls
-			synctest.Wait()
+			if want := step.news && n == 0; news != want {
+				t.Errorf("%s: Reload %d reports news %t, want %t", step.name, n, news, want)
+			}
 			if got := f.Get(); got != step.value {
 				t.Errorf("%s: the value is %q, want %q", step.name, got, step.value)
 			}
-			if got := f.Stale(); got != step.stale {
-				t.Errorf("%s: stale is %t", step.name, got)
-			}
-			var got []string
-			for len(reports) > 0 {
-				got = append(got, fmt.Sprint(<-reports))
-			}
-			if got := strings.Join(got, ", "); got != step.report {
-				t.Errorf("%s: reported %q, want %q", step.name, got, step.report)
+			if got, want := f.Stale(), step.err != ""; got != want {
+				t.Errorf("%s: stale is %t, want %t", step.name, got, want)
 			}
 		}
+	}
+}
+
+// Contents that are not valid yet are used as soon as they are.
+func TestReloadLater(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "file")
+	write(t, path, "old")
+	early := false
+	f, err := filewatch.Load(path, func(content []byte) (string, error) {
+		if early {
+			return "", errors.New("is not valid yet")
+		}
+		return parseWord(content)
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	early = true
+	write(t, path, "new")
+	if _, err := f.Reload(); err == nil || f.Get() != "old" {
+		t.Fatalf("got %q, %v", f.Get(), err)
+	}
+	early = false
+	if news, err := f.Reload(); !news || err != nil || f.Get() != "new" {
+		t.Errorf("got %q, %t, %v", f.Get(), news, err)
+	}
 }
