@@ -44,7 +44,7 @@ type facade struct {
 func (f *serverFlags) newFacade(ctx context.Context, logs io.Writer, p parts) (built *facade, err error) {
 	logger, level, queue := f.newLogger(logs)
 	reportTelemetryErrors(logger)
-	observed, err := telemetry.New(ctx, buildInfo().Version)
+	observed, err := telemetry.New(ctx, buildInfo().Version, logger)
 	if err != nil {
 		queue.Close()
 		return nil, usageErrorf("%s", err)

@@ -22,10 +22,31 @@ func suppressLibraryLogs() {
 	otel.SetLogger(logr.Discard())
 }
 
-// reportTelemetryErrors logs the errors of OpenTelemetry's exporters, without the credentials
-// for the collector.
+// reportTelemetryErrors logs the errors of OpenTelemetry, in its settings and in its exports,
+// without the credentials for the collector.
 func reportTelemetryErrors(logger *slog.Logger) {
+	otel.SetLogger(logr.New(otelSettings{logger}))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		logger.Warn("telemetry export failed", "err", telemetry.ErrorText(err))
 	}))
 }
+
+// otelSettings logs the OTEL_* variables that OpenTelemetry rejects, and ignores. It leaves out
+// their values, which may hold credentials, and what OpenTelemetry logs at lower levels.
+type otelSettings struct{ logger *slog.Logger }
+
+func (s otelSettings) Error(_ error, problem string, keysAndValues ...any) {
+	attrs := []any{"problem", problem}
+	for i := 0; i+1 < len(keysAndValues); i += 2 {
+		if key := keysAndValues[i]; key == "file" || key == "environment variable" {
+			attrs = append(attrs, key, keysAndValues[i+1])
+		}
+	}
+	s.logger.Warn("OpenTelemetry setting ignored", attrs...)
+}
+
+func (otelSettings) Init(logr.RuntimeInfo)            {}
+func (otelSettings) Enabled(int) bool                 { return false }
+func (otelSettings) Info(int, string, ...any)         {}
+func (s otelSettings) WithValues(...any) logr.LogSink { return s }
+func (s otelSettings) WithName(string) logr.LogSink   { return s }

@@ -56,7 +56,7 @@ func None() *Telemetry {
 // New configures telemetry from OTEL_EXPORTER_OTLP_ENDPOINT and the other environment variables
 // of the OpenTelemetry specification. If none of them is set, nothing is exported, and only
 // Metrics serves the metrics. version is the version of quash.
-func New(ctx context.Context, version string) (*Telemetry, error) {
+func New(ctx context.Context, version string, logger *slog.Logger) (*Telemetry, error) {
 	tracing, tracesErr := traces.wanted()
 	measuring, metricsErr := metrics.wanted()
 	if err := errors.Join(tracesErr, metricsErr); err != nil {
@@ -81,6 +81,7 @@ func New(ctx context.Context, version string) (*Telemetry, error) {
 	// Set up traces before metrics: the shutdown of metrics sends them, and a start that fails
 	// must not send anything.
 	if tracing {
+		traces.logEndpoint(logger)
 		exporter, err := autoexport.NewSpanExporter(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("set up the export of traces from the OTEL_* variables: %w", err)
@@ -90,6 +91,7 @@ func New(ctx context.Context, version string) (*Telemetry, error) {
 	}
 	options := []sdkmetric.Option{withWaitBuckets(), sdkmetric.WithResource(about), sdkmetric.WithReader(scraped)}
 	if measuring {
+		metrics.logEndpoint(logger)
 		reader, err := autoexport.NewMetricReader(ctx)
 		if err != nil {
 			for _, shutdown := range t.shutdowns {

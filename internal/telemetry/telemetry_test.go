@@ -24,7 +24,7 @@ func export(t *testing.T, env map[string]string) (scrape, log string) {
 	for name, value := range env {
 		t.Setenv(name, value)
 	}
-	observed, err := telemetry.New(t.Context(), "v1")
+	observed, err := telemetry.New(t.Context(), "v1", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestBadEnvironment(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:0")
 			t.Setenv(name, value)
-			if _, err := telemetry.New(t.Context(), "v1"); err == nil || !strings.Contains(err.Error(), name) {
+			if _, err := telemetry.New(t.Context(), "v1", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("New: %v", err)
 			}
 		})
@@ -155,5 +155,50 @@ func TestTraceIDInLog(t *testing.T) {
 	one, two, _ := strings.Cut(text.String(), "\n")
 	if !strings.HasSuffix(one, " msg=one a=1 trace_id="+traceparent[3:35]) || !strings.HasSuffix(two, " msg=two a=1\n") {
 		t.Errorf("logged\n%s", &text)
+	}
+}
+
+// The log says where telemetry goes, and which variable cannot be used, without the
+// credentials that a URL may hold.
+func TestEndpointIsLogged(t *testing.T) {
+	const endpoint, traces = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+	const enabled = `level=INFO msg="telemetry export enabled" signal=traces `
+	rejected := func(variable string) string {
+		return `level=WARN msg="telemetry endpoint cannot be used" variable=` + variable + ` want="a URL such as http://collector:4318"` + "\n"
+	}
+	for name, tt := range map[string]struct {
+		env  map[string]string
+		want string
+	}{
+		"a URL":             {map[string]string{endpoint: "http://u:s3cret@collector.example:4318/s3cret?k=s3cret"}, enabled + "protocol=http/protobuf endpoint=http://collector.example:4318"},
+		"for traces alone":  {map[string]string{endpoint: "http://a.example", traces: "https://b.example:1"}, enabled + "protocol=http/protobuf endpoint=https://b.example:1"},
+		"gRPC":              {map[string]string{endpoint: "http://a.example:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, enabled + "protocol=grpc endpoint=http://a.example:4317"},
+		"no scheme":         {map[string]string{endpoint: "127.0.0.1:4317"}, rejected(endpoint) + enabled + "protocol=http/protobuf endpoint=https://localhost:4318"},
+		"no scheme, gRPC":   {map[string]string{endpoint: "127.0.0.1:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, rejected(endpoint) + enabled + "protocol=grpc endpoint=https://localhost:4317"},
+		"a name, no scheme": {map[string]string{traces: "collector:4318"}, rejected(traces) + enabled + "protocol=http/protobuf endpoint=collector://"},
+		"another scheme":    {map[string]string{endpoint: "http://a.example", traces: "tcp://b.example"}, rejected(traces) + enabled + "protocol=http/protobuf endpoint=tcp://b.example"},
+		"another exporter":  {map[string]string{"OTEL_TRACES_EXPORTER": "none"}, enabled + "exporter=none"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("OTEL_METRICS_EXPORTER", "none")
+			for variable, value := range tt.env {
+				t.Setenv(variable, value)
+			}
+			var log strings.Builder
+			withoutTime := func(_ []string, a slog.Attr) slog.Attr {
+				if a.Key == slog.TimeKey {
+					return slog.Attr{}
+				}
+				return a
+			}
+			observed, err := telemetry.New(t.Context(), "v1", slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: withoutTime})))
+			if err != nil {
+				t.Fatal(err)
+			}
+			observed.Shutdown(t.Context(), slog.New(slog.DiscardHandler)) // there is nothing to export
+			if got, _, _ := strings.Cut(log.String(), "level=INFO msg=\"telemetry export enabled\" signal=metrics"); strings.TrimSpace(got) != tt.want {
+				t.Errorf("logged\n%s\nwant\n%s", got, tt.want)
+			}
+		})
 	}
 }

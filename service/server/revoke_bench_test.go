@@ -100,7 +100,7 @@ func benchmarkedCalls(tb testing.TB) map[string]func(testing.TB) (call func() er
 	tb.Setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
 	tb.Setenv("OTEL_TRACES_SAMPLER_ARG", "0.01")
 	logger := slog.New(telemetry.WithTraceID(slog.NewJSONHandler(io.Discard, nil))) //nolint:sloglint // formatting is part of the cost
-	observed, err := telemetry.New(tb.Context(), "test")
+	observed, err := telemetry.New(tb.Context(), "test", slog.New(slog.DiscardHandler))
 	if err != nil {
 		tb.Fatal(err)
 	}
