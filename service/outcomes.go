@@ -280,6 +280,8 @@ func outcomeOf(result slashid.Result, ended error) outcome {
 		switch {
 		case errors.Is(ended, errNoAnswer):
 			return noAnswer
+		case errors.Is(ended, errNotConnected) && !result.Sent:
+			return neverConnected
 		case ended != nil, errors.Is(result.Err, slashid.ErrNotSent):
 			return callerCancelled
 		case result.Sent:

@@ -150,6 +150,44 @@ func TestBreakerOpensForSilence(t *testing.T) {
 	}
 }
 
+// If no connection can be made, calls that waited for one count as failures, although their
+// callers' deadlines end before the dial does. The log gets a cause. A short deadline shows
+// nothing.
+func TestBreakerOpensWithoutConnections(t *testing.T) {
+	t.Parallel()
+	for deadline, want := range map[time.Duration]string{
+		3 * time.Second:        "UPSTREAM_CIRCUIT_OPEN NOT_APPLIED",
+		500 * time.Millisecond: "UPSTREAM_TIMEOUT NOT_APPLIED",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newService(t, silent(false))
+			revoke := func() error {
+				ctx, cancel := context.WithTimeout(t.Context(), deadline)
+				defer cancel()
+				_, err := s.Revoke(ctx, &quashv1.RevokeRequest{Token: "a"})
+				return err
+			}
+			var wg sync.WaitGroup
+			for range breakerMinimum {
+				wg.Go(func() {
+					err := revoke()
+					if got := words(t, nil, err); got != "UPSTREAM_TIMEOUT NOT_APPLIED" {
+						t.Errorf("%v: got %s", deadline, got)
+					}
+					if got, want := errors.Is(err, errNotConnected), deadline >= minConnectWait; got != want {
+						t.Errorf("%v: has the cause %t, want %t", deadline, got, want)
+					}
+				})
+			}
+			wg.Wait()
+			synctest.Wait()
+			if got := words(t, nil, revoke()); got != want {
+				t.Errorf("%v: afterwards: %s, want %s", deadline, got, want)
+			}
+		})
+	}
+}
+
 // A call does not retry if the breaker is open, and does not wait for it to close. It returns
 // the error of its last attempt.
 func TestBreakerOpensDuringACall(t *testing.T) {

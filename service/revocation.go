@@ -16,8 +16,10 @@ import (
 // The causes with which the context of a revocation is cancelled.
 var (
 	errWithdrawn = errors.New("the call ended before the token was sent")
-	errShutdown  = errors.New("quash shut down before SlashID answered")
-	errNoAnswer  = errors.New("SlashID did not answer in time")
+	// errNotConnected withdraws a call that waited for a connection for minConnectWait.
+	errNotConnected = errors.New("there was no connection to SlashID in time")
+	errShutdown     = errors.New("quash shut down before SlashID answered")
+	errNoAnswer     = errors.New("SlashID did not answer in time")
 )
 
 // revocation is one call of Revoke, from its admission until its last attempt has ended.
@@ -219,6 +221,10 @@ func (r *revocation) wait(ctx context.Context) answer {
 	return r.leave(noAnswer)
 }
 
+// minConnectWait is how long a call must have waited before the lack of a connection says
+// something about the network, and not only about the caller's short deadline.
+const minConnectWait = time.Second
+
 // leave returns the answer with outcome o for a caller that stops waiting. A revocation that
 // was sent continues in the background; one that was not sent is withdrawn.
 func (r *revocation) leave(o outcome) answer {
@@ -233,7 +239,12 @@ func (r *revocation) leave(o outcome) answer {
 	} else {
 		r.withdrawn = true
 		err.state = stateNotApplied
-		r.cancel(errWithdrawn)
+		why := errWithdrawn
+		if o == noAnswer && time.Since(r.begun) >= minConnectWait {
+			why = errNotConnected
+			err.cause = cmp.Or(err.cause, why)
+		}
+		r.cancel(why)
 	}
 	return answer{err: err}
 }

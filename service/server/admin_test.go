@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -53,6 +54,25 @@ func TestAdmin(t *testing.T) {
 		if code, body := f.getAdmin(t, path); code != want.code || !regexp.MustCompile(want.body).MatchString(body) {
 			t.Errorf("%s: %d %q, want %d %q", path, code, body, want.code, want.body)
 		}
+	}
+}
+
+// A connection that sends nothing is closed soon, so that a thousand of them cannot keep the
+// kubelet's probes out until it restarts the pod.
+func TestAdminSilentConnections(t *testing.T) {
+	t.Parallel()
+	f := startFacade(t, revokesAll)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(f.AdminURL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	begun := time.Now()
+	if _, err := io.ReadAll(conn); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begun); took >= server.DefaultLimits.HeaderTimeout {
+		t.Errorf("it was closed after %v", took)
 	}
 }
 

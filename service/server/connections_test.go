@@ -1,9 +1,13 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
+	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 )
@@ -15,11 +19,14 @@ func (crowd) Accept() (net.Conn, error) { return new(net.TCPConn), nil }
 
 func (crowd) Close() error { return nil }
 
+func (crowd) Addr() net.Addr { return &net.TCPAddr{Port: 9090} }
+
 // Connections over the limit wait. One is accepted when another is closed.
 func TestConnectionLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := limitConnections(crowd{}, 2)
+		var log bytes.Buffer
+		l := limitConnections(crowd{}, 2, slog.New(slog.NewTextHandler(&log, nil)))
 		accepted, failed := make(chan net.Conn, 5), make(chan error, 5)
 		expect := func(want int) {
 			t.Helper()
@@ -49,7 +56,32 @@ func TestConnectionLimit(t *testing.T) {
 				t.Errorf("after the listener is closed: %v", err)
 			}
 		}
+		if got := strings.Count(log.String(), `level=WARN msg="connection limit reached, new connections wait" listener=:9090 limit=2`); got != 1 {
+			t.Errorf("%d lines of 1 in the log:\n%s", got, &log)
+		}
 	})
+}
+
+// exhausted is a listener of a process without free file descriptors.
+type exhausted struct{ net.Listener }
+
+func (exhausted) Accept() (net.Conn, error) { return nil, syscall.EMFILE }
+
+func (exhausted) Addr() net.Addr { return &net.TCPAddr{Port: 9090} }
+
+// A failed accept is logged, and does not use up a place.
+func TestAcceptFails(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	l := limitConnections(exhausted{}, 1, slog.New(slog.NewTextHandler(&log, nil)))
+	for range 2 {
+		if _, err := l.Accept(); !errors.Is(err, syscall.EMFILE) {
+			t.Fatal(err)
+		}
+	}
+	if got := strings.Count(log.String(), `level=WARN msg="accept failed" listener=:9090 err="too many open files"`); got != 2 {
+		t.Errorf("%d lines of 2 in the log:\n%s", got, &log)
+	}
 }
 
 // The server can close its side of a connection while the client still sends.
@@ -59,7 +91,7 @@ func TestConnectionsCloseWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := limitConnections(inner, 1)
+	l := limitConnections(inner, 1, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { _ = l.Close() })
 	client, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String())
 	if err != nil {

@@ -19,8 +19,7 @@ func (l httpErrorLog) Write(message []byte) (int, error) {
 		logHandshake(l.logger, peer, cause)
 		return len(message), nil
 	}
-	if strings.HasPrefix(text, "http: Accept error: ") { // a text of the operating system
-		l.logger.Warn(text)
+	if strings.HasPrefix(text, "http: Accept error: ") { // the listener logs it
 		return len(message), nil
 	}
 	l.logger.Warn("HTTP server error; text suppressed because it may contain what the client sent", "bytes", len(message))

@@ -46,7 +46,7 @@ var DefaultLimits = Limits{
 	HeaderBytes:          32 << 10,
 	RequestBytes:         64 << 10, // four times the longest token
 	ConnectionAge:        30 * time.Minute,
-	IdleTimeout:          5 * time.Minute,
+	IdleTimeout:          11 * time.Minute, // load balancers keep theirs for up to 10: docs/scaling.md
 	HeaderTimeout:        10 * time.Second,
 	TransferTimeout:      10 * time.Second,
 	PingInterval:         10 * time.Second,
@@ -78,6 +78,9 @@ const (
 	streamWorkers = 64
 	// adminConnections is far more than probes, scrapes and engineers need.
 	adminConnections = 1000
+	// adminHeaderTimeout is short, so that idle connections cannot keep a kubelet's probe
+	// waiting until it restarts a pod that serves.
+	adminHeaderTimeout = 2 * time.Second
 	// profilesAtOnce is the maximum number of profiles taken at the same time. Each costs CPU
 	// time, and the client chooses how long it runs.
 	profilesAtOnce = 4

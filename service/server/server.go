@@ -128,7 +128,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 			failures = append(failures, err)
 			return nil
 		}
-		return limitConnections(l, connections)
+		return limitConnections(l, connections, cfg.Logger)
 	}
 	s.grpcListener = bind("--grpc-addr", cfg.GRPCAddr, cfg.Limits.Connections)
 	s.restListener = bind("--http-addr", cfg.HTTPAddr, cfg.Limits.Connections)
@@ -146,7 +146,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.grpc, s.health = newGRPC(streams, cfg, pending, observer) //nolint:contextcheck // the server's life
 	s.rest = newHTTPServer(closeOnDrain(rest, &s.ready, cfg.Limits.ConnectionAge), cfg.Limits, cfg.Logger)
 	admin := newAdmin(&s.ready, cfg.Build, cfg.Telemetry.Metrics, s.serveConfigz, &logLevel{level: cfg.LogLevel, log: cfg.Logger})
-	s.admin = newHTTPServer(admin, cfg.Limits, cfg.Logger)
+	adminLimits := cfg.Limits
+	adminLimits.HeaderTimeout = min(adminLimits.HeaderTimeout, adminHeaderTimeout)
+	s.admin = newHTTPServer(admin, adminLimits, cfg.Logger)
 	return s, nil
 }
 

@@ -39,9 +39,10 @@ func publicCause(err error) error {
 		return fmt.Errorf("connect to the proxy: %w", publicCause(proxy.Err))
 	}
 	for _, known := range []func(error) error{
-		as[fault], is(context.Canceled), is(context.DeadlineExceeded),
+		as[fault], is(context.Canceled),
 		certificateCause,
-		as[*net.OpError], as[*net.DNSError], as[syscall.Errno],
+		as[*net.OpError], as[*net.DNSError], as[syscall.Errno], // with an address or a name
+		is(context.DeadlineExceeded),
 		as[tls.AlertError], as[tls.RecordHeaderError],
 		is(io.ErrUnexpectedEOF), is(io.EOF),
 	} {

@@ -148,7 +148,7 @@ func (c *Client) Revoke(ctx context.Context, req Request) Result {
 		Sent:          sent,
 		Resent:        resent,
 		CorrelationID: req.correlationID(resp.Header.Get(HeaderCorrelationID)),
-		RetryAfter:    retryAfter(resp.Header.Values("Retry-After"), time.Now()),
+		RetryAfter:    retryAfter(resp.Header, time.Now()),
 	}
 	if result.isSlashIDs() {
 		c.noteAnswer(t)

@@ -15,11 +15,15 @@ const (
 	maxRetryAfter = 24 * time.Hour
 )
 
-// retryAfter returns the delay in the values of the header Retry-After, in whole seconds from
-// minRetryAfter to maxRetryAfter. Each value is a number of seconds or an HTTP date (RFC 9110
-// section 10.2.3). The largest of several values counts. Without a valid value the delay is 0.
-func retryAfter(values []string, now time.Time) (longest time.Duration) {
-	for _, value := range values {
+// retryAfter reads the header Retry-After, whose values are seconds or HTTP dates (RFC 9110
+// section 10.2.3). It returns the longest delay in whole seconds, from minRetryAfter to
+// maxRetryAfter, and 0 if no value can be read. A date is compared with the answer's Date, not
+// with now, because the clocks may differ; now stands in for a missing Date.
+func retryAfter(answer http.Header, now time.Time) (longest time.Duration) {
+	if date, err := http.ParseTime(answer.Get("Date")); err == nil {
+		now = date
+	}
+	for _, value := range answer.Values("Retry-After") {
 		longest = max(longest, parseRetryAfter(value, now))
 	}
 	return longest

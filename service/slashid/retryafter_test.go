@@ -1,6 +1,7 @@
 package slashid
 
 import (
+	"net/http"
 	"testing"
 	"time"
 )
@@ -31,14 +32,20 @@ func TestRetryAfter(t *testing.T) {
 		"\u0661":                          0, // a digit, but of another script
 		"Sun, 06 Nov 1994 08:49:37 +0100": 0,
 	} {
-		if got := retryAfter([]string{"soon", value}, now); got != want {
+		if got := retryAfter(http.Header{"Retry-After": {"soon", value}}, now); got != want {
 			t.Errorf("%q: got %v, want %v", value, got, want)
 		}
 	}
-	if got := retryAfter([]string{"3", "soon", "9", "4"}, now); got != 9*time.Second {
+	if got := retryAfter(http.Header{"Retry-After": {"3", "soon", "9", "4"}}, now); got != 9*time.Second {
 		t.Errorf("of several: got %v, want the longest", got)
 	}
-	if got := retryAfter([]string{"Sun, 06 Nov 1994 08:49:37 GMT"}, now.Add(-1)); got != 31*time.Second {
+	if got := retryAfter(http.Header{"Retry-After": {"Sun, 06 Nov 1994 08:49:37 GMT"}}, now.Add(-1)); got != 31*time.Second {
 		t.Errorf("got %v, want it rounded up", got)
+	}
+	const later, date = "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:32 GMT"
+	for _, wrong := range []time.Duration{-time.Hour, time.Hour} {
+		if got := retryAfter(http.Header{"Retry-After": {later}, "Date": {date}}, now.Add(wrong)); got != 5*time.Second {
+			t.Errorf("with a clock that is %v off: got %v, want 5s", wrong, got)
+		}
 	}
 }
