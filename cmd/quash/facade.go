@@ -42,7 +42,7 @@ type facade struct {
 
 // newFacade builds the server and binds its listeners.
 func (f *serverFlags) newFacade(ctx context.Context, logs io.Writer, p parts) (built *facade, err error) {
-	logger, level, queue := f.newLogger(logs)
+	logger, level, queue := f.newLogger(logs) //nolint:contextcheck // a report of dropped lines belongs to no call
 	reportTelemetryErrors(logger)
 	observed, err := telemetry.New(ctx, buildInfo().Version, logger)
 	if err != nil {
