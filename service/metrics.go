@@ -105,14 +105,16 @@ func (o outcome) labels(level quashv1.Consistency) (all []Labels) {
 // because it knows their transport.
 type metrics struct {
 	attempts metric.Int64Counter
-	waited   metric.Float64Histogram
-	late     metric.Int64Counter
+	// labels caches the attribute sets of attempts: building one costs more than counting.
+	labels map[attemptLabels]attemptOptions
+	waited metric.Float64Histogram
+	late   metric.Int64Counter
 }
 
 // newMetrics declares the metrics of s. It ignores the errors: only an invalid name causes
 // one, and these names are constant.
 func newMetrics(meter metric.Meter, s *TokenService) *metrics {
-	var m metrics
+	m := metrics{labels: map[attemptLabels]attemptOptions{}}
 	m.attempts, _ = meter.Int64Counter("quash.upstream.attempts",
 		metric.WithUnit("{attempt}"),
 		metric.WithDescription("Attempts to revoke a token at SlashID, by result."))
@@ -165,7 +167,11 @@ func newMetrics(meter metric.Meter, s *TokenService) *metrics {
 			continue
 		}
 		for _, level := range levels {
-			m.attempts.Add(context.Background(), 0, attemptAttributes(o, level))
+			set := metric.WithAttributeSet(attribute.NewSet(
+				attrConsistency.String(consistencyName(level)), attrResult.String(outcomes[o].result)))
+			options := attemptOptions{[]metric.AddOption{set}, []metric.RecordOption{set}}
+			m.labels[attemptLabels{o, level}] = options
+			m.attempts.Add(context.Background(), 0, options.add...)
 		}
 	}
 	for _, labels := range AllLabels() {
@@ -187,17 +193,24 @@ var breakerStates = map[circuitbreaker.State]string{
 	circuitbreaker.OpenState:     "open",
 }
 
-func attemptAttributes(o outcome, level quashv1.Consistency) metric.MeasurementOption {
-	return metric.WithAttributes(attrConsistency.String(consistencyName(level)), attrResult.String(outcomes[o].result))
+// attemptLabels are the labels of an attempt. Only outcomes with a result are attempts'.
+type attemptLabels struct {
+	outcome outcome
+	level   quashv1.Consistency
+}
+
+type attemptOptions struct {
+	add    []metric.AddOption
+	record []metric.RecordOption
 }
 
 // recordAttempt counts an attempt, and measures how long SlashID took for the consistency.
 func (m *metrics) recordAttempt(ctx context.Context, o outcome, level quashv1.Consistency, took time.Duration) {
-	attrs := attemptAttributes(o, level)
-	m.attempts.Add(ctx, 1, attrs)
+	options := m.labels[attemptLabels{o, level}]
+	m.attempts.Add(ctx, 1, options.add...)
 	switch o {
 	case revoked, consistencyPending, consistencyUnknown:
-		m.waited.Record(ctx, took.Seconds(), attrs)
+		m.waited.Record(ctx, took.Seconds(), options.record...)
 	default: // SlashID did not wait for the consistency
 	}
 }

@@ -21,17 +21,21 @@ import (
 // bodyField is the field of a violation that concerns the body as a whole.
 const bodyField = "body"
 
-// strictDecoder returns a decoder for grpc-gateway that reads a whole body with decode.
+// wholeBody is a request body that quash has read. grpc-gateway hands it to strictDecoder.
+type wholeBody struct {
+	io.ReadCloser
+
+	bytes []byte
+}
+
+// strictDecoder returns a decoder for grpc-gateway that reads a wholeBody with decode.
 //
 // The gateway keeps only the text of an error, so the violations travel as that text, one
 // per line; decodingError parses it. The errors of protojson must not get there, because
 // they quote the body, which contains a token.
 func strictDecoder(r io.Reader, decode func(body []byte, into *quashv1.RevokeRequest) []service.Violation) runtime.Decoder {
 	return runtime.DecoderFunc(func(v any) error {
-		body, err := io.ReadAll(r)
-		if err != nil {
-			return err
-		}
+		body := r.(wholeBody).bytes //nolint:forcetypeassert // endpoint.serve sets it
 		var errs []error
 		for _, violation := range decode(body, v.(*quashv1.RevokeRequest)) { //nolint:forcetypeassert // the only request there is
 			errs = append(errs, errors.New(violation.String()))

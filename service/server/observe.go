@@ -143,22 +143,16 @@ func callerAttrs(ctx context.Context) []slog.Attr {
 	return attrs
 }
 
-// The names of the endpoints. A context without a name belongs to a gRPC call.
+// The names of the endpoints.
 const (
 	endpointGRPC   = "grpc"
 	endpointNative = "native"
 	endpointDropIn = "drop_in"
 )
 
-type endpointKey struct{}
-
-func withEndpoint(ctx context.Context, name string) context.Context {
-	return context.WithValue(ctx, endpointKey{}, name)
-}
-
 func endpointOf(ctx context.Context) string {
-	if name, ok := ctx.Value(endpointKey{}).(string); ok {
-		return name
+	if call := restCallOf(ctx); call != nil {
+		return call.endpoint
 	}
 	return endpointGRPC
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -107,8 +106,8 @@ func newREST(ctx context.Context, cfg Config, pending *pending, observer *observ
 	native := endpoints[nativePath]
 	api := withCORS(cfg.CORSAllowedOrigins, func(w http.ResponseWriter, r *http.Request) {
 		if e, ok := endpoints[r.URL.Path]; ok {
-			ctx := withEndpoint(withCaller(r.Context(), r), e.name)
-			e.serve(w, r.WithContext(ctx))
+			restCallOf(r.Context()).endpoint = e.name
+			e.serve(w, r)
 			return
 		}
 		native.answer(w, r, &refusal{http.StatusNotFound, service.InvalidRequest(service.Violation{
@@ -118,7 +117,8 @@ func newREST(ctx context.Context, cfg Config, pending *pending, observer *observ
 	})
 	return recoverREST(cfg.Logger, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		r = r.WithContext(context.WithValue(r.Context(), begunKey{}, time.Now()))
+		call := &restCall{begun: time.Now(), endpoint: endpointNative}
+		r = r.WithContext(withCaller(context.WithValue(r.Context(), restCallKey{}, call), r))
 		// readBody clears this deadline. If the body is not read, the deadline limits how long
 		// net/http waits for the rest of it.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(cfg.Limits.TransferTimeout))
@@ -169,7 +169,7 @@ func (e *endpoint) serve(w http.ResponseWriter, r *http.Request) {
 		e.refuse(w, r, refused)
 		return
 	}
-	r.Header, r.Body = header, io.NopCloser(bytes.NewReader(body))
+	r.Header, r.Body = header, wholeBody{http.NoBody, body}
 	e.mux.ServeHTTP(w, r)
 }
 
@@ -253,8 +253,19 @@ func (e *endpoint) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *re
 	return nil, &refusal{http.StatusBadRequest, service.InvalidRequest(service.Violation{Field: bodyField, Description: rule})}
 }
 
-// begunKey is the context key for the start time of a request.
-type begunKey struct{}
+// restCall is what the context of a REST request holds about it.
+type restCall struct {
+	begun    time.Time
+	endpoint string
+}
+
+type restCallKey struct{}
+
+// restCallOf returns nil for a gRPC call.
+func restCallOf(ctx context.Context) *restCall {
+	call, _ := ctx.Value(restCallKey{}).(*restCall)
+	return call
+}
 
 // refuse answers a request that does not reach the service, and logs and counts it.
 func (e *endpoint) refuse(w http.ResponseWriter, r *http.Request, refused *refusal) {
@@ -263,8 +274,7 @@ func (e *endpoint) refuse(w http.ResponseWriter, r *http.Request, refused *refus
 }
 
 func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, refused *refusal) {
-	begun, _ := r.Context().Value(begunKey{}).(time.Time)
-	refused.err.TookSince(begun)
+	refused.err.TookSince(restCallOf(r.Context()).begun)
 	e.writeStatus(w, refused.httpStatus, refused.err.GRPCStatus())
 }
 

@@ -29,6 +29,9 @@ type observer struct {
 
 	common    []attribute.KeyValue
 	spanStart []trace.SpanStartOption
+	// revoked caches the attributes of a 204 by the major version of HTTP: building a set
+	// costs more than recording a duration.
+	revoked map[int][]metric.RecordOption
 }
 
 func newObserver(t Telemetry, u *url.URL) *observer {
@@ -44,14 +47,23 @@ func newObserver(t Telemetry, u *url.URL) *observer {
 	}
 	// Only an invalid name causes an error, and this one is constant.
 	duration, _ := httpconv.NewClientRequestDuration(t.Meters.Meter(scope))
-	return &observer{
+	o := &observer{
 		tracer: t.Tracers.Tracer(scope), propagator: t.Propagator, duration: duration.Inst(),
 		common: append(common, semconv.URLScheme(u.Scheme)),
 		spanStart: []trace.SpanStartOption{
 			trace.WithSpanKind(trace.SpanKindClient),
 			trace.WithAttributes(append(common, semconv.URLFull(u.String()))...),
 		},
+		revoked: map[int][]metric.RecordOption{},
 	}
+	for _, major := range []int{1, 2} {
+		o.revoked[major] = o.options(endAttributes(&http.Response{StatusCode: http.StatusNoContent, ProtoMajor: major}, nil))
+	}
+	return o
+}
+
+func (o *observer) options(attrs []attribute.KeyValue) []metric.RecordOption {
+	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(append(attrs, o.common...)...))}
 }
 
 // observation is the observation of one request.
@@ -72,9 +84,8 @@ func (o *observer) begin(ctx context.Context, h http.Header) (context.Context, *
 
 // end records the end of the request, which is a response or an error.
 func (o *observation) end(ctx context.Context, resp *http.Response, err error) {
-	attrs := endAttributes(resp, err)
 	if o.span.IsRecording() {
-		o.span.SetAttributes(attrs...)
+		o.span.SetAttributes(endAttributes(resp, err)...)
 		switch {
 		case err != nil:
 			o.span.SetStatus(codes.Error, err.Error())
@@ -83,7 +94,14 @@ func (o *observation) end(ctx context.Context, resp *http.Response, err error) {
 		}
 	}
 	o.span.End()
-	o.duration.Record(ctx, time.Since(o.begun).Seconds(), metric.WithAttributes(append(attrs, o.common...)...))
+	var options []metric.RecordOption
+	if err == nil && resp.StatusCode == http.StatusNoContent {
+		options = o.revoked[resp.ProtoMajor]
+	}
+	if options == nil {
+		options = o.options(endAttributes(resp, err))
+	}
+	o.duration.Record(ctx, time.Since(o.begun).Seconds(), options...)
 }
 
 // endAttributes returns the attributes of a response or an error.

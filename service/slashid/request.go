@@ -67,20 +67,20 @@ type Credentials struct {
 // header returns the headers of the request. Empty values are not sent.
 func (r *Request) header() http.Header {
 	h := http.Header{}
-	for key, value := range map[string]string{
-		"Accept":                 "application/json",
-		"Accept-Encoding":        "identity", // otherwise a proxy might compress the response
-		"Content-Type":           "application/json",
-		"User-Agent":             "quash",
-		HeaderConsistency:        string(r.Consistency),
-		HeaderConsistencyTimeout: strconv.FormatInt(int64(r.Timeout/time.Second), 10),
-		HeaderSDKVersion:         r.SDKVersion,
-		HeaderAPIKey:             r.Credentials.APIKey.Reveal(),
-		HeaderAuthorization:      r.Credentials.Authorization.Reveal(),
-		HeaderOrgID:              r.Credentials.OrgID,
+	for _, field := range [...]struct{ name, value string }{
+		{"Accept", "application/json"},
+		{"Accept-Encoding", "identity"}, // otherwise a proxy might compress the response
+		{"Content-Type", "application/json"},
+		{"User-Agent", "quash"},
+		{HeaderConsistency, string(r.Consistency)},
+		{HeaderConsistencyTimeout, strconv.FormatInt(int64(r.Timeout/time.Second), 10)},
+		{HeaderSDKVersion, r.SDKVersion},
+		{HeaderAPIKey, r.Credentials.APIKey.Reveal()},
+		{HeaderAuthorization, r.Credentials.Authorization.Reveal()},
+		{HeaderOrgID, r.Credentials.OrgID},
 	} {
-		if value != "" {
-			h.Set(key, value)
+		if field.value != "" {
+			h.Set(field.name, field.value)
 		}
 	}
 	// The nil value is not sent. With it net/http resends a POST if a kept-alive
