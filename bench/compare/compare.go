@@ -48,6 +48,7 @@ var parts = []struct {
 func Command(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	quash := flags.String("quash", "bin/quash", "path of the quash binary to measure")
+	usual := flags.String("usual", ".build/usual-parts", "path of the binary of the usual parts")
 	page := flags.String("page", "", "Markdown page whose tables to replace (default: only print the tables)")
 	only := flags.String("only", "", "measure only this part: cost, inflight, added, recovery or ready (default: all parts)")
 	quick := flags.Bool("quick", false, "run one short round of each part, to try the program; the figures mean nothing")
@@ -66,7 +67,7 @@ func Command(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-	e, err := newEnv(*quash, tmp, p)
+	e, err := newEnv(*quash, *usual, tmp, p)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@
 //	env.go        the environment of all measurements, and rounds
 //	upstream.go   the stub of SlashID
 //	contender.go  the list of contenders, and how they are started
-//	quash.go nothing.go textbook.go proxy.go nginx.go   one contender each
+//	quash.go nothing.go textbook.go usual.go proxy.go nginx.go   one contender each
 //
 // To add a contender, write a file for it, with the targets for quash, and add it to the list in
 // contender.go.

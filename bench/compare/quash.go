@@ -12,11 +12,7 @@ var quash = &contender{
 	name:       "quash",
 	transports: []calls.Transport{calls.GRPC, calls.Native, calls.DropIn},
 	start: func(_ context.Context, e *env, upstreamURL string) (*server, error) {
-		environment := []string{
-			"OTEL_EXPORTER_OTLP_ENDPOINT=" + e.collector.url,
-			"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.01",
-			"OTEL_BSP_SCHEDULE_DELAY=1000", // short, so that spans are exported during the measurement
-		}
+		environment := e.telemetry()
 		for _, name := range []string{"GOGC", "GOMEMLIMIT", "GODEBUG", "GOMAXPROCS"} {
 			if value, set := os.LookupEnv(name); set { // to measure their effect
 				environment = append(environment, name+"="+value)
