@@ -22,7 +22,7 @@ import (
 type pace struct {
 	rounds   int           // rounds of short measurements
 	lasts    time.Duration // duration of a short measurement
-	long     int           // rounds of the part inflight, which takes longer
+	long     int           // rounds of the measurements with a target in the part inflight, which takes longer
 	fraction int           // divides the calls in flight and the time to recover; 1 for a full run
 	starts   int           // number of starts of quash
 }

@@ -3,6 +3,7 @@ package compare
 import (
 	"context"
 	"os"
+	"strconv"
 
 	"github.com/quashdev/quash/bench/calls"
 )
@@ -20,6 +21,7 @@ var quash = &contender{
 		}
 		return startServer(e.quash, environment, "serve",
 			"--upstream-url", upstreamURL, "--upstream-ca-file", e.certFile, "--upstream-api-key-file", e.apiKeyFile,
+			"--max-in-flight", strconv.Itoa(maxInFlight), // more than the default
 			"--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
 	},
 }
