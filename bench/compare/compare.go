@@ -40,6 +40,7 @@ var parts = []struct {
 	{"cost", measureCost},
 	{"inflight", measureInFlight},
 	{"added", measureAdded},
+	{"guarantees", measureGuarantees},
 	{"recovery", measureRecovery},
 	{"ready", measureReady},
 }
@@ -50,7 +51,7 @@ func Command(ctx context.Context, args []string) (err error) {
 	quash := flags.String("quash", "bin/quash", "path of the quash binary to measure")
 	usual := flags.String("usual", ".build/usual-parts", "path of the binary of the usual parts")
 	page := flags.String("page", "", "Markdown page whose tables to replace (default: only print the tables)")
-	only := flags.String("only", "", "measure only this part: cost, inflight, added, recovery or ready (default: all parts)")
+	only := flags.String("only", "", "measure only this part: cost, inflight, added, guarantees, recovery or ready (default: all parts)")
 	quick := flags.Bool("quick", false, "run one short round of each part, to try the program; the figures mean nothing")
 	if err := flags.Parse(args); err != nil {
 		return err

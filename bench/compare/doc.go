@@ -5,6 +5,7 @@
 //	cost.go       part cost: CPU time, calls/s and latency of calls that are answered at once
 //	inflight.go   part inflight: memory and connections of many concurrent calls
 //	added.go      part added: the latency that quash adds at a fixed rate
+//	guarantees.go part guarantees: whether answers say the truth about the token
 //	recovery.go   part recovery: faulty upstreams
 //	ready.go      part ready: time until ready, size of the binary
 //	env.go        the environment of all measurements, and rounds
