@@ -28,7 +28,7 @@ type pace struct {
 }
 
 var (
-	fullPace  = pace{rounds: 5, lasts: 3 * time.Second, long: 3, fraction: 1, starts: 20}
+	fullPace  = pace{rounds: 5, lasts: 2500 * time.Millisecond, long: 3, fraction: 1, starts: 20}
 	quickPace = pace{rounds: 1, lasts: 300 * time.Millisecond, long: 1, fraction: 10, starts: 2}
 )
 
