@@ -65,6 +65,7 @@ examples: ## Test the examples and the commands in docs/callers.md. Needs Node, 
 .PHONY: .build/quash-bench
 .build/quash-bench:
 	@go build -C bench -o $(CURDIR)/.build/quash-bench .
+	@go build -C bench -o $(CURDIR)/.build/usual-parts ./usual
 
 .PHONY: soak
 soak: .build/quash-bench ## Run mixed load and faults for DURATION (30m). Fail if resources grow or answers are wrong.

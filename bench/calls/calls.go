@@ -18,6 +18,7 @@ import (
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -97,16 +98,23 @@ func callGRPC(ctx context.Context, channel *grpc.ClientConn, r *quashv1.RevokeRe
 	if err == nil {
 		return dead(resp.GetOutcome().String())
 	}
-	st, reason, state := status.Convert(err), "", ""
+	code, reason, state := Status(err)
+	return failure(reason, state, code.String())
+}
+
+// Status returns what the error of a gRPC call says: its code, and quash's reason and state if it
+// has them.
+func Status(err error) (code codes.Code, reason, state string) {
+	st := status.Convert(err)
 	for _, detail := range st.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
 			reason = detail.GetReason()
 		case *quashv1.RevokeFailure:
-			state = detail.GetState().String()
+			state = strings.TrimPrefix(detail.GetState().String(), "REVOCATION_STATE_")
 		}
 	}
-	return failure(reason, state, st.Code().String())
+	return st.Code(), reason, state
 }
 
 // dead returns an error unless the outcome means that the token is dead.

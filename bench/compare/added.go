@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/quashdev/quash/bench/calls"
@@ -22,34 +23,54 @@ var direct = &contender{name: "direct, net/http"}
 // latency is the latency of a row in one round.
 type latency struct{ p50, p99 time.Duration }
 
-// measureAdded compares calls through quash with calls to the upstream itself.
+// measureAdded compares calls through contenders with calls to the upstream itself.
 func measureAdded(ctx context.Context, e *env) (string, error) {
-	entries := []row{
-		{direct, calls.DropIn, http1},
-		{quash, calls.GRPC, http1},
-		{direct, calls.DropIn, http2},
-		{quash, calls.GRPC, http2},
+	behind := func(p protocol) []row {
+		return []row{
+			{direct, calls.DropIn, p},
+			{textbook, calls.GRPC, p},
+			{usual, calls.GRPC, p},
+			{quash, calls.GRPC, p},
+			{usual, calls.Native, p},
+			{quash, calls.Native, p},
+		}
 	}
+	entries := slices.Concat(behind(http1), behind(http2))
 	all, err := rounds(ctx, e.pace.rounds, entries, e.measureLatency)
 	if err != nil {
 		return "", err
 	}
-	t := measure.NewTable("path", "upstream", "p50 ms", "p99 ms", "added to p50", "", "added to p99", "")
+	t := measure.NewTable("path", "called over", "upstream", "p50 ms", "p99 ms", "added to p50", "", "added to p99", "",
+		"p50 / usual parts", "p99 / usual parts")
+	p50, p99 := func(l latency) time.Duration { return l.p50 }, func(l latency) time.Duration { return l.p99 }
 	for _, r := range entries {
-		p50, p99 := func(l latency) time.Duration { return l.p50 }, func(l latency) time.Duration { return l.p99 }
-		cells := []string{r.contender.name, string(r.upstream), millis(measure.Median(all[r], p50)), millis(measure.Median(all[r], p99)), "", "", "", ""}
+		cells := []string{
+			r.contender.name, string(r.transport), string(r.upstream),
+			millis(measure.Median(all[r], p50)), millis(measure.Median(all[r], p99)), "", "", "", "", "", "",
+		}
 		if r.contender != direct {
 			base := all[row{direct, calls.DropIn, r.upstream}]
 			added50, added99 := added(all[r], base, p50), added(all[r], base, p99)
-			cells[4], cells[5] = millis(added50), measure.Verdict(added50, maxAdded50)
-			cells[6], cells[7] = millis(added99), measure.Verdict(added99, maxAdded99)
+			cells[5], cells[7] = millis(added50), millis(added99)
+			if r.contender == quash && r.transport == calls.GRPC {
+				cells[6], cells[8] = measure.Verdict(added50, maxAdded50), measure.Verdict(added99, maxAdded99)
+			}
+		}
+		if r.contender == quash {
+			base := all[row{usual, r.transport, r.upstream}]
+			cells[9], cells[10] = ratio(all[r], base, p50), ratio(all[r], base, p99)
 		}
 		t.Add(cells...)
 	}
 	return fmt.Sprintf("### Added latency\n%d calls per second start at fixed times, whether or not earlier calls have an answer. Latency counts from the\n"+
-		"scheduled start. Figures are medians; the added latency is the median of the differences in each round.\n\n%s\n"+
-		"Targets: at most %s ms added to p50, and %s ms to p99.\n",
+		"scheduled start. Figures are medians; the added latency is the median of the differences in each round, and the\n"+
+		"ratio that of the ratios.\n\n%s\nTargets over gRPC: at most %s ms added to p50, and %s ms to p99.\n",
 		openRate, t, millis(maxAdded50), millis(maxAdded99)), nil
+}
+
+// ratio is the median of the ratios of a figure in each round, as a table cell.
+func ratio[S any, N int64 | time.Duration](of, to []S, figure func(S) N) string {
+	return fmt.Sprintf("%.2f", measure.Compare(of, to, func(s S) float64 { return float64(figure(s)) }).Median)
 }
 
 // added is the median of the differences of a figure in each round.

@@ -22,13 +22,13 @@ import (
 type pace struct {
 	rounds   int           // rounds of short measurements
 	lasts    time.Duration // duration of a short measurement
-	long     int           // rounds of the part inflight, which takes longer
+	long     int           // rounds of the measurements with a target in the part inflight, which takes longer
 	fraction int           // divides the calls in flight and the time to recover; 1 for a full run
 	starts   int           // number of starts of quash
 }
 
 var (
-	fullPace  = pace{rounds: 5, lasts: 3 * time.Second, long: 3, fraction: 1, starts: 20}
+	fullPace  = pace{rounds: 5, lasts: 2500 * time.Millisecond, long: 3, fraction: 1, starts: 20}
 	quickPace = pace{rounds: 1, lasts: 300 * time.Millisecond, long: 1, fraction: 10, starts: 2}
 )
 
@@ -40,6 +40,7 @@ var parts = []struct {
 	{"cost", measureCost},
 	{"inflight", measureInFlight},
 	{"added", measureAdded},
+	{"guarantees", measureGuarantees},
 	{"recovery", measureRecovery},
 	{"ready", measureReady},
 }
@@ -48,8 +49,9 @@ var parts = []struct {
 func Command(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	quash := flags.String("quash", "bin/quash", "path of the quash binary to measure")
+	usual := flags.String("usual", ".build/usual-parts", "path of the binary of the usual parts")
 	page := flags.String("page", "", "Markdown page whose tables to replace (default: only print the tables)")
-	only := flags.String("only", "", "measure only this part: cost, inflight, added, recovery or ready (default: all parts)")
+	only := flags.String("only", "", "measure only this part: cost, inflight, added, guarantees, recovery or ready (default: all parts)")
 	quick := flags.Bool("quick", false, "run one short round of each part, to try the program; the figures mean nothing")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -66,7 +68,7 @@ func Command(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-	e, err := newEnv(*quash, tmp, p)
+	e, err := newEnv(*quash, *usual, tmp, p)
 	if err != nil {
 		return err
 	}

@@ -22,9 +22,46 @@ func TestTargetsAreMeasured(t *testing.T) {
 			}
 		}
 	}
-	for i, w := range inFlight {
-		if w.peak > 0 && (i+1 == len(inFlight) || inFlight[i+1].calls != w.calls || inFlight[i+1].rate != w.rate) {
-			t.Errorf("%s: the next row must have the same calls, to compare the peak with", w)
+	for w := range inFlightLimits {
+		if !slices.Contains(inFlight, w) || !slices.Contains(inFlight, w.by(textbook)) || !slices.Contains(inFlight, w.by(usual)) {
+			t.Errorf("%s: not measured with each contender", w)
+		}
+	}
+}
+
+// A result is true if what it says of the token agrees with the ledger.
+func TestVerdict(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		result        result
+		before, after bool
+		want          string
+	}{
+		{result{code: "OK"}, false, true, "yes"},
+		{result{code: "OK"}, false, false, "**no**"},
+		{result{code: "InvalidArgument"}, true, true, "yes"},
+		{result{code: "InvalidArgument"}, false, true, "**no**"},
+		{result{code: "DeadlineExceeded"}, false, true, "does not say"},
+		{result{code: "DeadlineExceeded", state: "IN_PROGRESS"}, false, true, "yes"},
+		{result{code: "Unavailable", state: "NOT_APPLIED"}, false, true, "**no**"},
+		{result{code: "InvalidArgument", state: "UNKNOWN"}, false, true, "does not say"},
+		{result{}, false, true, "does not say"},
+	} {
+		if got := tt.result.verdict(tt.before, tt.after); got != tt.want {
+			t.Errorf("%s, dead before: %t, after: %t: got %s, want %s", tt.result, tt.before, tt.after, got, tt.want)
+		}
+	}
+}
+
+func TestLogged(t *testing.T) {
+	t.Parallel()
+	for log, want := range map[string]string{
+		"serving grpc=a http=b admin=none\n":                                                                 "nothing",
+		`{"msg":"finished call","grpc.code":"Canceled"}` + "\n" + `{"msg":"bye"}`:                            "Canceled",
+		`{"code":"Canceled","state":"UNKNOWN"}` + "\n" + `{"msg":"late outcome","outcome":"revoked"}` + "\n": "OK, REVOKED",
+	} {
+		if got := logged(log).String(); got != want {
+			t.Errorf("%s: got %s, want %s", log, got, want)
 		}
 	}
 }

@@ -28,7 +28,7 @@ type contender struct {
 }
 
 // contenders are all programs that are compared.
-var contenders = []*contender{nothing, textbook, reverseProxy, nginx, quash}
+var contenders = []*contender{nothing, textbook, usual, reverseProxy, nginx, quash}
 
 // costTarget limits the CPU time per call of quash, as a ratio to that of the contender.
 type costTarget struct {

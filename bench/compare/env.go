@@ -24,6 +24,7 @@ type env struct {
 	pace   pace
 	self   string // this program, which serves the contenders in Go
 	quash  string
+	usual  string
 	nginx  string // empty if not installed
 	tmp    string
 	tokens atomic.Uint64 // number of tokens so far
@@ -34,23 +35,23 @@ type env struct {
 	certFile, keyFile, apiKeyFile string
 
 	upstreams map[protocol]*upstream // they answer at once; the one for "" is a placeholder
-	collector *upstream              // receives quash's telemetry, which it exports as in production
+	collector *upstream              // receives the telemetry that contenders export, as in production
 }
 
 // apiKey is the API key for SlashID. The stub does not check it.
 const apiKey = "key"
 
 // newEnv returns the environment of a run. The caller must remove the directory tmp afterwards.
-func newEnv(quash, tmp string, p pace) (e *env, err error) {
+func newEnv(quash, usual, tmp string, p pace) (e *env, err error) {
 	e = &env{pace: p, tmp: tmp, upstreams: map[protocol]*upstream{"": {}}}
 	if e.self, err = os.Executable(); err != nil {
 		return nil, err
 	}
-	if e.quash, err = filepath.Abs(quash); err != nil {
+	if e.quash, err = program(quash); err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(e.quash); err != nil {
-		return nil, fmt.Errorf("%w (run make build first)", err)
+	if e.usual, err = program(usual); err != nil {
+		return nil, err
 	}
 	e.nginx, _ = exec.LookPath("nginx")
 	e.certificate = pkitest.SelfSigned(&x509.Certificate{
@@ -73,6 +74,28 @@ func newEnv(quash, tmp string, p pace) (e *env, err error) {
 	}
 	e.collector, err = e.startUpstream(http1, func(http.ResponseWriter, *http.Request, int64, int64) {})
 	return e, err
+}
+
+// program returns the absolute path of a program to measure.
+func program(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("%w (run make build .build/quash-bench first)", err)
+	}
+	return path, nil
+}
+
+// telemetry returns the environment variables of contenders that export telemetry: one call in a
+// hundred is traced.
+func (e *env) telemetry() []string {
+	return []string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT=" + e.collector.url,
+		"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.01",
+		"OTEL_BSP_SCHEDULE_DELAY=1000", // short, so that spans are exported during the measurement
+	}
 }
 
 // progressf reports a finished measurement.

@@ -3,7 +3,9 @@ package compare
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -33,19 +35,58 @@ func (w waiting) begin() string {
 // callsPerChannel is well below quash's limit of calls per connection.
 const callsPerChannel = 500
 
-// inFlight are the measurements and their maximums; 0 means no target.
-var inFlight = []struct {
-	waiting
+// maxInFlight is the maximum of calls.
+const maxInFlight = 20_000
 
+// inFlight are the measurements. Over REST each waiting call has a connection of its own: 10,000
+// are what quash accepts by default, and more would need more descriptors than a process usually
+// has. Fewer are built up, so that a run does not take too long.
+var inFlight = slices.Concat(
+	waitingCalls(calls.GRPC, 0, 1_000, 5_000, 10_000, maxInFlight),
+	waitingCalls(calls.GRPC, 1_000, 1_000, 5_000, 10_000, maxInFlight),
+	waitingCalls(calls.Native, 0, 1_000, 5_000, 10_000),
+	waitingCalls(calls.Native, 1_000, 1_000, 5_000),
+)
+
+func waitingCalls(t calls.Transport, rate int, sizes ...int) (all []waiting) {
+	for _, n := range sizes {
+		for _, c := range []*contender{textbook, usual, quash} {
+			if slices.Contains(c.transports, t) {
+				all = append(all, waiting{c, t, n, rate})
+			}
+		}
+	}
+	return all
+}
+
+// limits are the maximums of a measurement of quash; 0 means no target. There must be no failures
+// in any.
+type limits struct {
 	connections int64
 	late        time.Duration
-	peak        int64 // bytes; the maximum is also the peak of the next row
-}{
-	{waiting{quash, calls.GRPC, 10_000, 0}, 500, 2500 * time.Millisecond, 350e6},
-	{waiting{textbook, calls.GRPC, 10_000, 0}, 0, 0, 0},
-	{waiting{quash, calls.GRPC, 5_000, 1_000}, 60, 0, 0},
-	{waiting{textbook, calls.GRPC, 5_000, 1_000}, 0, 0, 0},
-	{waiting{quash, calls.Native, 5_000, 1_000}, 0, 0, 0},
+	peak        int64 // bytes; the maximum is also the peak of the textbook façade
+}
+
+var (
+	atOnce  = waiting{quash, calls.GRPC, 10_000, 0}
+	builtUp = waiting{quash, calls.GRPC, 5_000, 1_000}
+
+	inFlightLimits = map[waiting]limits{
+		atOnce:  {500, 2500 * time.Millisecond, 350e6},
+		builtUp: {connections: 60},
+	}
+)
+
+// by returns the same calls to another contender.
+func (w waiting) by(c *contender) waiting {
+	w.contender = c
+	return w
+}
+
+// divided returns fewer calls, for a short run.
+func (w waiting) divided(by int) waiting {
+	w.calls /= by
+	return w
 }
 
 // held is the result of a measurement in one round.
@@ -60,41 +101,57 @@ type held struct {
 // measureInFlight measures calls to an upstream that holds each of them for the same time, which
 // is long enough that all wait together.
 func measureInFlight(ctx context.Context, e *env) (string, error) {
-	entries := make([]waiting, len(inFlight))
-	for i, w := range inFlight {
-		entries[i] = w.waiting
-		entries[i].calls /= e.pace.fraction
+	var once, often []waiting // those with limits for memory and their comparisons are measured often
+	for _, w := range inFlight {
+		if inFlightLimits[w.by(quash)].peak > 0 {
+			often = append(often, w.divided(e.pace.fraction))
+		} else {
+			once = append(once, w.divided(e.pace.fraction))
+		}
 	}
-	all, err := rounds(ctx, e.pace.long, entries, e.hold)
+	all, err := rounds(ctx, e.pace.long, often, e.hold)
 	if err != nil {
 		return "", err
 	}
+	others, err := rounds(ctx, 1, once, e.hold)
+	if err != nil {
+		return "", err
+	}
+	maps.Copy(all, others)
+	return inFlightSection(e.pace, all), nil
+}
+
+func inFlightSection(p pace, all map[waiting][]held) string {
 	t := measure.NewTable("contender", "called over", "calls", "begin", "failed", "", "connections upstream", "",
-		"slowest, s late", "", "peak MB", "", "KB/waiting call")
-	for i, w := range entries {
-		h, target := summary(all[w]), inFlight[i]
-		failed, maxPeak := "", target.peak
+		"slowest, s late", "", "peak MB", "", "peak / usual parts", "KB/waiting call")
+	peak := func(h held) int64 { return h.peak }
+	for _, row := range inFlight {
+		w, limit := row.divided(p.fraction), inFlightLimits[row]
+		h := summary(all[w])
+		failed, compared, perCall := "", "", ""
 		if w.contender == quash {
 			failed = measure.Verdict(h.failed, 0)
+			compared = ratio(all[w], all[w.by(usual)], peak)
 		}
-		if maxPeak > 0 {
-			maxPeak = min(maxPeak, summary(all[entries[i+1]]).peak)
+		if limit.peak > 0 {
+			limit.peak = min(limit.peak, summary(all[w.by(textbook)]).peak)
 		}
-		perCall := ""
 		if h.perCall > 0 { // 0 if not all calls waited at the same time
 			perCall = fmt.Sprintf("%.1f", float64(h.perCall)/1e3)
 		}
 		t.Add(w.contender.name, string(w.transport), strconv.Itoa(w.calls), w.begin(), strconv.Itoa(h.failed), failed,
-			strconv.FormatInt(h.connections, 10), verdict(h.connections, target.connections),
-			seconds(h.late), verdict(h.late, target.late), megabytes(h.peak), verdict(h.peak, maxPeak), perCall)
+			strconv.FormatInt(h.connections, 10), verdict(h.connections, limit.connections),
+			seconds(h.late), verdict(h.late, limit.late), megabytes(h.peak), verdict(h.peak, limit.peak), compared, perCall)
 	}
-	atOnce, builtUp := inFlight[0], inFlight[2]
+	limit := inFlightLimits[atOnce]
 	return fmt.Sprintf("### Calls in flight\nThe upstream uses HTTP/2 with TLS, accepts %d requests per connection, and holds each request until all calls\n"+
-		"wait. Over gRPC there are %d calls per connection. Failures are the sum of all rounds, other figures are\n"+
-		"medians. The slowest call is late by the time that it takes longer than the upstream holds it.\n\n%s\n"+
-		"Targets: no failures; for calls that begin at one instant, at most %d connections, %s s, and the lower of %s MB\n"+
-		"and the textbook façade's peak; for calls that begin one after another over gRPC, at most %d connections.\n",
-		goStreams, callsPerChannel, t, atOnce.connections, seconds(atOnce.late), megabytes(atOnce.peak), builtUp.connections), nil
+		"wait. Over gRPC there are %d calls per connection. The slowest call is late by the time that it takes longer than\n"+
+		"the upstream holds it. The %d gRPC calls that begin at one instant have %d rounds, all others 1. Failures are the\n"+
+		"sum, other figures are medians.\n\n%s\n"+
+		"Targets: no failures; for %d gRPC calls that begin at one instant, at most %d connections, %s s, and the lower of\n"+
+		"%s MB and the textbook façade's peak; for %d that begin one after another, at most %d connections.\n",
+		goStreams, callsPerChannel, atOnce.calls, p.long, t,
+		atOnce.calls, limit.connections, seconds(limit.late), megabytes(limit.peak), builtUp.calls, inFlightLimits[builtUp].connections)
 }
 
 // verdict is empty if there is no target.
@@ -105,12 +162,18 @@ func verdict[T int64 | time.Duration](value, target T) string {
 	return measure.Verdict(value, target)
 }
 
-func (e *env) hold(ctx context.Context, w waiting) (h held, err error) {
-	hold := 6 * time.Second
+// hold is the time for which the upstream holds each request: long enough that all wait together,
+// although those that begin at one instant take a while to arrive.
+func (w waiting) hold(p pace) time.Duration {
+	arrive := time.Duration(w.calls) * 400 * time.Microsecond
 	if w.rate > 0 {
-		hold += time.Duration(w.calls/w.rate) * time.Second
+		arrive = time.Duration(w.calls) * time.Second / time.Duration(w.rate)
 	}
-	hold /= time.Duration(e.pace.fraction)
+	return arrive + 2*time.Second/time.Duration(p.fraction)
+}
+
+func (e *env) hold(ctx context.Context, w waiting) (h held, err error) {
+	hold := w.hold(e.pace)
 	allWait := make(chan struct{})
 	u, err := e.startUpstream(http2, func(rw http.ResponseWriter, r *http.Request, request, _ int64) {
 		if request == int64(w.calls) {

@@ -3,6 +3,7 @@ package compare
 import (
 	"context"
 	"os"
+	"strconv"
 
 	"github.com/quashdev/quash/bench/calls"
 )
@@ -12,11 +13,7 @@ var quash = &contender{
 	name:       "quash",
 	transports: []calls.Transport{calls.GRPC, calls.Native, calls.DropIn},
 	start: func(_ context.Context, e *env, upstreamURL string) (*server, error) {
-		environment := []string{
-			"OTEL_EXPORTER_OTLP_ENDPOINT=" + e.collector.url,
-			"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.01",
-			"OTEL_BSP_SCHEDULE_DELAY=1000", // short, so that spans are exported during the measurement
-		}
+		environment := e.telemetry()
 		for _, name := range []string{"GOGC", "GOMEMLIMIT", "GODEBUG", "GOMAXPROCS"} {
 			if value, set := os.LookupEnv(name); set { // to measure their effect
 				environment = append(environment, name+"="+value)
@@ -24,6 +21,7 @@ var quash = &contender{
 		}
 		return startServer(e.quash, environment, "serve",
 			"--upstream-url", upstreamURL, "--upstream-ca-file", e.certFile, "--upstream-api-key-file", e.apiKeyFile,
+			"--max-in-flight", strconv.Itoa(maxInFlight), // more than the default
 			"--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
 	},
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/quashdev/quash/bench/calls"
 	"github.com/quashdev/quash/bench/measure"
 )
@@ -155,25 +157,36 @@ func measureRecovery(ctx context.Context, e *env) (string, error) {
 		if s.answer == nil && e.nginx == "" {
 			continue
 		}
-		for _, c := range []*contender{quash, textbook} {
-			results, err := e.runScenario(ctx, s, c)
-			if err != nil {
-				return "", fmt.Errorf("%s, %s: %w", s.name, c.name, err)
-			}
+		take := []*contender{quash, textbook}
+		all := make([][]calls.Result, len(take))
+		running, ctx := errgroup.WithContext(ctx) // at once, because both wait most of the time
+		for i, c := range take {
+			running.Go(func() (err error) {
+				if all[i], err = e.runScenario(ctx, s, c); err != nil {
+					return fmt.Errorf("%s, %s: %w", s.name, c.name, err)
+				}
+				return nil
+			})
+		}
+		if err := running.Wait(); err != nil {
+			return "", err
+		}
+		for i, results := range all {
 			failed, first := calls.Failures(results)
 			lasted, until, verdict := outage(results), "never", ""
-			progressf("%s, %s: %d failed (%v), outage %s", s.name, c.name, failed, first, lasted)
+			progressf("%s, %s: %d failed (%v), outage %s", s.name, take[i].name, failed, first, lasted)
 			if lasted != never {
 				until = seconds(lasted)
 			}
-			if c == quash {
+			if take[i] == quash {
 				verdict = measure.Verdict(lasted, s.target)
 			}
-			t.Add(s.name, c.name, strconv.Itoa(len(results)), strconv.Itoa(failed), until, verdict)
+			t.Add(s.name, take[i].name, strconv.Itoa(len(results)), strconv.Itoa(failed), until, verdict)
 		}
 	}
 	return fmt.Sprintf("### Recovery\ngRPC calls with a deadline of %s s, %d or %d per second, to an upstream with HTTP/2 and TLS that accepts %d\n"+
-		"requests per connection. Stock nginx closes each connection after 1,000 requests.\n\n%s\n"+
+		"requests per connection. Both contenders run at once, each with an upstream of its own. Stock nginx closes each\n"+
+		"connection after 1,000 requests.\n\n%s\n"+
 		"Targets: behind nginx, no failures; otherwise, all calls succeed again within %s s.\n",
 		seconds(recoveryDeadline), scenarios[0].rate, scenarios[1].rate, goStreams, t, seconds(maxOutage)), nil
 }
