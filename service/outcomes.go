@@ -280,7 +280,7 @@ func outcomeOf(result slashid.Result, ended error) outcome {
 		switch {
 		case errors.Is(ended, errNoAnswer):
 			return noAnswer
-		case errors.Is(ended, errNotConnected) && !result.Sent:
+		case errors.Is(ended, errNotConnected) && result.NoConnection && !result.Sent:
 			return neverConnected
 		case ended != nil, errors.Is(result.Err, slashid.ErrNotSent):
 			return callerCancelled

@@ -143,21 +143,24 @@ func (r *reader) rejectf(field, format string, args ...any) {
 // repeat headers, and join repeated lines with commas (RFC 9110, section 5.3).
 func (r *reader) single(key string) (value string, ok bool) {
 	values := r.headers.Get(key)
-	switch {
-	case len(values) == 0:
+	if len(values) == 0 {
 		return "", false
-	case len(values) == 1 && !strings.Contains(values[0], ","):
-		return values[0], true
 	}
-	elements := strings.FieldsFunc(strings.Join(values, ","), func(r rune) bool { return r == ',' })
-	for i, e := range elements {
-		elements[i] = strings.TrimSpace(e)
+	lines := slices.Compact(slices.Clone(values))
+	if len(lines) == 1 && !strings.Contains(lines[0], ",") {
+		return lines[0], true
 	}
-	switch elements = slices.Compact(elements); {
-	case len(elements) == 1:
+	var elements []string
+	for element := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		if element = strings.TrimSpace(element); element != "" {
+			elements = append(elements, element)
+		}
+	}
+	switch {
+	case len(elements) > 1 && len(slices.Compact(elements)) == 1:
 		return elements[0], true
-	case len(values) == 1: // no list, but a value with a comma
-		return values[0], true
+	case len(lines) == 1: // no repetition, but a value with a comma
+		return lines[0], true
 	}
 	r.rejectf(key, "must be given once")
 	return "", false

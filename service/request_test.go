@@ -63,6 +63,9 @@ func TestHeaders(t *testing.T) {
 		// A proxy has joined the lines.
 		{&quashv1.RevokeRequest{}, []string{timeout, "5, 5", consistency, "all_regions,all_regions", sdkVersion, "1.2 , 1.2"}, "all_regions 5s 1.2"},
 		{&quashv1.RevokeRequest{}, []string{timeout, "5, 5", timeout, "5"}, "local_region 5s "},
+		{&quashv1.RevokeRequest{}, []string{timeout, "5, ,5,"}, "local_region 5s "},
+		{&quashv1.RevokeRequest{}, []string{timeout, "5,"}, timeout},
+		{&quashv1.RevokeRequest{}, []string{sdkVersion, "1.2, a fork", sdkVersion, "1.2, a fork"}, "local_region 30s 1.2, a fork"},
 		{&quashv1.RevokeRequest{}, []string{timeout, "5, 6", consistency, "local_region, all_regions"}, consistency + " " + timeout},
 		{&quashv1.RevokeRequest{}, []string{timeout, "5, 6", timeout, "5"}, timeout},
 		{&quashv1.RevokeRequest{}, []string{sdkVersion, "1.2, a fork"}, "local_region 30s 1.2, a fork"},

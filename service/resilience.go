@@ -51,7 +51,8 @@ func newBreaker(rest time.Duration) circuitbreaker.CircuitBreaker[any] {
 // An attempt counts as a failure only if it shows that the upstream is down. A response
 // does so only with a status such as 503. A short deadline of the caller does not, because
 // an attempt that was sent outlives it. An attempt that was not sent, because its caller
-// cancelled, shows neither; but a half-open breaker needs a result for every probe, and
+// stopped waiting, is a failure (neverConnected) only if no request got a connection in that
+// time: it may only have waited for its turn. Otherwise it shows neither; but a half-open breaker needs a result for every probe, and
 // this probe has not shown that the upstream works.
 func (s *TokenService) reportToBreaker(o outcome) {
 	switch o {

@@ -151,18 +151,27 @@ func TestBreakerOpensForSilence(t *testing.T) {
 }
 
 // If no connection can be made, calls that waited for one count as failures, although their
-// callers' deadlines end before the dial does. The log gets a cause. A short deadline shows
-// nothing.
+// callers' deadlines end before the dial does. The log gets a cause. Calls that only queue
+// behind others do not count, and a short deadline shows nothing.
 func TestBreakerOpensWithoutConnections(t *testing.T) {
 	t.Parallel()
-	for deadline, want := range map[time.Duration]string{
-		3 * time.Second:        "UPSTREAM_CIRCUIT_OPEN NOT_APPLIED",
-		500 * time.Millisecond: "UPSTREAM_TIMEOUT NOT_APPLIED",
+	for name, tt := range map[string]struct {
+		deadline     time.Duration
+		noConnection bool
+		caused       bool
+		want         string
+	}{
+		"no connection":    {3 * time.Second, true, true, "UPSTREAM_CIRCUIT_OPEN NOT_APPLIED"},
+		"queued":           {3 * time.Second, false, true, "UPSTREAM_TIMEOUT NOT_APPLIED"},
+		"a short deadline": {500 * time.Millisecond, true, false, "UPSTREAM_TIMEOUT NOT_APPLIED"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			s := newService(t, silent(false))
+			s := newService(t, upstreamtest.Func(func(ctx context.Context, _ slashid.Request) slashid.Result {
+				<-ctx.Done()
+				return slashid.Result{NoConnection: tt.noConnection, Err: ctx.Err()}
+			}))
 			revoke := func() error {
-				ctx, cancel := context.WithTimeout(t.Context(), deadline)
+				ctx, cancel := context.WithTimeout(t.Context(), tt.deadline)
 				defer cancel()
 				_, err := s.Revoke(ctx, &quashv1.RevokeRequest{Token: "a"})
 				return err
@@ -172,17 +181,17 @@ func TestBreakerOpensWithoutConnections(t *testing.T) {
 				wg.Go(func() {
 					err := revoke()
 					if got := words(t, nil, err); got != "UPSTREAM_TIMEOUT NOT_APPLIED" {
-						t.Errorf("%v: got %s", deadline, got)
+						t.Errorf("%s: got %s", name, got)
 					}
-					if got, want := errors.Is(err, errNotConnected), deadline >= minConnectWait; got != want {
-						t.Errorf("%v: has the cause %t, want %t", deadline, got, want)
+					if got := errors.Is(err, errNotConnected); got != tt.caused {
+						t.Errorf("%s: has the cause %t, want %t", name, got, tt.caused)
 					}
 				})
 			}
 			wg.Wait()
 			synctest.Wait()
-			if got := words(t, nil, revoke()); got != want {
-				t.Errorf("%v: afterwards: %s, want %s", deadline, got, want)
+			if got := words(t, nil, revoke()); got != tt.want {
+				t.Errorf("%s: afterwards: %s, want %s", name, got, tt.want)
 			}
 		})
 	}

@@ -16,8 +16,8 @@ import (
 // The causes with which the context of a revocation is cancelled.
 var (
 	errWithdrawn = errors.New("the call ended before the token was sent")
-	// errNotConnected withdraws a call that waited for a connection for minConnectWait.
-	errNotConnected = errors.New("there was no connection to SlashID in time")
+	// errNotConnected withdraws a call whose attempt waited for minConnectWait.
+	errNotConnected = errors.New("there was no free connection to SlashID in time")
 	errShutdown     = errors.New("quash shut down before SlashID answered")
 	errNoAnswer     = errors.New("SlashID did not answer in time")
 )
@@ -40,6 +40,8 @@ type revocation struct {
 	// summary and cause describe the attempts so far.
 	summary Summary
 	cause   error
+	// attempting is when the attempt that runs has begun; zero between attempts.
+	attempting time.Time
 	// maybeApplied is whether an attempt may have been applied.
 	maybeApplied bool
 	// If the caller is answered before the revocation ends, the revocation continues in
@@ -119,6 +121,7 @@ func (r *revocation) attempt(ctx context.Context, ambiguous bool) attempted {
 	r.mu.Lock()
 	r.summary.Attempts++
 	r.summary.Timeout = timeout
+	r.attempting = begun
 	r.mu.Unlock()
 
 	ended := internalDefect // if the attempt panics
@@ -147,6 +150,7 @@ func (r *revocation) attempt(ctx context.Context, ambiguous bool) attempted {
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.attempting = time.Time{}
 	r.maybeApplied = a.mayHaveApplied()
 	r.summary.UpstreamStatus = cmp.Or(result.Status, r.summary.UpstreamStatus)
 	r.summary.CorrelationID = cmp.Or(result.CorrelationID, r.summary.CorrelationID)
@@ -221,7 +225,7 @@ func (r *revocation) wait(ctx context.Context) answer {
 	return r.leave(noAnswer)
 }
 
-// minConnectWait is how long a call must have waited before the lack of a connection says
+// minConnectWait is how long an attempt must have waited before the lack of a connection says
 // something about the network, and not only about the caller's short deadline.
 const minConnectWait = time.Second
 
@@ -240,7 +244,7 @@ func (r *revocation) leave(o outcome) answer {
 		r.withdrawn = true
 		err.state = stateNotApplied
 		why := errWithdrawn
-		if o == noAnswer && time.Since(r.begun) >= minConnectWait {
+		if o == noAnswer && !r.attempting.IsZero() && time.Since(r.attempting) >= minConnectWait {
 			why = errNotConnected
 			err.cause = cmp.Or(err.cause, why)
 		}

@@ -122,7 +122,7 @@ func silent(sent bool) upstreamtest.Func {
 			return slashid.Result{Err: slashid.ErrNotSent}
 		}
 		<-ctx.Done()
-		return slashid.Result{Sent: sent, Err: ctx.Err()}
+		return slashid.Result{Sent: sent, NoConnection: !sent, Err: ctx.Err()}
 	}
 }
 

@@ -44,6 +44,8 @@ type grammar struct {
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
+	// hangups receives SIGHUP for serve and dev. The other commands end at that signal.
+	hangups <-chan os.Signal
 }
 
 // usageError lists what is wrong with the command line or the environment. The checks of

@@ -3,9 +3,25 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
+
+// The exit code does not wait for a standard error that nothing reads.
+func TestComplainToAFullPipe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		begun := time.Now()
+		if code := complain(w, errors.New("it broke")); code != exitFailure || time.Since(begun) != complaintTimeout {
+			t.Errorf("exit code %d after %v", code, time.Since(begun))
+		}
+		must(t, r.Close())
+	})
+}
 
 func TestComplain(t *testing.T) {
 	t.Parallel()

@@ -34,7 +34,7 @@ func (c *devCmd) Run(ctx context.Context, std streams, settings configz) error {
 	}
 	p.upstream.BaseURL = &url.URL{Scheme: "http", Host: listener.Addr().String()}
 	p.apiKey = func() slashid.Secret { return slashid.NewSecret(sandbox.DefaultAPIKey) }
-	facade, err := c.newFacade(ctx, std.err, p)
+	facade, err := c.newFacade(ctx, std, p)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}

@@ -23,7 +23,7 @@ func TestServersEndWithTheirContext(t *testing.T) {
 			stderr, w := io.Pipe()
 			code := make(chan int, 1)
 			go func() {
-				code <- run(ctx, args, streams{nil, io.Discard, w})
+				code <- run(ctx, args, streams{in: nil, out: io.Discard, err: w})
 				_ = w.Close()
 			}()
 			var log strings.Builder

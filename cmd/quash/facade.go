@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -37,20 +34,19 @@ type facade struct {
 	telemetry *telemetry.Telemetry
 	files     files
 	reloads   metric.Int64Counter
-	hangup    chan os.Signal
+	hangups   <-chan os.Signal
 }
 
 // newFacade builds the server and binds its listeners.
-func (f *serverFlags) newFacade(ctx context.Context, logs io.Writer, p parts) (built *facade, err error) {
-	logger, level, queue := f.newLogger(logs) //nolint:contextcheck // a report of dropped lines belongs to no call
+func (f *serverFlags) newFacade(ctx context.Context, std streams, p parts) (built *facade, err error) {
+	logger, level, queue := f.newLogger(std.err) //nolint:contextcheck // a report of dropped lines belongs to no call
 	reportTelemetryErrors(logger)
 	observed, err := telemetry.New(ctx, buildInfo().Version, logger)
 	if err != nil {
 		queue.Close()
 		return nil, usageErrorf("%s", err)
 	}
-	built = &facade{logger: logger, logs: queue, telemetry: observed, files: p.files, hangup: make(chan os.Signal, 1)}
-	signal.Notify(built.hangup, syscall.SIGHUP)
+	built = &facade{logger: logger, logs: queue, telemetry: observed, files: p.files, hangups: std.hangups}
 	defer func() {
 		if err != nil {
 			built.end(ctx)
@@ -109,7 +105,7 @@ func (f *facade) Run(ctx context.Context) error {
 	watchCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer f.end(watchCtx)
 	defer stop()
-	go f.files.watch(watchCtx, f.hangup, f.logger, f.reloads)
+	go f.files.watch(watchCtx, f.hangups, f.logger, f.reloads)
 	return f.Server.Run(ctx)
 }
 
@@ -127,6 +123,5 @@ func (f *facade) end(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), telemetryPatience)
 	defer cancel()
 	f.telemetry.Shutdown(ctx, f.logger)
-	signal.Stop(f.hangup)
 	f.logs.Close()
 }

@@ -53,45 +53,55 @@ const reloadInterval = time.Second
 // watch reloads the files that change, until ctx ends: it checks them every reloadInterval,
 // and at once on SIGHUP. If a new content is not valid, the previous one stays in use, and
 // the log has an error.
-func (fs *files) watch(ctx context.Context, hangup <-chan os.Signal, logger *slog.Logger, reloads metric.Int64Counter) {
-	ticker := time.NewTicker(reloadInterval)
-	defer ticker.Stop()
+func (fs *files) watch(ctx context.Context, hangups <-chan os.Signal, logger *slog.Logger, reloads metric.Int64Counter) {
+	for _, f := range fs.watched {
+		// A goroutine each, so that a file on a mount that hangs does not hold up the others.
+		go func() {
+			ticker := time.NewTicker(reloadInterval)
+			defer ticker.Stop()
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-ticker.C:
+					_, _ = f.check(ctx, logger, reloads)
+				}
+			}
+		}()
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
-			fs.reload(ctx, logger, reloads)
-		case <-hangup:
-			replaced, failed := fs.reload(ctx, logger, reloads)
+		case <-hangups:
+			replaced, failed := []string{}, []string{}
+			for _, f := range fs.watched {
+				switch news, err := f.check(ctx, logger, reloads); {
+				case err != nil:
+					failed = append(failed, f.name)
+				case news:
+					replaced = append(replaced, f.name)
+				}
+			}
 			logger.Info("files reloaded on SIGHUP", "replaced", replaced, "failed", failed,
 				"unchanged", len(fs.watched)-len(replaced)-len(failed))
 		}
 	}
 }
 
-// reload checks all files once. It returns the names of those that were replaced, and of
-// those that cannot be used.
-func (fs *files) reload(ctx context.Context, logger *slog.Logger, reloads metric.Int64Counter) (replaced, failed []string) {
-	for _, f := range fs.watched {
-		news, err := f.reload()
-		switch {
-		case err != nil:
-			failed = append(failed, f.name)
-		case news:
-			replaced = append(replaced, f.name)
-		}
-		switch {
-		case !news:
-		case err != nil:
-			reloads.Add(ctx, 1, reloadAttributes(f, reloadRefused))
-			logger.Error(f.what+" reload failed", "err", err.Error())
-		default:
-			reloads.Add(ctx, 1, reloadAttributes(f, reloadReplaced))
-			logger.Info(f.what + " reloaded")
-		}
+// check reloads the file if it has changed, and logs and counts what is new.
+func (f *watchedFile) check(ctx context.Context, logger *slog.Logger, reloads metric.Int64Counter) (news bool, err error) {
+	news, err = f.reload()
+	switch {
+	case !news:
+	case err != nil:
+		reloads.Add(ctx, 1, reloadAttributes(*f, reloadRefused))
+		logger.Error(f.what+" reload failed", "err", err.Error())
+	default:
+		reloads.Add(ctx, 1, reloadAttributes(*f, reloadReplaced))
+		logger.Info(f.what + " reloaded")
 	}
-	return replaced, failed
+	return news, err
 }
 
 // The results of a reload, as label values.

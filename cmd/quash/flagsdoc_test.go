@@ -40,6 +40,9 @@ You can set a flag by its environment variable instead; the command line takes p
 that it cannot parse, a command stops with exit code 2. Otherwise it reports everything that is wrong
 with the values at once. ` + "`/configz`" + ` of the admin listener shows the values that a server runs with,
 and where each of them comes from.
+
+Every command exits with 0 on success, 1 on a failure, also if its output cannot be written, and 2 if the
+command line is wrong. ` + "`quash revoke`" + ` has [more](#quash-revoke).
 `)
 	commands := app.Leaves(true)
 	serve := map[string]string{} // the defaults of the flags of serve

@@ -27,10 +27,14 @@ import (
 )
 
 func main() {
-	tuneGC()
-	suppressLibraryLogs()
+	hangups := make(chan os.Signal, 1)
+	if len(os.Args) > 1 && (os.Args[1] == "serve" || os.Args[1] == "dev") {
+		signal.Notify(hangups, syscall.SIGHUP) // first of all, and to the end: it would end the process
+	}
 	// A closed log or pipe is an error of the write then, instead of the process's end.
 	signal.Ignore(syscall.SIGPIPE)
+	tuneGC()
+	suppressLibraryLogs()
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -41,5 +45,5 @@ func main() {
 		signal.Stop(signals)
 		stop()
 	}()
-	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr, hangups}))
 }

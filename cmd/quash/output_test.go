@@ -6,13 +6,13 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/quashdev/quash/internal/proctest"
-	"github.com/quashdev/quash/sandbox"
 )
 
 // logged is a quash serve whose log goes to a pipe of the test's.
@@ -112,7 +112,18 @@ func TestLogReaderFails(t *testing.T) {
 // SIGPIPE.
 func TestUnwritableOutput(t *testing.T) {
 	t.Parallel()
-	box := sandbox.Start(t, sandbox.Config{})
+	p, addrs, err := proctest.Serve("quash", []string{"PATH=" + os.Getenv("PATH"), gorace},
+		"dev", "--sandbox-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(p.Kill)
+	box := addrs.Sandbox
+	resp, err := http.Post(box+"/_sandbox/tokens", "", nil)
+	must(t, err)
+	minted, err := io.ReadAll(resp.Body)
+	must(t, err)
+	must(t, resp.Body.Close())
+	token := filepath.Join(t.TempDir(), "token")
+	fill(t, token, string(minted))
 	for name, tt := range map[string]struct {
 		args []string
 		code int
@@ -121,7 +132,8 @@ func TestUnwritableOutput(t *testing.T) {
 		"help":    {[]string{"serve", "--help"}, exitFailure},
 		"dev":     {[]string{"dev", "--sandbox-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}, exitFailure},
 		"sandbox": {[]string{"sandbox", "--addr", "127.0.0.1:0"}, exitFailure},
-		"mint":    {[]string{"sandbox", "mint", "--addr", box.URL}, exitFailure},
+		"mint":    {[]string{"sandbox", "mint", "--addr", box}, exitFailure},
+		"revoke":  {[]string{"revoke", "--insecure", "--addr", addrs.GRPC, "--token-file", token}, exitIncomplete},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

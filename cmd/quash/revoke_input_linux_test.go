@@ -40,7 +40,7 @@ func TestRevokeInterruptedWhileItReads(t *testing.T) {
 				interrupt()
 			}
 			var stdout, stderr strings.Builder
-			code := run(ctx, append([]string{"revoke", "--addr", "127.0.0.1:1"}, args(t)...), streams{in, &stdout, &stderr})
+			code := run(ctx, append([]string{"revoke", "--addr", "127.0.0.1:1"}, args(t)...), streams{in: in, out: &stdout, err: &stderr})
 			if code != exitFailure || stdout.Len() > 0 || !strings.Contains(stderr.String(), errInterrupted.Error()) {
 				t.Errorf("it ended with %d, and said:\n%s%s", code, &stdout, &stderr)
 			}
@@ -106,7 +106,7 @@ func TestRevokeInterruptedAtTheTerminal(t *testing.T) {
 		interrupt()
 	}()
 	var stdout strings.Builder
-	code := run(ctx, []string{"revoke", "--addr", "127.0.0.1:1"}, streams{terminal, &stdout, io.Discard})
+	code := run(ctx, []string{"revoke", "--addr", "127.0.0.1:1"}, streams{in: terminal, out: &stdout, err: io.Discard})
 	if code != exitFailure || stdout.Len() > 0 {
 		t.Errorf("it ended with %d, and said %q", code, &stdout)
 	}

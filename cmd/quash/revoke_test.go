@@ -47,7 +47,7 @@ type ended struct {
 func revoke(t *testing.T, stdin string, args ...string) ended {
 	t.Helper()
 	var stdout, stderr strings.Builder
-	code := run(t.Context(), append([]string{"revoke"}, args...), streams{strings.NewReader(stdin), &stdout, &stderr})
+	code := run(t.Context(), append([]string{"revoke"}, args...), streams{in: strings.NewReader(stdin), out: &stdout, err: &stderr})
 	return ended{code, stdout.String(), stderr.String()}
 }
 

@@ -40,7 +40,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams, settings configz) error
 	if err := p.wrong.err(); err != nil {
 		return err
 	}
-	s, err := c.newFacade(ctx, std.err, p)
+	s, err := c.newFacade(ctx, std, p)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ func TestVersionSetByTheLinker(t *testing.T) { // not parallel: it changes a glo
 	defer func(old string) { version = old }(version)
 	version = "v1.2.3"
 	var stdout strings.Builder
-	if err := new(versionCmd).Run(streams{nil, &stdout, io.Discard}); err != nil {
+	if err := new(versionCmd).Run(streams{in: nil, out: &stdout, err: io.Discard}); err != nil {
 		t.Fatal(err)
 	}
 	words := strings.Fields(stdout.String())

@@ -10,9 +10,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 )
@@ -22,8 +24,9 @@ import (
 type File[T any] struct {
 	paths    []string
 	parse    func(contents [][]byte) (T, error)
-	contents [][]byte // of the value in use
-	lastErr  string   // the text of the last Reload's error
+	mu       sync.Mutex // held by Reload
+	contents [][]byte   // of the value in use
+	lastErr  string     // the text of the last Reload's error
 	value    atomic.Pointer[T]
 	stale    atomic.Bool
 }
@@ -58,9 +61,10 @@ func (f *File[T]) Stale() bool { return f.stale.Load() }
 
 // Reload reads the files, and replaces the value if their contents have changed and are
 // valid. err is set as long as the files are unreadable or invalid. news reports whether there
-// is a new value, or err differs from that of the last Reload. Get and Stale may run
-// concurrently with Reload, but two Reloads must not.
+// is a new value, or err differs from that of the last Reload.
 func (f *File[T]) Reload() (news bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	defer func() {
 		text := ""
 		if err != nil {
@@ -72,7 +76,7 @@ func (f *File[T]) Reload() (news bool, err error) {
 	}()
 	contents := make([][]byte, len(f.paths))
 	for i, path := range f.paths {
-		if contents[i], err = read(path); err != nil {
+		if contents[i], err = read(path, f.contents != nil); err != nil {
 			// The error below names the path already.
 			if pathErr, ok := errors.AsType[*os.PathError](err); ok {
 				err = pathErr.Err
@@ -93,22 +97,30 @@ func (f *File[T]) Reload() (news bool, err error) {
 	return true, nil
 }
 
-// maxSize is far above the size of a list of CAs. A larger file is a mistake, and would be in
-// memory twice.
+// maxSize is far above the size of a list of CAs. A larger file is a mistake.
 const maxSize = 1 << 20
 
-// read reads a regular file. Reading a named pipe could block forever.
-func read(path string) ([]byte, error) {
+// read reads a file. A reload accepts only a regular file: reading a named pipe could block
+// forever. At the start others are useful: a shell's <(command) is a pipe, which has its
+// content once.
+func read(path string, reload bool) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return nil, err
 	case info.IsDir():
 		return nil, syscall.EISDIR
-	case !info.Mode().IsRegular():
+	case reload && !info.Mode().IsRegular():
 		return nil, errors.New("is not a regular file")
-	case info.Size() > maxSize:
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if len(content) > maxSize {
 		return nil, fmt.Errorf("is larger than %d bytes", maxSize)
 	}
-	return os.ReadFile(path)
+	return content, err
 }

@@ -48,7 +48,7 @@ func TestLoadNamesTheFile(t *testing.T) {
 		{"/nowhere", "", "/nowhere: no such file or directory"},
 		{dir, "", dir + ": is a directory"},
 		{empty, "", empty + ": it is empty"},
-		{"/dev/null", "", "/dev/null: is not a regular file"},
+		{"/dev/zero", "", "/dev/zero: is larger than 1048576 bytes"},
 		{large, "", large + ": is larger than 1048576 bytes"},
 		{word, "/nowhere", "/nowhere: no such file or directory"},
 		{word, empty, word + " and " + empty + ": they do not belong together"},
@@ -150,5 +150,29 @@ func TestReloadLater(t *testing.T) {
 	early = false
 	if news, err := f.Reload(); !news || err != nil || f.Get() != "new" {
 		t.Errorf("got %q, %t, %v", f.Get(), news, err)
+	}
+}
+
+// A pipe can be read once, at the start. A reload does not wait for its writer.
+func TestPipe(t *testing.T) {
+	t.Parallel()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w.WriteString("word"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := fmt.Sprintf("/dev/fd/%d", r.Fd())
+	f, err := filewatch.Load(path, parseWord)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Reload(); f.Get() != "word" || err == nil || err.Error() != path+": is not a regular file" {
+		t.Errorf("got %q, %v", f.Get(), err)
 	}
 }

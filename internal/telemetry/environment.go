@@ -43,17 +43,24 @@ func (s signal) wanted() (bool, error) {
 }
 
 // logEndpoint logs where the signal is exported, which is what OpenTelemetry makes of the
-// variables. It ignores one that it cannot parse, in favour of its default.
+// variables: it ignores one that it cannot parse, and uses TLS unless the URL says http.
 func (s signal) logEndpoint(logger *slog.Logger) {
-	if exporter := os.Getenv("OTEL_" + string(s) + "_EXPORTER"); exporter != "" && exporter != "otlp" {
+	switch exporter := os.Getenv("OTEL_" + string(s) + "_EXPORTER"); exporter {
+	case "", "otlp":
+	case "none":
+		return
+	default:
 		logger.Info("telemetry export enabled", "signal", s.name(), "exporter", exporter)
 		return
 	}
 	own := "OTEL_EXPORTER_OTLP_" + string(s)
 	protocol := cmp.Or(os.Getenv(own+"_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf")
-	endpoint := &url.URL{Scheme: "https", Host: "localhost:4318"}
+	endpoint := "https://localhost:4318"
 	if protocol == "grpc" {
-		endpoint.Host = "localhost:4317"
+		endpoint = "https://localhost:4317"
+		if strings.EqualFold(cmp.Or(os.Getenv(own+"_INSECURE"), os.Getenv("OTEL_EXPORTER_OTLP_INSECURE")), "true") {
+			endpoint = "http://localhost:4317"
+		}
 	}
 	for _, variable := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", own + "_ENDPOINT"} {
 		value := strings.TrimSpace(os.Getenv(variable))
@@ -61,15 +68,22 @@ func (s signal) logEndpoint(logger *slog.Logger) {
 			continue
 		}
 		u, err := url.Parse(value)
-		if err == nil {
-			endpoint = u
+		switch {
+		case err != nil: // ignored
+		case (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
+			endpoint = u.Scheme + "://" + u.Host // the rest may hold credentials
+			continue
+		case protocol == "grpc": // a target of gRPC, which may hold anything
+			endpoint = "a gRPC target that is not a URL"
+			continue
+		case u.Host == "":
+			endpoint = "none"
+		default:
+			endpoint = "https://" + u.Host
 		}
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			logger.Warn("telemetry endpoint cannot be used", "variable", variable, "want", "a URL such as http://collector:4318")
-		}
+		logger.Warn("telemetry endpoint is not a URL such as http://collector:4318", "variable", variable)
 	}
-	// The rest of a URL may hold credentials.
-	logger.Info("telemetry export enabled", "signal", s.name(), "protocol", protocol, "endpoint", endpoint.Scheme+"://"+endpoint.Host)
+	logger.Info("telemetry export enabled", "signal", s.name(), "protocol", protocol, "endpoint", endpoint)
 }
 
 func (s signal) name() string { return strings.ToLower(string(s)) }

@@ -164,7 +164,7 @@ func TestEndpointIsLogged(t *testing.T) {
 	const endpoint, traces = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 	const enabled = `level=INFO msg="telemetry export enabled" signal=traces `
 	rejected := func(variable string) string {
-		return `level=WARN msg="telemetry endpoint cannot be used" variable=` + variable + ` want="a URL such as http://collector:4318"` + "\n"
+		return `level=WARN msg="telemetry endpoint is not a URL such as http://collector:4318" variable=` + variable + "\n"
 	}
 	for name, tt := range map[string]struct {
 		env  map[string]string
@@ -175,9 +175,13 @@ func TestEndpointIsLogged(t *testing.T) {
 		"gRPC":              {map[string]string{endpoint: "http://a.example:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, enabled + "protocol=grpc endpoint=http://a.example:4317"},
 		"no scheme":         {map[string]string{endpoint: "127.0.0.1:4317"}, rejected(endpoint) + enabled + "protocol=http/protobuf endpoint=https://localhost:4318"},
 		"no scheme, gRPC":   {map[string]string{endpoint: "127.0.0.1:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, rejected(endpoint) + enabled + "protocol=grpc endpoint=https://localhost:4317"},
-		"a name, no scheme": {map[string]string{traces: "collector:4318"}, rejected(traces) + enabled + "protocol=http/protobuf endpoint=collector://"},
-		"another scheme":    {map[string]string{endpoint: "http://a.example", traces: "tcp://b.example"}, rejected(traces) + enabled + "protocol=http/protobuf endpoint=tcp://b.example"},
-		"another exporter":  {map[string]string{"OTEL_TRACES_EXPORTER": "none"}, enabled + "exporter=none"},
+		"a name, no scheme": {map[string]string{traces: "collector:4318"}, rejected(traces) + enabled + "protocol=http/protobuf endpoint=none"},
+		"another scheme":    {map[string]string{endpoint: "http://a.example", traces: "tcp://b.example"}, rejected(traces) + enabled + "protocol=http/protobuf endpoint=https://b.example"},
+		"credentials alone": {map[string]string{endpoint: "s3cret:s3cret@127.0.0.1:4318"}, rejected(endpoint) + enabled + "protocol=http/protobuf endpoint=none"},
+		"a gRPC target":     {map[string]string{endpoint: "dns:///a.example:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, enabled + `protocol=grpc endpoint="a gRPC target that is not a URL"`},
+		"insecure gRPC":     {map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_INSECURE": "true"}, enabled + "protocol=grpc endpoint=http://localhost:4317"},
+		"another exporter":  {map[string]string{"OTEL_TRACES_EXPORTER": "console"}, enabled + "exporter=console"},
+		"no exporter":       {map[string]string{"OTEL_TRACES_EXPORTER": "none"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("OTEL_METRICS_EXPORTER", "none")

@@ -75,6 +75,12 @@ func decodeDropIn(body []byte, into *quashv1.RevokeRequest) []service.Violation 
 	if protojson.Unmarshal(body, &object) != nil {
 		return []service.Violation{explainDropIn(body)}
 	}
+	for name := range object.GetFields() {
+		if name != "token" && strings.EqualFold(name, "token") {
+			// A parser that ignores case would read this one.
+			return []service.Violation{{Field: "token", Description: "must be spelled in lower case, and given once"}}
+		}
+	}
 	value, ok := object.GetFields()["token"]
 	if !ok {
 		return nil // an empty token breaks the rule of the field

@@ -4,9 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/encoding/gzip"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
@@ -52,18 +50,6 @@ func TestLargestMessage(t *testing.T) {
 	_, err := f.grpc.Revoke(t.Context(), &quashv1.RevokeRequest{Token: strings.Repeat("a", 64<<10)})
 	if status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("64 KiB of token: %v", status.Code(err))
-	}
-}
-
-// Callers may compress requests. The limit holds for what they contain.
-func TestCompression(t *testing.T) {
-	t.Parallel()
-	f := startFacade(t, revokesAll)
-	for size, want := range map[int]codes.Code{1000: codes.OK, 1 << 20: codes.ResourceExhausted} {
-		_, err := f.grpc.Revoke(t.Context(), &quashv1.RevokeRequest{Token: strings.Repeat("a", size)}, grpc.UseCompressor(gzip.Name))
-		if status.Code(err) != want {
-			t.Errorf("%d bytes: %v, want %s", size, err, want)
-		}
 	}
 }
 

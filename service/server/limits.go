@@ -78,9 +78,9 @@ const (
 	streamWorkers = 64
 	// adminConnections is far more than probes, scrapes and engineers need.
 	adminConnections = 1000
-	// adminHeaderTimeout is short, so that idle connections cannot keep a kubelet's probe
-	// waiting until it restarts a pod that serves.
-	adminHeaderTimeout = 2 * time.Second
+	// adminIdleTimeout is short, so that idle connections cannot keep a kubelet's probe
+	// waiting until it restarts a pod that serves. It holds before the first request, too.
+	adminIdleTimeout = 2 * time.Second
 	// profilesAtOnce is the maximum number of profiles taken at the same time. Each costs CPU
 	// time, and the client chooses how long it runs.
 	profilesAtOnce = 4

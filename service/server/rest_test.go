@@ -85,6 +85,7 @@ func TestBodies(t *testing.T) {
 	f := startFacade(t, neverCalled(t))
 	const (
 		unknownMembers = "body: must have no members other than token, consistency, timeout, allowInvalid"
+		otherCase      = "token: must be spelled in lower case, and given once"
 		empty          = "body: must not be empty: send a JSON object"
 		notAnObject    = "body: must be a JSON object"
 		unreadable     = "body: must be a JSON object in UTF-8, with no repeated member and no number out of range"
@@ -127,7 +128,8 @@ func TestBodies(t *testing.T) {
 		{"no token", dropInPath, `{"consistency":"x"}`, badToken},
 		{"a null token", dropInPath, `{"token":null}`, badToken},
 		{"a number for a token", dropInPath, `{"token":5}`, badToken},
-		{"a token in another case", dropInPath, `{"TOKEN":"secret.secret.secret"}`, badToken},
+		{"a token in another case", dropInPath, `{"TOKEN":"secret.secret.secret"}`, otherCase},
+		{"a second token in another case", dropInPath, `{"token":"a.b.c","Token":"secret.secret.secret"}`, otherCase},
 		{"a token with a line break", dropInPath, `{"token":"secret.\nsecret"}`, badToken},
 		{"not UTF-8, drop-in", dropInPath, "{\"token\":\"secret\xff\"}", unreadable},
 		{"another member twice, drop-in", dropInPath, `{"token":"a","x":"secret.secret.secret","x":1}`, unreadable},

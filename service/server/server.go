@@ -147,7 +147,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.rest = newHTTPServer(closeOnDrain(rest, &s.ready, cfg.Limits.ConnectionAge), cfg.Limits, cfg.Logger)
 	admin := newAdmin(&s.ready, cfg.Build, cfg.Telemetry.Metrics, s.serveConfigz, &logLevel{level: cfg.LogLevel, log: cfg.Logger})
 	adminLimits := cfg.Limits
-	adminLimits.HeaderTimeout = min(adminLimits.HeaderTimeout, adminHeaderTimeout)
+	adminLimits.HeaderTimeout = min(adminLimits.HeaderTimeout, adminIdleTimeout)
+	adminLimits.IdleTimeout = min(adminLimits.IdleTimeout, adminIdleTimeout)
 	s.admin = newHTTPServer(admin, adminLimits, cfg.Logger)
 	return s, nil
 }

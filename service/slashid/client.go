@@ -54,6 +54,7 @@ type Client struct {
 	http1     atomic.Bool // the last new connection used HTTP/1.1
 	made      time.Time
 	answered  atomic.Int64 // time of the last response from SlashID, in nanoseconds since made
+	connected atomic.Int64 // time when a request last got a connection, in nanoseconds since made
 }
 
 // New returns a client. Call Close when it is no longer needed.
@@ -79,6 +80,7 @@ func New(cfg Config) *Client {
 		made:     time.Now(),
 	}
 	c.http1.Store(u.Scheme == "http")
+	c.connected.Store(-1) // never
 	c.transport.Store(c.newTransport())
 	return c
 }
@@ -101,6 +103,10 @@ type Result struct {
 	// say nothing about the first time.
 	Resent bool
 
+	// NoConnection is whether neither this request nor any other got a connection since this
+	// one began: it did not only wait for its turn.
+	NoConnection bool
+
 	// CorrelationID is SlashID's id for the request, from the response header
 	// slashid-correlation-id. It is empty if the header is missing, does not look like an
 	// id, or contains part of a secret.
@@ -117,6 +123,7 @@ type Result struct {
 
 // Revoke sends the request. It returns when there is a response, or when ctx ends.
 func (c *Client) Revoke(ctx context.Context, req Request) Result {
+	begun := int64(time.Since(c.made))
 	c.traffic.streams.Add(1)
 	defer c.traffic.streams.Add(-1)
 	header := req.header()
@@ -139,7 +146,7 @@ func (c *Client) Revoke(ctx context.Context, req Request) Result {
 		case errors.Is(err, errSentTooOften):
 			c.replace(t)
 		}
-		return Result{Sent: sent, Resent: resent, Err: err}
+		return Result{Sent: sent, Resent: resent, NoConnection: c.connected.Load() < begun, Err: err}
 	}
 	defer resp.Body.Close()
 	result := Result{

@@ -168,7 +168,7 @@ func checkRevoked(tb testing.TB, got Result) {
 // no secret.
 func checkNoAnswer(tb testing.TB, got Result, sent bool) {
 	tb.Helper()
-	want := Result{Sent: sent, Err: got.Err}
+	want := Result{Sent: sent, NoConnection: got.NoConnection, Err: got.Err}
 	if got != want || got.Err == nil {
 		tb.Errorf("got %+v, want no answer, an error and Sent %t", got, sent)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,13 @@ func TestNotSentWithoutAConnection(t *testing.T) {
 	for want, cause := range map[string]error{
 		"lookup slashid.invalid: no such host": &net.DNSError{Err: "no such host", Name: "slashid.invalid", IsNotFound: true},
 		"dial tcp: connection refused":         &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED},
+		// A timeout names the address or the host.
+		"dial tcp 192.0.2.1:443: i/o timeout": &net.OpError{
+			Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}, Err: os.ErrDeadlineExceeded,
+		},
+		"lookup slashid.test on 192.0.2.53:53: i/o timeout": &net.DNSError{
+			Err: "i/o timeout", UnwrapErr: context.DeadlineExceeded, Name: "slashid.test", Server: "192.0.2.53:53", IsTimeout: true,
+		},
 		// The certificate may come from a peer that saw an earlier request.
 		"x509: a root or intermediate certificate is not authorized to sign for this name: see the certificate": certified(
 			x509.CertificateInvalidError{Reason: x509.CANotAuthorizedForThisName, Detail: token}),
@@ -48,6 +56,38 @@ func TestNotSentWithoutAConnection(t *testing.T) {
 		calls.Wait()
 		connectPeer(t, client, answering(http.StatusNoContent))
 		checkRevoked(t, revoke(t, client, aRequest()))
+	}
+}
+
+// A request that ends while it waits for a connection says whether any request got one.
+func TestNoConnection(t *testing.T) {
+	t.Parallel()
+	for name, others := range map[string]bool{"no request gets one": false, "another request gets one": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client := newClient(t, "http://slashid.test")
+				stop := make(chan struct{}) // net/http does not cancel a dial
+				defer close(stop)
+				client.dialThrough(func(context.Context, string, string) (net.Conn, error) {
+					<-stop
+					return nil, net.ErrClosed
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+				defer cancel()
+				waiting := make(chan Result)
+				go func() { waiting <- client.Revoke(ctx, aRequest()) }()
+				synctest.Wait()
+				if others {
+					connectPeer(t, client, answering(http.StatusNoContent))
+					checkRevoked(t, revoke(t, client, aRequest()))
+				}
+				got := <-waiting
+				if checkNoAnswer(t, got, false); got.NoConnection == others {
+					t.Errorf("NoConnection is %t", got.NoConnection)
+				}
+			})
+		})
 	}
 }
 

@@ -168,6 +168,7 @@ func (c *Client) roundTrip(ctx context.Context, t *transport, header http.Header
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {
 			release()
+			c.connected.Store(int64(time.Since(c.made)))
 			if conn, ok := info.Conn.(*tls.Conn); ok && !info.Reused {
 				c.http1.Store(conn.ConnectionState().NegotiatedProtocol != "h2")
 				if c.http1.Load() {

@@ -11,6 +11,7 @@
 //	restart_test.go       a rolling restart behind load balancers loses no call
 //	browser_test.go       /docs and CORS in Chromium
 //	telemetry_test.go     traces and metrics over OTLP
+//	compression_test.go   gzip over gRPC
 //	tools_test.go         OpenAPI tools and the examples, with Node and Python
 //	faults/               faults of the connection to SlashID, with quash in the test process
 //
