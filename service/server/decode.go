@@ -35,10 +35,11 @@ type wholeBody struct {
 // they quote the body, which contains a token.
 func strictDecoder(r io.Reader, decode func(body []byte, into *quashv1.RevokeRequest) []service.Violation) runtime.Decoder {
 	return runtime.DecoderFunc(func(v any) error {
-		body := r.(wholeBody).bytes //nolint:forcetypeassert // endpoint.serve sets it
-		var errs []error
-		for _, violation := range decode(body, v.(*quashv1.RevokeRequest)) { //nolint:forcetypeassert // the only request there is
-			errs = append(errs, errors.New(violation.String()))
+		body := r.(wholeBody).bytes                            //nolint:forcetypeassert // endpoint.serve sets it
+		violations := decode(body, v.(*quashv1.RevokeRequest)) //nolint:forcetypeassert // the only request there is
+		errs := make([]error, len(violations))
+		for i, violation := range violations {
+			errs[i] = errors.New(violation.String())
 		}
 		return errors.Join(errs...)
 	})
