@@ -90,15 +90,15 @@ func (fs *files) watch(ctx context.Context, hangups <-chan os.Signal, logger *sl
 }
 
 // check reloads the file if it has changed, and logs and counts what is new.
-func (f *watchedFile) check(ctx context.Context, logger *slog.Logger, reloads metric.Int64Counter) (news bool, err error) {
+func (f watchedFile) check(ctx context.Context, logger *slog.Logger, reloads metric.Int64Counter) (news bool, err error) {
 	news, err = f.reload()
 	switch {
 	case !news:
 	case err != nil:
-		reloads.Add(ctx, 1, reloadAttributes(*f, reloadRefused))
+		reloads.Add(ctx, 1, reloadAttributes(f, reloadRefused))
 		logger.Error(f.what+" reload failed", "err", err.Error())
 	default:
-		reloads.Add(ctx, 1, reloadAttributes(*f, reloadReplaced))
+		reloads.Add(ctx, 1, reloadAttributes(f, reloadReplaced))
 		logger.Info(f.what + " reloaded")
 	}
 	return news, err

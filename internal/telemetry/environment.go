@@ -24,18 +24,16 @@ func (s signal) wanted() (bool, error) {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
 		return false, nil
 	}
-	variable := "OTEL_" + string(s) + "_EXPORTER"
-	exporter := os.Getenv(variable)
+	exporter := os.Getenv(s.exporterVariable())
 	exporters := []string{"otlp", "console", "none"}
 	if s == metrics {
 		exporters = append(exporters, "prometheus")
 	}
 	switch {
 	case exporter == "":
-		return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" ||
-			os.Getenv("OTEL_EXPORTER_OTLP_"+string(s)+"_ENDPOINT") != "", nil
+		return s.otlp("ENDPOINT") != "", nil
 	case !slices.Contains(exporters, exporter):
-		return false, fmt.Errorf("%s: must be one of %s, got %q", variable, strings.Join(exporters, ", "), exporter)
+		return false, fmt.Errorf("%s: must be one of %s, got %q", s.exporterVariable(), strings.Join(exporters, ", "), exporter)
 	default:
 		// Prometheus scrapes /metrics, so nothing needs to be exported.
 		return exporter != "prometheus", nil
@@ -45,7 +43,7 @@ func (s signal) wanted() (bool, error) {
 // logEndpoint logs where the signal is exported, which is what OpenTelemetry makes of the
 // variables: it ignores one that it cannot parse, and uses TLS unless the URL says http.
 func (s signal) logEndpoint(logger *slog.Logger) {
-	switch exporter := os.Getenv("OTEL_" + string(s) + "_EXPORTER"); exporter {
+	switch exporter := os.Getenv(s.exporterVariable()); exporter {
 	case "", "otlp":
 	case "none":
 		return
@@ -53,16 +51,16 @@ func (s signal) logEndpoint(logger *slog.Logger) {
 		logger.Info("telemetry export enabled", "signal", s.name(), "exporter", exporter)
 		return
 	}
-	own := "OTEL_EXPORTER_OTLP_" + string(s)
-	protocol := cmp.Or(os.Getenv(own+"_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf")
+	protocol := cmp.Or(s.otlp("PROTOCOL"), "http/protobuf")
 	endpoint := "https://localhost:4318"
 	if protocol == "grpc" {
 		endpoint = "https://localhost:4317"
-		if strings.EqualFold(cmp.Or(os.Getenv(own+"_INSECURE"), os.Getenv("OTEL_EXPORTER_OTLP_INSECURE")), "true") {
+		if strings.EqualFold(s.otlp("INSECURE"), "true") {
 			endpoint = "http://localhost:4317"
 		}
 	}
-	for _, variable := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", own + "_ENDPOINT"} {
+	general, own := s.otlpVariables("ENDPOINT")
+	for _, variable := range []string{general, own} { // the second takes precedence
 		value := strings.TrimSpace(os.Getenv(variable))
 		if value == "" {
 			continue
@@ -87,3 +85,17 @@ func (s signal) logEndpoint(logger *slog.Logger) {
 }
 
 func (s signal) name() string { return strings.ToLower(string(s)) }
+
+func (s signal) exporterVariable() string { return "OTEL_" + string(s) + "_EXPORTER" }
+
+// otlpVariables returns the variables of a setting: for all signals, and for this one.
+func (s signal) otlpVariables(setting string) (general, own string) {
+	const prefix = "OTEL_EXPORTER_OTLP_"
+	return prefix + setting, prefix + string(s) + "_" + setting
+}
+
+// otlp returns a setting; the signal's own variable takes precedence.
+func (s signal) otlp(setting string) string {
+	general, own := s.otlpVariables(setting)
+	return cmp.Or(os.Getenv(own), os.Getenv(general))
+}
