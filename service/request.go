@@ -50,8 +50,7 @@ type command struct {
 // readCommand returns the command that a request and its metadata, which is in ctx, ask
 // for. It reports all violations, not only the first.
 func (s *TokenService) readCommand(ctx context.Context, req *quashv1.RevokeRequest) (command, []Violation) {
-	r := reader{violations: s.brokenRules(req)}
-	r.headers, _ = metadata.FromIncomingContext(ctx)
+	r := reader{ctx: ctx, violations: s.brokenRules(req)}
 	cmd := command{
 		token:        slashid.NewSecret(req.GetToken()),
 		consistency:  reconcile(&r, "consistency", MetadataConsistency, req.GetConsistency(), r.consistency()),
@@ -131,7 +130,7 @@ func needsValidation(message protoreflect.Message, rules protoreflect.Descriptor
 
 // reader reads the headers of a request, and collects their violations.
 type reader struct {
-	headers    metadata.MD
+	ctx        context.Context //nolint:containedctx // the headers are in it
 	violations []Violation
 }
 
@@ -142,16 +141,15 @@ func (r *reader) rejectf(field, format string, args ...any) {
 // single returns the value of a header. A repetition of the same value counts once: proxies
 // repeat headers, and join repeated lines with commas (RFC 9110, section 5.3).
 func (r *reader) single(key string) (value string, ok bool) {
-	values := r.headers.Get(key)
-	if len(values) == 0 {
+	lines := slices.Compact(metadata.ValueFromIncomingContext(r.ctx, key)) // a copy
+	if len(lines) == 0 {
 		return "", false
 	}
-	lines := slices.Compact(slices.Clone(values))
 	if len(lines) == 1 && !strings.Contains(lines[0], ",") {
 		return lines[0], true
 	}
 	var elements []string
-	for element := range strings.SplitSeq(strings.Join(values, ","), ",") {
+	for element := range strings.SplitSeq(strings.Join(lines, ","), ",") {
 		if element = strings.TrimSpace(element); element != "" {
 			elements = append(elements, element)
 		}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,11 +66,16 @@ func (p *pending) tap(o *observer) tap.ServerInHandle {
 			p.rejected.Add(1)
 			cancel()
 		})
-		call := &pendingCall{method: info.FullMethodName, done: sync.OnceFunc(func() {
+		release := func() {
 			timeout.Stop()
 			p.release()
-		})}
-		context.AfterFunc(ctx, call.done) // cancelled or disconnected
+		}
+		stop := context.AfterFunc(ctx, release) // cancelled or disconnected
+		call := &pendingCall{method: info.FullMethodName, done: func() {
+			if stop() {
+				release()
+			}
+		}}
 		return context.WithValue(ctx, pendingKey{}, call), nil
 	}
 }

@@ -170,6 +170,7 @@ func (e *endpoint) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Header, r.Body = header, wholeBody{http.NoBody, body}
+	r.Host, r.RemoteAddr = "", "" // grpc-gateway would make metadata of them, which nothing reads
 	e.mux.ServeHTTP(w, r)
 }
 

@@ -64,14 +64,21 @@ type Credentials struct {
 	OrgID         string // SlashID-OrgID
 }
 
+// constantHeader are the headers that all requests have.
+var constantHeader = http.Header{
+	"Accept":          {"application/json"},
+	"Accept-Encoding": {"identity"}, // otherwise a proxy might compress the response
+	"Content-Type":    {"application/json"},
+	"User-Agent":      {"quash"},
+	// The nil value is not sent. With it net/http resends a POST if a kept-alive
+	// connection turns out to be closed; without it the POST would fail.
+	"Idempotency-Key": nil,
+}
+
 // header returns the headers of the request. Empty values are not sent.
 func (r *Request) header() http.Header {
-	h := http.Header{}
+	h := constantHeader.Clone()
 	for _, field := range [...]struct{ name, value string }{
-		{"Accept", "application/json"},
-		{"Accept-Encoding", "identity"}, // otherwise a proxy might compress the response
-		{"Content-Type", "application/json"},
-		{"User-Agent", "quash"},
 		{HeaderConsistency, string(r.Consistency)},
 		{HeaderConsistencyTimeout, strconv.FormatInt(int64(r.Timeout/time.Second), 10)},
 		{HeaderSDKVersion, r.SDKVersion},
@@ -83,9 +90,6 @@ func (r *Request) header() http.Header {
 			h.Set(field.name, field.value)
 		}
 	}
-	// The nil value is not sent. With it net/http resends a POST if a kept-alive
-	// connection turns out to be closed; without it the POST would fail.
-	h["Idempotency-Key"] = nil
 	return h
 }
 

@@ -20,10 +20,14 @@ const (
 // maxRetryAfter, and 0 if no value can be read. A date is compared with the answer's Date, not
 // with now, because the clocks may differ; now stands in for a missing Date.
 func retryAfter(answer http.Header, now time.Time) (longest time.Duration) {
+	values := answer.Values("Retry-After")
+	if len(values) == 0 {
+		return 0
+	}
 	if date, err := http.ParseTime(answer.Get("Date")); err == nil {
 		now = date
 	}
-	for _, value := range answer.Values("Retry-After") {
+	for _, value := range values {
 		longest = max(longest, parseRetryAfter(value, now))
 	}
 	return longest
