@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -54,6 +55,11 @@ type pendingKey struct{}
 // would wait for the message without a timeout.
 func (p *pending) tap(o *observer) tap.ServerInHandle {
 	return func(ctx context.Context, info *tap.Info) (context.Context, error) {
+		// This goroutine reads the connection. In a burst it can start calls faster than their
+		// goroutines get CPU time, although their messages have arrived: let those run first.
+		if p.count.Load() > p.limit/2 {
+			runtime.Gosched()
+		}
 		if !p.acquire() {
 			err := service.Overloaded()
 			if info.FullMethodName == quashv1.TokenService_Revoke_FullMethodName {

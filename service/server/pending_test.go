@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -8,10 +10,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	quashv1 "github.com/quashdev/quash/gen/quash/v1"
@@ -166,5 +171,62 @@ func TestTooManyPending(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A burst of complete calls is served, although more calls arrive at once than may be pending.
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	const calls = 5000
+	m := serveInMemory(t, 0, revokesAll, Limits{Pending: 1500, StreamsPerConnection: calls}, false)
+	conn, err := m.grpc.DialContext(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	message, err := proto.Marshal(&quashv1.RevokeRequest{Token: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	message = append([]byte{0, 0, 0, 0, byte(len(message))}, message...) // gRPC's prefix
+	var burst, block bytes.Buffer
+	burst.WriteString(http2.ClientPreface)
+	frames := http2.NewFramer(&burst, conn)
+	frames.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	header := hpack.NewEncoder(&block)
+	failures := frames.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})
+	for stream := uint32(1); stream < 2*calls; stream += 2 {
+		block.Reset()
+		for _, field := range [][2]string{
+			{":method", "POST"}, {":scheme", "http"}, {":path", quashv1.TokenService_Revoke_FullMethodName},
+			{":authority", "quash"}, {"content-type", "application/grpc"}, {"te", "trailers"},
+		} {
+			failures = errors.Join(failures, header.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}))
+		}
+		failures = errors.Join(failures,
+			frames.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block.Bytes(), EndHeaders: true}),
+			frames.WriteData(stream, true, message))
+	}
+	if failures != nil {
+		t.Fatal(failures)
+	}
+	if _, err := conn.Write(burst.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	for ended := 0; ended < calls; {
+		frame, err := frames.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		trailer, ok := frame.(*http2.MetaHeadersFrame)
+		if !ok || !trailer.StreamEnded() {
+			continue
+		}
+		ended++
+		for _, field := range trailer.Fields {
+			if field.Name == "grpc-status" && field.Value != "0" {
+				t.Fatalf("grpc-status: %s", field.Value)
+			}
+		}
 	}
 }
