@@ -72,7 +72,7 @@ soak: .build/quash-bench ## Run mixed load and faults for DURATION (30m). Fail i
 	.build/quash-bench soak -duration $(DURATION)
 
 .PHONY: bench
-bench: build .build/quash-bench ## Benchmark quash against alternatives and write docs/performance.md.
+bench: build .build/quash-bench .build/ghz ## Benchmark quash against alternatives and write docs/performance.md.
 	.build/quash-bench compare $(BENCH)
 
 .PHONY: bench-test
@@ -87,10 +87,6 @@ bench-test: ## Test the module bench with the race detector.
 load: .build/quash-bench .build/ghz ## Make CALLS (20000) calls with ghz, CONCURRENCY (64) at a time. Fail unless every token is revoked.
 	.build/quash-bench load $(if $(CALLS),-calls $(CALLS)) $(if $(CONCURRENCY),-concurrency $(CONCURRENCY)) \
 		$(if $(CONSISTENCY),-consistency $(CONSISTENCY))
-
-.PHONY: bench-bulk
-bench-bulk: .build/quash-bench .build/ghz ## Compare quash revoke with ghz: CALLS (100000) tokens each, in ROUNDS (3) alternating rounds.
-	.build/quash-bench load -calls $(or $(CALLS),100000) -bulk $(or $(ROUNDS),3)
 
 .PHONY: build
 build: ## Build bin/quash.

@@ -69,7 +69,7 @@ func measureAdded(ctx context.Context, e *env) (string, error) {
 }
 
 // ratio is the median of the ratios of a figure in each round, as a table cell.
-func ratio[S any, N int64 | time.Duration](of, to []S, figure func(S) N) string {
+func ratio[S any, N int64 | float64 | time.Duration](of, to []S, figure func(S) N) string {
 	return fmt.Sprintf("%.2f", measure.Compare(of, to, func(s S) float64 { return float64(figure(s)) }).Median)
 }
 

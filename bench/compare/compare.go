@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/procfs"
 
+	"github.com/quashdev/quash/bench/load"
 	"github.com/quashdev/quash/bench/measure"
 )
 
@@ -22,8 +23,8 @@ import (
 type pace struct {
 	rounds   int           // rounds of short measurements
 	lasts    time.Duration // duration of a short measurement
-	long     int           // rounds of the measurements with a target in the part inflight, which takes longer
-	fraction int           // divides the calls in flight and the time to recover; 1 for a full run
+	long     int           // rounds of the measurements with a target in the parts inflight and bulk, which take longer
+	fraction int           // divides the calls in flight, the tokens of a list and the time to recover; 1 for a full run
 	starts   int           // number of starts of quash
 }
 
@@ -42,6 +43,7 @@ var parts = []struct {
 	{"added", measureAdded},
 	{"guarantees", measureGuarantees},
 	{"recovery", measureRecovery},
+	{"bulk", measureBulk},
 	{"ready", measureReady},
 }
 
@@ -50,8 +52,9 @@ func Command(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	quash := flags.String("quash", "bin/quash", "path of the quash binary to measure")
 	usual := flags.String("usual", ".build/usual-parts", "path of the binary of the usual parts")
+	ghz := flags.String("ghz", ".build/ghz", "path of the ghz binary")
 	page := flags.String("page", "", "Markdown page whose tables to replace (default: only print the tables)")
-	only := flags.String("only", "", "measure only this part: cost, inflight, added, guarantees, recovery or ready (default: all parts)")
+	only := flags.String("only", "", "measure only this part: cost, inflight, added, guarantees, recovery, bulk or ready (default: all parts)")
 	quick := flags.Bool("quick", false, "run one short round of each part, to try the program; the figures mean nothing")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -68,7 +71,7 @@ func Command(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-	e, err := newEnv(*quash, *usual, tmp, p)
+	e, err := newEnv(*quash, *usual, *ghz, tmp, p)
 	if err != nil {
 		return err
 	}
@@ -93,6 +96,14 @@ func Command(ctx context.Context, args []string) (err error) {
 		return nil
 	}
 	return writePage(*page, tables)
+}
+
+// bulkTokens is the number of tokens in a list.
+const bulkTokens = 100_000
+
+// measureBulk compares quash revoke with ghz.
+func measureBulk(ctx context.Context, e *env) (string, error) {
+	return load.Bulk(ctx, e.ghz, bulkTokens/e.pace.fraction, e.pace.long)
 }
 
 // describeMachine returns a table with the machine, the date and the versions of the run.

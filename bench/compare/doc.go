@@ -1,7 +1,7 @@
 // Package compare measures quash and other programs that do the same work, or a part of it: with
 // the same calls, in the same rounds, in front of the same stub of SlashID.
 //
-//	compare.go    the command: its flags, the parts of a run, the page
+//	compare.go    the command: its flags, the parts of a run, the page; part bulk is in package load
 //	cost.go       part cost: CPU time, calls/s and latency of calls that are answered at once
 //	inflight.go   part inflight: memory and connections of many concurrent calls
 //	added.go      part added: the latency that quash adds at a fixed rate

@@ -25,6 +25,7 @@ type env struct {
 	self   string // this program, which serves the contenders in Go
 	quash  string
 	usual  string
+	ghz    string
 	nginx  string // empty if not installed
 	tmp    string
 	tokens atomic.Uint64 // number of tokens so far
@@ -42,7 +43,7 @@ type env struct {
 const apiKey = "key"
 
 // newEnv returns the environment of a run. The caller must remove the directory tmp afterwards.
-func newEnv(quash, usual, tmp string, p pace) (e *env, err error) {
+func newEnv(quash, usual, ghz, tmp string, p pace) (e *env, err error) {
 	e = &env{pace: p, tmp: tmp, upstreams: map[protocol]*upstream{"": {}}}
 	if e.self, err = os.Executable(); err != nil {
 		return nil, err
@@ -51,6 +52,9 @@ func newEnv(quash, usual, tmp string, p pace) (e *env, err error) {
 		return nil, err
 	}
 	if e.usual, err = program(usual); err != nil {
+		return nil, err
+	}
+	if e.ghz, err = program(ghz); err != nil {
 		return nil, err
 	}
 	e.nginx, _ = exec.LookPath("nginx")
@@ -83,7 +87,7 @@ func program(path string) (string, error) {
 		return "", err
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("%w (run make build .build/quash-bench first)", err)
+		return "", fmt.Errorf("%w (run make build .build/quash-bench .build/ghz first)", err)
 	}
 	return path, nil
 }

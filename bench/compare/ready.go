@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	maxReady       = 100 * time.Millisecond
-	maxSize  int64 = 30e6
+	maxReady           = 100 * time.Millisecond
+	stretchReady       = 20 * time.Millisecond
+	maxSize      int64 = 30e6
 )
 
 // measureReady measures the time from the start of quash until /readyz answers 200.
@@ -30,10 +31,10 @@ func measureReady(ctx context.Context, e *env) (string, error) {
 		return "", err
 	}
 	ready := measure.Percentile(took, 50)
-	t := measure.NewTable("quash", "", "target", "")
-	t.Add("ready after, ms", millis(ready), millis(maxReady), measure.Verdict(ready, maxReady))
-	t.Add("longest, ms", millis(slices.Max(took)), "", "")
-	t.Add("binary, MB", fmt.Sprintf("%.1f", float64(file.Size())/1e6), megabytes(maxSize), measure.Verdict(file.Size(), maxSize))
+	t := measure.NewTable("quash", "", "target", "", "stretch goal", "")
+	t.Add("ready after, ms", millis(ready), millis(maxReady), measure.Verdict(ready, maxReady), millis(stretchReady), measure.Verdict(ready, stretchReady))
+	t.Add("longest, ms", millis(slices.Max(took)), "", "", "", "")
+	t.Add("binary, MB", fmt.Sprintf("%.1f", float64(file.Size())/1e6), megabytes(maxSize), measure.Verdict(file.Size(), maxSize), "", "")
 	return fmt.Sprintf("### Start and size\nThe time from the start of the process until `/readyz` answers 200: the median of %d starts.\n\n%s", len(took), t), nil
 }
 

@@ -22,8 +22,8 @@ var textbook = &contender{
 	name:       "textbook façade",
 	transports: []calls.Transport{calls.GRPC},
 	targets: []costTarget{
-		{calls.GRPC, calls.GRPC, http1, 1.35, 1.1},
-		{calls.GRPC, calls.GRPC, http2, 1.2, 1.1},
+		{calls.GRPC, calls.GRPC, http1, 1.35, 1},
+		{calls.GRPC, calls.GRPC, http2, 1.2, 1},
 	},
 	serve: func(ctx context.Context, to target, listener, _ net.Listener) error {
 		return serveGRPC(ctx, &textbookService{url: to.url + calls.DropInPath, client: &http.Client{Transport: to.transport}}, listener)

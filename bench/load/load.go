@@ -4,7 +4,7 @@
 //	load.go    the command; mints tokens, and checks that they are dead
 //	ghz.go     runs ghz and reads its report
 //	ghz.json   ghz's configuration, which docs/load.md shows
-//	bulk.go    compares quash revoke --file with ghz
+//	bulk.go    compares quash revoke --file with ghz, for package compare
 package load
 
 import (
@@ -26,6 +26,9 @@ type plan struct {
 	calls, concurrency int
 	consistency        string
 }
+
+// defaultConcurrency is the default number of concurrent calls.
+const defaultConcurrency = 64
 
 // maxCalls is the maximum number of tokens that the sandbox mints at a time, and of calls that
 // ghz lists.
@@ -60,9 +63,8 @@ func Command(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
 	flags.StringVar(&s.ghz, "ghz", ".build/ghz", "path of the ghz binary; make load builds it")
 	flags.IntVar(&s.plan.calls, "calls", 20_000, "number of calls, 1 to 1000000")
-	flags.IntVar(&s.plan.concurrency, "concurrency", 64, "number of concurrent calls")
+	flags.IntVar(&s.plan.concurrency, "concurrency", defaultConcurrency, "number of concurrent calls")
 	flags.StringVar(&s.plan.consistency, "consistency", localRegion, "required consistency of each call: local_region or all_regions")
-	bulkRounds := flags.Int("bulk", 0, "number of rounds in which to compare ghz with quash revoke --file (default: only run ghz)")
 	logPath := flags.String("log", ".build/load.log", "file for quash's log")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -71,21 +73,26 @@ func Command(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	s.plan.concurrency = min(s.plan.concurrency, s.plan.calls) // ghz rejects more
-	if s.Testbed, err = testbed.Start(ctx, sandbox.Config{ReplicationLag: replicationLag}, *logPath); err != nil {
+	if err := s.start(ctx, *logPath); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.StopQuash(), s.Close()) }()
+	defer func() { err = errors.Join(err, s.end()) }()
 	fmt.Printf("quash serves gRPC on %s with the sandbox at %s; its log is %s\n%d calls, %d concurrent, consistency %s\n\n",
 		s.GRPC, s.URL(), s.Log, s.plan.calls, s.plan.concurrency, s.plan.consistency)
-	if *bulkRounds > 0 {
-		return s.bulk(ctx, *bulkRounds)
-	}
 	r, err := s.callWithGHZ(ctx)
 	if r != nil {
 		fmt.Print(r.table())
 	}
 	return err
 }
+
+// start starts quash and the sandbox. The caller must call end.
+func (s *session) start(ctx context.Context, logPath string) (err error) {
+	s.Testbed, err = testbed.Start(ctx, sandbox.Config{ReplicationLag: replicationLag}, logPath)
+	return err
+}
+
+func (s *session) end() error { return errors.Join(s.StopQuash(), s.Close()) }
 
 // mint returns a new token for each call.
 func (s *session) mint() (tokens []string, err error) {

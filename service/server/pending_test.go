@@ -198,8 +198,12 @@ func TestBurst(t *testing.T) {
 	for stream := uint32(1); stream < 2*calls; stream += 2 {
 		block.Reset()
 		for _, field := range [][2]string{
-			{":method", "POST"}, {":scheme", "http"}, {":path", quashv1.TokenService_Revoke_FullMethodName},
-			{":authority", "quash"}, {"content-type", "application/grpc"}, {"te", "trailers"},
+			{":method", "POST"},
+			{":scheme", "http"},
+			{":path", quashv1.TokenService_Revoke_FullMethodName},
+			{":authority", "quash"},
+			{"content-type", "application/grpc"},
+			{"te", "trailers"},
 		} {
 			failures = errors.Join(failures, header.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}))
 		}
