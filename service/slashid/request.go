@@ -3,6 +3,7 @@ package slashid
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"sync"
@@ -77,7 +78,8 @@ var constantHeader = http.Header{
 
 // header returns the headers of the request. Empty values are not sent.
 func (r *Request) header() http.Header {
-	h := constantHeader.Clone()
+	h := make(http.Header, 2*len(constantHeader)) // room for all, so that it does not grow
+	maps.Copy(h, constantHeader)
 	for _, field := range [...]struct{ name, value string }{
 		{HeaderConsistency, string(r.Consistency)},
 		{HeaderConsistencyTimeout, strconv.FormatInt(int64(r.Timeout/time.Second), 10)},
