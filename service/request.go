@@ -141,15 +141,16 @@ func (r *reader) rejectf(field, format string, args ...any) {
 // single returns the value of a header. A repetition of the same value counts once: proxies
 // repeat headers, and join repeated lines with commas (RFC 9110, section 5.3).
 func (r *reader) single(key string) (value string, ok bool) {
-	lines := slices.Compact(metadata.ValueFromIncomingContext(r.ctx, key)) // a copy
-	if len(lines) == 0 {
+	values := metadata.ValueFromIncomingContext(r.ctx, key)
+	if len(values) == 0 {
 		return "", false
 	}
+	lines := slices.Compact(slices.Clone(values))
 	if len(lines) == 1 && !strings.Contains(lines[0], ",") {
 		return lines[0], true
 	}
 	var elements []string
-	for element := range strings.SplitSeq(strings.Join(lines, ","), ",") {
+	for element := range strings.SplitSeq(strings.Join(values, ","), ",") {
 		if element = strings.TrimSpace(element); element != "" {
 			elements = append(elements, element)
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ import (
 type pace struct {
 	rounds   int           // rounds of short measurements
 	lasts    time.Duration // duration of a short measurement
-	long     int           // rounds of the measurements with a target in the parts inflight and bulk, which take longer
+	long     int           // rounds of the longer measurements: those in inflight with a target for memory, and bulk
 	fraction int           // divides the calls in flight, the tokens of a list and the time to recover; 1 for a full run
 	starts   int           // number of starts of quash
 }
@@ -103,7 +104,7 @@ const bulkTokens = 100_000
 
 // measureBulk compares quash revoke with ghz.
 func measureBulk(ctx context.Context, e *env) (string, error) {
-	return load.Bulk(ctx, e.ghz, bulkTokens/e.pace.fraction, e.pace.long)
+	return load.Bulk(ctx, e.quash, e.ghz, filepath.Join(e.tmp, "quash.log"), bulkTokens/e.pace.fraction, e.pace.long)
 }
 
 // describeMachine returns a table with the machine, the date and the versions of the run.
@@ -131,7 +132,7 @@ func (e *env) describeMachine(ctx context.Context) (string, error) {
 	t.Add("date", time.Now().UTC().Format("2006-01-02 15:04 UTC"))
 	t.Add("machine", fmt.Sprintf("%s, %d cores, which callers, contender and upstream share", cpus[0].ModelName, len(cpus)))
 	t.Add("versions", strings.Join(versions, "; "))
-	t.Add("rounds", fmt.Sprintf("%d of %s each; in flight: %d", e.pace.rounds, e.pace.lasts, e.pace.long))
+	t.Add("rounds", fmt.Sprintf("%d of %s each; longer measurements: %d", e.pace.rounds, e.pace.lasts, e.pace.long))
 	return t.String(), nil
 }
 

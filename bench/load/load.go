@@ -73,7 +73,7 @@ func Command(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	s.plan.concurrency = min(s.plan.concurrency, s.plan.calls) // ghz rejects more
-	if err := s.start(ctx, *logPath); err != nil {
+	if err := s.start(ctx, "", *logPath); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.end()) }()
@@ -86,9 +86,9 @@ func Command(ctx context.Context, args []string) (err error) {
 	return err
 }
 
-// start starts quash and the sandbox. The caller must call end.
-func (s *session) start(ctx context.Context, logPath string) (err error) {
-	s.Testbed, err = testbed.Start(ctx, sandbox.Config{ReplicationLag: replicationLag}, logPath)
+// start starts quash and the sandbox. If binary is empty, it builds quash. The caller must call end.
+func (s *session) start(ctx context.Context, binary, logPath string) (err error) {
+	s.Testbed, err = testbed.Start(ctx, binary, sandbox.Config{ReplicationLag: replicationLag}, logPath)
 	return err
 }
 

@@ -68,7 +68,7 @@ func Command(ctx context.Context, args []string) (err error) {
 	if s.plan, err = newPlan(*duration); err != nil {
 		return err
 	}
-	s.Testbed, err = testbed.Start(ctx, sandbox.Config{
+	s.Testbed, err = testbed.Start(ctx, "", sandbox.Config{
 		Regions:        []string{"us-east", "eu-west", remoteRegion},
 		ReplicationLag: replicationLag,
 		// Tokens must outlive their cycle, because the sandbox is queried after it. They

@@ -45,10 +45,10 @@ type Testbed struct {
 	down        func()
 }
 
-// Start starts a sandbox, builds quash and starts it. environment has variables as NAME=VALUE.
-// The caller must call Close.
-func Start(ctx context.Context, config sandbox.Config, logPath string, environment ...string) (_ *Testbed, err error) {
-	t := &Testbed{Log: logPath, down: func() {}}
+// Start starts a sandbox and quash. binary is the path of quash; if it is empty, Start builds quash.
+// environment has variables as NAME=VALUE. The caller must call Close.
+func Start(ctx context.Context, binary string, config sandbox.Config, logPath string, environment ...string) (_ *Testbed, err error) {
+	t := &Testbed{Binary: binary, Log: logPath, down: func() {}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, t.Close())
@@ -74,8 +74,10 @@ func Start(ctx context.Context, config sandbox.Config, logPath string, environme
 }
 
 func (t *Testbed) startQuash(ctx context.Context, authority []byte, environment []string) (err error) {
-	if t.Binary, err = proctest.Build(ctx, t.Tmp); err != nil {
-		return err
+	if t.Binary == "" {
+		if t.Binary, err = proctest.Build(ctx, t.Tmp); err != nil {
+			return err
+		}
 	}
 	ca, key := filepath.Join(t.Tmp, "ca.pem"), filepath.Join(t.Tmp, "api-key")
 	if err := errors.Join(
@@ -90,7 +92,7 @@ func (t *Testbed) startQuash(ctx context.Context, authority []byte, environment 
 		return err
 	}
 	// Not bound to ctx: an interrupted run ends its load before it stops quash.
-	cmd := exec.Command(t.Binary, "serve", //nolint:gosec,noctx // the program that was just built
+	cmd := exec.Command(t.Binary, "serve", //nolint:gosec,noctx // the program to test
 		"--upstream-url", t.URL(), "--upstream-ca-file", ca, "--upstream-api-key-file", key,
 		"--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0",
 		"--reflection", "--drain-delay", "0s")

@@ -44,7 +44,7 @@ type inMemory struct {
 	dials atomic.Int32
 }
 
-// serveInMemory must be called in a synctest bubble.
+// serveInMemory runs a quash in memory, in or outside of a synctest bubble.
 func serveInMemory(t *testing.T, margin time.Duration, upstream service.Upstream, limits Limits, secure bool) *inMemory {
 	t.Helper()
 	svc, err := service.New(service.Config{Upstream: upstream, DeadlineMargin: margin})

@@ -78,7 +78,8 @@ var constantHeader = http.Header{
 
 // header returns the headers of the request. Empty values are not sent.
 func (r *Request) header() http.Header {
-	h := make(http.Header, 2*len(constantHeader)) // room for all, so that it does not grow
+	const others = 7 // the headers below and the trace context: with room for all the map does not grow
+	h := make(http.Header, len(constantHeader)+others)
 	maps.Copy(h, constantHeader)
 	for _, field := range [...]struct{ name, value string }{
 		{HeaderConsistency, string(r.Consistency)},
