@@ -72,8 +72,9 @@ func Bulk(ctx context.Context, quash, ghz, logPath string, tokens, n int) (markd
 		fmt.Sprintf("%.2f", ratio.Median), ratio.Range(),
 		fmt.Sprint(minRatio), measure.Verdict(minRatio, ratio.Median), fmt.Sprint(stretchRatio), measure.Verdict(stretchRatio, ratio.Median))
 	return fmt.Sprintf("### Lists of tokens\n`quash revoke --file` and ghz take turns at one quash in front of the sandbox, over HTTP/1.1 with TLS, with\n"+
-		"%d calls at a time and a different token in each of %d calls. ghz uses %d connections, quash revoke one. The time of `quash revoke` includes reading the list and writing the journal\n"+
-		"and the report; the time of ghz is from its first call to its last. Figures are medians of %d rounds.\n\n%s",
+		"%d calls at a time and a different token in each of %d calls. ghz uses %d connections, quash revoke one. The\n"+
+		"time of `quash revoke` includes reading the list and writing the journal and the report; the time of ghz is from\n"+
+		"its first call to its last. Figures are medians of %d rounds.\n\n%s",
 		s.plan.concurrency, tokens, connections, n, t), nil
 }
 
