@@ -71,7 +71,7 @@ func Bulk(ctx context.Context, quash, ghz, logPath string, tokens, n int) (markd
 	t.Add("quash revoke", fmt.Sprintf("%.0f", measure.Median(byRevoke, rate)), fmt.Sprintf("%.0f", float64(measure.Median(byRevoke, peak))/1e6),
 		fmt.Sprintf("%.2f", ratio.Median), ratio.Range(),
 		fmt.Sprint(minRatio), measure.Verdict(minRatio, ratio.Median), fmt.Sprint(stretchRatio), measure.Verdict(stretchRatio, ratio.Median))
-	return fmt.Sprintf("### Lists of tokens\n`quash revoke --file` and ghz take turns at one quash in front of the sandbox, over HTTP/1.1 with TLS, with\n"+
+	return fmt.Sprintf("### Lists of tokens\n`quash revoke --file` and ghz take turns at one quash, which calls the sandbox over HTTP/1.1 with TLS, with\n"+
 		"%d calls at a time and a different token in each of %d calls. ghz uses %d connections, quash revoke one. The\n"+
 		"time of `quash revoke` includes reading the list and writing the journal and the report; the time of ghz is from\n"+
 		"its first call to its last. Figures are medians of %d rounds.\n\n%s",
@@ -94,7 +94,7 @@ func (s *session) revokeList(ctx context.Context) (f figures, err error) {
 		return f, err
 	}
 	begun := time.Now()
-	p, err := proctest.Start(exec.CommandContext(ctx, s.Binary, //nolint:gosec // built by testbed
+	p, err := proctest.Start(exec.CommandContext(ctx, s.Binary, //nolint:gosec // the program to test
 		"revoke", "--addr", s.GRPC, "--file", list, "--report", filepath.Join(dir, "report.json"),
 		"--concurrency", strconv.Itoa(s.plan.concurrency), "--consistency", s.plan.consistency, "--timeout", "120s"))
 	if err != nil {

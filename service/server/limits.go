@@ -17,7 +17,7 @@ type Limits struct {
 	StreamsPerConnection int
 	// Pending is the maximum number of requests that have started and are not read yet, over
 	// gRPC and REST together; more are rejected. A received message counts until its handler
-	// starts.
+	// starts. Over gRPC, tap slows a burst down; over REST the limit must have room for it.
 	Pending int
 	// HeaderBytes is the maximum size of a request's header.
 	HeaderBytes int

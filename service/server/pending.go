@@ -57,7 +57,8 @@ func (p *pending) tap(o *observer) tap.ServerInHandle {
 	return func(ctx context.Context, info *tap.Info) (context.Context, error) {
 		// This goroutine reads the connection. In a burst it can start calls faster than their
 		// goroutines get CPU time, although their messages have arrived: let those run first.
-		// grpc-go holds a lock of the connection meanwhile, which reading a message does not need.
+		// grpc-go holds a lock of the connection meanwhile. Reading a message does not need it; the
+		// responses on the connection may wait until the scheduler continues here.
 		if p.count.Load() > p.limit/2 {
 			runtime.Gosched()
 		}

@@ -65,7 +65,8 @@ type Credentials struct {
 	OrgID         string // SlashID-OrgID
 }
 
-// constantHeader are the headers that all requests have.
+// constantHeader are the headers that all requests have. The requests share the values, so these
+// may be replaced but not modified.
 var constantHeader = http.Header{
 	"Accept":          {"application/json"},
 	"Accept-Encoding": {"identity"}, // otherwise a proxy might compress the response
